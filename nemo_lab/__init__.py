@@ -1,0 +1,71 @@
+"""nemo_lab: watch and steer the search for the bit-width of every layer, live in JupyterLab.
+
+Implements NEMO (Miret et al., "Neuroevolution-Enhanced Multi-Objective Optimization for
+Mixed-Precision Quantization", arXiv 2106.07611). Public names load on first use, so that
+``import nemo_lab`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "NemoError": "nemo_lab.errors",
+    "NemoWarning": "nemo_lab.errors",
+    "Workload": "nemo_lab.workload",
+    "load_workload": "nemo_lab.workload",
+    "CostModel": "nemo_lab.cost",
+    "QuantizationProblem": "nemo_lab.quantize",
+    "Study": "nemo_lab.study",
+    "create_study": "nemo_lab.study",
+    "Dashboard": "nemo_lab.widgets",
+}
+
+__all__ = [  # noqa: RUF022  in the order people meet them
+    "load_workload",
+    "Workload",
+    "CostModel",
+    "QuantizationProblem",
+    "create_study",
+    "Study",
+    "Dashboard",
+    "NemoError",
+    "NemoWarning",
+]
+
+if TYPE_CHECKING:
+    from nemo_lab.cost import CostModel
+    from nemo_lab.errors import NemoError, NemoWarning
+    from nemo_lab.quantize import QuantizationProblem
+    from nemo_lab.study import Study, create_study
+    from nemo_lab.widgets import Dashboard
+    from nemo_lab.workload import Workload, load_workload
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'nemo_lab' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """``%load_ext nemo_lab`` makes the ``%nemo`` magic known."""
+    from nemo_lab.widgets.magic import load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """``%unload_ext nemo_lab`` forgets the magic."""
+    from nemo_lab.widgets.magic import unload
+
+    unload(ipython)

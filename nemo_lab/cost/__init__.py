@@ -1,0 +1,5 @@
+"""Exact costs of a configuration: model size and bit-operations, by Numba kernels."""
+
+from nemo_lab.cost.model import COST_NAMES, CostModel, as_bits
+
+__all__ = ["COST_NAMES", "CostModel", "as_bits"]

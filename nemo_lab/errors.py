@@ -1,0 +1,63 @@
+"""What nemo_lab raises: each error says what is wrong and names the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NemoError(Exception):
+    """Base of all errors of nemo_lab.
+
+    Args:
+        message: what is wrong, with the offending value.
+        hint: what to do about it.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message}; {hint}" if hint else message)
+
+
+class UnknownNameError(NemoError, KeyError):
+    """A name that is not among the known ones; the hint proposes the nearest."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = list(known)
+        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        super().__init__(
+            f"no {kind} {name!r}",
+            f"did you mean {near[0]!r}?" if near else f"known: {shown}" if names else "there are none",
+        )
+
+    __str__ = Exception.__str__
+
+
+class BitWidthError(NemoError, ValueError):
+    """Bit-widths out of range or of the wrong shape."""
+
+
+class DataError(NemoError, ValueError):
+    """Images or labels that cannot be used: NaN, empty, wrong shape."""
+
+
+class ArgumentError(NemoError, ValueError):
+    """Any other argument that cannot be used."""
+
+
+class TraceError(NemoError):
+    """A module that cannot be turned into a graph of quantizers."""
+
+
+class StudyStateError(NemoError, RuntimeError):
+    """A call that does not fit the state of the study, such as starting it twice."""
+
+
+class EvaluationError(NemoError, RuntimeError):
+    """The evaluator failed or returned what cannot be an objective vector."""
+
+
+class NemoWarning(UserWarning):
+    """Something worked, but not quite as might be expected; says what to do."""

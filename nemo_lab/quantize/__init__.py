@@ -1,0 +1,5 @@
+"""Fake quantization of a torch network, its calibration and its evaluation."""
+
+from nemo_lab.quantize.problem import BIT_WIDTHS, QuantizationProblem
+
+__all__ = ["BIT_WIDTHS", "QuantizationProblem"]

@@ -1,0 +1,110 @@
+"""Every evaluation ever made, and the non-dominated ones that satisfy the pins in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search.indicators import non_dominated, weakly_dominates
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Read-only columns over all evaluations so far; a row's number is its config id.
+
+    Attributes:
+        bits: uint8[N, Q].
+        objectives: float64[N, K].
+        species: int16[N], position in the study's species, -1 for hand-made configurations.
+        origin: int16[N], position in ``ORIGINS``.
+        generation: int32[N].
+    """
+
+    bits: NDArray[np.uint8]
+    objectives: NDArray[np.float64]
+    species: NDArray[np.int16]
+    origin: NDArray[np.int16]
+    generation: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def satisfying(self, pins: Mapping[int, int]) -> NDArray[np.bool_]:
+        """bool[N]: which configurations have every pinned node at its width."""
+        return satisfies(self.bits, pins)
+
+
+ORIGINS = ("initial", "offspring", "random", "reseed", "projected", "enqueued")
+
+
+def satisfies(bits: NDArray[np.uint8], pins: Mapping[int, int]) -> NDArray[np.bool_]:
+    """bool[N]: which rows of bits[N, Q] have every pinned node at its width."""
+    nodes = np.fromiter(pins.keys(), dtype=np.intp, count=len(pins))
+    widths = np.fromiter(pins.values(), dtype=np.uint8, count=len(pins))
+    return np.asarray((bits[:, nodes] == widths).all(axis=1))
+
+
+class EvaluationLog:
+    """Append-only storage; rows once written never change, so views of it may cross threads."""
+
+    def __init__(self, num_nodes: int, num_objectives: int) -> None:
+        self._count = 0
+        self._columns: dict[str, NDArray[Any]] = {
+            "bits": np.empty((256, num_nodes), dtype=np.uint8),
+            "objectives": np.empty((256, num_objectives), dtype=np.float64),
+            "species": np.empty(256, dtype=np.int16),
+            "origin": np.empty(256, dtype=np.int16),
+            "generation": np.empty(256, dtype=np.int32),
+        }
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, **row: Any) -> int:
+        """Add one row, given by column name; returns its number."""
+        if self._count == len(self._columns["bits"]):  # old views keep the old arrays
+            self._columns = {
+                name: np.concatenate([column, np.empty_like(column)])
+                for name, column in self._columns.items()
+            }
+        for name, column in self._columns.items():
+            column[self._count] = row[name]
+        self._count += 1
+        return self._count - 1
+
+    def view(self) -> Evaluations:
+        """All rows so far, read-only, without a copy."""
+        views = {name: column[: self._count] for name, column in self._columns.items()}
+        for view in views.values():
+            view.setflags(write=False)
+        return Evaluations(**views)
+
+
+class ParetoFront:
+    """Config ids of the non-dominated evaluations under the pins, kept up to date."""
+
+    def __init__(self) -> None:
+        self.ids: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+
+    def add(self, config: int, log: Evaluations) -> bool:
+        """Let one new feasible evaluation in; returns whether it is on the front."""
+        objectives, front = log.objectives[config], log.objectives[self.ids]
+        if bool((front <= objectives).all(axis=1).any()):
+            return False
+        beaten = weakly_dominates(objectives, front)
+        self.ids = np.append(self.ids[~beaten], config)
+        return True
+
+    def rebuild(self, log: Evaluations, pins: Mapping[int, int]) -> None:
+        """Start again from all evaluations, after the pins have changed."""
+        self.ids = front_ids(log, pins)
+
+
+def front_ids(log: Evaluations, pins: Mapping[int, int]) -> NDArray[np.intp]:
+    """Config ids of the non-dominated evaluations that satisfy the pins, ascending."""
+    rows = np.flatnonzero(log.satisfying(pins))
+    return rows[non_dominated(log.objectives[rows])]

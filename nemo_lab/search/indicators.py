@@ -1,0 +1,76 @@
+"""Quality of sets of objective vectors: R2, hypervolume, dominance. All objectives minimised."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+Objectives = NDArray[np.float64]
+
+
+@functools.lru_cache(maxsize=32)
+def uniform_directions(objectives: int, partitions: int) -> Objectives:
+    """Das-Dennis weight vectors on the unit simplex, float64[L, K], by pymoo."""
+    from pymoo.util.ref_dirs import get_reference_directions
+
+    directions = np.asarray(get_reference_directions("das-dennis", objectives, n_partitions=partitions))
+    directions.setflags(write=False)
+    return directions
+
+
+def partitions_for(objectives: int, count: int) -> int:
+    """The largest number of partitions that gives at most ``count`` directions, at least 1."""
+    partitions = 1
+    while objectives > 1 and math.comb(partitions + objectives, objectives - 1) <= count:
+        partitions += 1
+    return partitions
+
+
+def r2(members: Objectives, weights: Objectives, utopian: Objectives | float = 0.0) -> float:
+    """R2 indicator towards the utopian point; lower is better (METHOD section 5, step 3).
+
+    R2 = 1/|L| * sum_{l in L} min_{g in members} max_j l_j * |z*_j - g_j|.
+
+    Args:
+        members: float[N, K], N at least 1.
+        weights: float[L, K].
+        utopian: z*, the origin by default.
+    """
+    distance = np.abs(utopian - members)
+    worst = (weights[:, None, :] * distance[None, :, :]).max(axis=2)
+    return float(worst.min(axis=1).mean())
+
+
+def hypervolume(members: Objectives, bounds: Objectives, reference: float = 1.01) -> float:
+    """Share of the reachable box that the members dominate, in [0, 1].
+
+    Objectives are normalised so that ``bounds`` float[2, K] become 0 and 1; the reference point is
+    ``reference`` in every objective, and the volume is divided by that of the box up to it.
+    """
+    if len(members) == 0:
+        return 0.0
+    span = np.where(bounds[1] > bounds[0], bounds[1] - bounds[0], 1.0)
+    scaled = np.maximum((members - bounds[0]) / span, 0.0)
+    count = members.shape[1]
+    volume = float(moocore.hypervolume(scaled, ref=np.full(count, reference)))
+    return volume / float(reference**count)
+
+
+def non_dominated(objectives: Objectives) -> NDArray[np.intp]:
+    """Row numbers of the non-dominated vectors, ascending; of equal vectors only the first."""
+    if len(objectives) == 0:
+        return np.empty(0, dtype=np.intp)
+    _, first = np.unique(objectives, axis=0, return_index=True)
+    first = np.sort(first)
+    keep = np.asarray(moocore.is_nondominated(objectives[first]), dtype=bool)
+    rows: NDArray[np.intp] = first[keep]
+    return rows
+
+
+def weakly_dominates(one: Objectives, many: Objectives) -> NDArray[np.bool_]:
+    """For each row of ``many`` float[N, K]: whether ``one`` float[K] is nowhere worse."""
+    return np.asarray((one <= many).all(axis=1))

@@ -1,0 +1,64 @@
+"""What the search needs to know of a problem: anything with these members can be searched."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.errors import EvaluationError
+
+
+@runtime_checkable
+class Problem(Protocol):
+    """A space of bit-width configurations and K objectives to minimise.
+
+    Optional members: ``objective_bounds`` float[2, K], the reachable box that the hypervolume is
+    normalised by (0 to 1 by default); ``cost_names`` with ``costs(bits)`` -> float[N, C], the
+    objectives that are exact and cost no evaluation; ``workload``, for the picture of the graph.
+    """
+
+    num_nodes: int
+    node_names: tuple[str, ...]
+    bit_widths: tuple[int, ...]
+    objective_names: tuple[str, ...]
+    node_features: NDArray[np.float32]
+    edges: NDArray[np.int64]
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        """Objectives of configurations: integers[N, Q] -> float[N, K]."""
+        ...
+
+
+def bounds_of(problem: Problem) -> NDArray[np.float64]:
+    """float64[2, K]: the problem's reachable box, the unit box where it names none."""
+    count = len(problem.objective_names)
+    default = np.array([np.zeros(count), np.ones(count)])
+    return np.asarray(getattr(problem, "objective_bounds", default), dtype=np.float64)
+
+
+def checked_objectives(problem: Problem, value: Any, count: int = 1) -> NDArray[np.float64]:
+    """What an evaluator returned, as float64[N, K].
+
+    Raises:
+        EvaluationError: on a wrong shape or values that are not finite.
+    """
+    try:
+        objectives = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"evaluate returned a {type(value).__name__}", "return float[N, K], one row per configuration"
+        ) from error
+    expected = (count, len(problem.objective_names))
+    if objectives.shape != expected:
+        raise EvaluationError(
+            f"evaluate returned shape {objectives.shape} instead of {expected}",
+            f"return one row per configuration: {', '.join(problem.objective_names)}",
+        )
+    if not np.isfinite(objectives).all():
+        name = problem.objective_names[int(np.flatnonzero(~np.isfinite(objectives).all(0))[0])]
+        raise EvaluationError(
+            f"evaluate returned {name} that is not finite", "check the metric and the network's outputs"
+        )
+    return objectives

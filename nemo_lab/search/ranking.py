@@ -1,0 +1,73 @@
+"""A total order of a population by NSGA-III (Deb and Jain, 2014), by pymoo's niching."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search.indicators import partitions_for, uniform_directions
+
+
+@dataclass
+class Nsga3Ranking:
+    """Ranks whole populations, remembering ideal and extreme points between generations.
+
+    Args:
+        objectives: K.
+        population: members that survive; the reference directions are at most as many.
+    """
+
+    objectives: int
+    population: int
+    directions: NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
+
+        partitions = partitions_for(self.objectives, self.population)
+        # pymoo's compiled distance wants an array it could write to
+        self.directions = uniform_directions(self.objectives, partitions).copy()
+        self._normalization = HyperplaneNormalization(self.objectives)
+
+    def order(
+        self,
+        objectives: NDArray[np.float64],
+        rng: np.random.Generator,
+        feasible: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.intp]:
+        """Row numbers from best to worst.
+
+        Fronts come one after the other; inside a front, in the order in which NSGA-III's niching
+        would pick, so that every leading part of the order is a survival NSGA-III could make.
+
+        Args:
+            objectives: float[N, K].
+            rng: breaks ties between niches.
+            feasible: bool[N]; those that are not come after all that are.
+        """
+        from pymoo.algorithms.moo.nsga3 import associate_to_niches, calc_niche_count, niching
+        from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+        if feasible is not None and not feasible.all() and feasible.any():
+            good, bad = np.flatnonzero(feasible), np.flatnonzero(~feasible)
+            return np.concatenate(
+                [good[self.order(objectives[good], rng)], bad[self.order(objectives[bad], rng)]]
+            )
+        fronts = [np.asarray(front) for front in NonDominatedSorting().do(objectives)]
+        with warnings.catch_warnings():  # pymoo turns all warnings off in there, and leaves them off
+            self._normalization.update(objectives, nds=fronts[0])
+        niche, distance, _ = associate_to_niches(
+            objectives,
+            self.directions,
+            self._normalization.ideal_point,
+            np.array(self._normalization.nadir_point),
+        )
+        count = calc_niche_count(len(self.directions), niche[:0])
+        order: list[NDArray[np.intp]] = []
+        for front in fronts:
+            picked = niching(front, len(front), count, niche[front], distance[front], random_state=rng)
+            order.append(front[picked])
+        return np.concatenate(order)

@@ -1,0 +1,153 @@
+"""The species ``gcn`` and ``unet``: the genome is the parameters of a graph network."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nemo_lab._torch import torch_threads
+from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.problem import Problem
+from nemo_lab.search.species import graph_nets, ssne
+from nemo_lab.search.species.base import Bits
+from nemo_lab.search.species.ssne import Parameters
+
+
+class GraphSpecies:
+    """A graph network per member; a node's bit-width is the argmax of its logits.
+
+    An untrained graph network gives nearly the same width to every node, so a new genome's output
+    layer is scaled until its logits differ from node to node with unit deviation, and its bias
+    leans to one width level, spread evenly over the new members (ours).
+    """
+
+    name: str
+    summary: str
+    build: Callable[[int, int, int], nn.Module]
+
+    def __init__(self, problem: Problem, options: SearchOptions) -> None:
+        self.options = options
+        self.widths = np.asarray(problem.bit_widths)
+        edges = problem.edges
+        if options.gnn_edges == "topology":
+            workload = getattr(problem, "workload", None)
+            edges = getattr(workload, "topology", edges)
+        both_ways = np.concatenate([edges, edges[::-1]], axis=1)
+        self.features = torch.from_numpy(np.array(problem.node_features, dtype=np.float32))
+        self.edges = torch.from_numpy(np.array(both_ways, dtype=np.int64))
+        with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
+            net = type(self).build(self.features.shape[1], options.gnn_hidden, len(self.widths))
+        self.net = net.eval().requires_grad_(False)
+        self.names = tuple(name for name, _ in self.net.named_parameters())
+        self.shapes = tuple(tuple(p.shape) for p in self.net.parameters())
+        with warnings.catch_warnings():  # torch says once that sparse matrices are in beta
+            warnings.simplefilter("ignore", UserWarning)
+            self.logits(tuple(np.zeros(shape, dtype=np.float32) for shape in self.shapes))
+
+    def initial(self, count: int, rng: np.random.Generator) -> list[Parameters]:
+        """Networks that lean to width levels spread evenly over the range."""
+        low, high = float(self.widths[0]), float(self.widths[-1])
+        levels = low + (high - low) * (rng.permutation(count) + rng.random(count)) / max(count, 1)
+        return [self._leaning(level, rng) for level in levels]
+
+    def offspring(
+        self, parents: Sequence[Parameters], count: int, rng: np.random.Generator
+    ) -> list[Parameters]:
+        """Sub-structure neuroevolution."""
+        return ssne.offspring(parents, count, rng, self.options)
+
+    def decode(self, genome: Parameters) -> Bits:
+        """The width of the largest logit of every node."""
+        return np.asarray(self.widths[self.logits(genome).argmax(axis=1)], dtype=np.uint8)
+
+    def logits(self, genome: Parameters) -> np.ndarray:
+        """float32[Q, widths]."""
+        with torch.no_grad(), torch_threads(1):
+            tensors = {n: torch.from_numpy(p) for n, p in zip(self.names, genome, strict=True)}
+            out: Tensor = functional_call(self.net, tensors, (self.features, self.edges))
+            return out.numpy()
+
+    def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Parameters]:
+        """Networks fitted by Adam to give those widths, by cross-entropy over the nodes."""
+        return [self._fit(row, rng) for row in bits]
+
+    def _leaning(self, level: float, rng: np.random.Generator) -> Parameters:
+        genome = tuple(
+            (rng.standard_normal(shape) / np.sqrt(shape[-1] if len(shape) > 1 else 100.0)).astype(np.float32)
+            for shape in self.shapes
+        )
+        weight, bias = (genome[self.names.index(f"output.{part}")] for part in ("weight", "bias"))
+        logits = self.logits(genome)
+        deviation = np.maximum(logits.std(axis=0), 1e-6)
+        weight /= deviation[:, None]
+        centre = (logits - bias).mean(axis=0) / deviation
+        bias[:] = -centre - self.options.gnn_spread * np.abs(self.widths - level)
+        return genome
+
+    def _fit(self, bits: Bits, rng: np.random.Generator) -> Parameters:
+        """A fresh network whose output layer is solved for the widths, then all of it by gradient."""
+        target = torch.from_numpy(np.searchsorted(self.widths, bits).astype(np.int64))
+        tensors = {
+            name: torch.from_numpy(value)
+            for name, value in zip(self.names, self._leaning(float(np.mean(bits)), rng), strict=True)
+        }
+        with torch_threads(1), torch.enable_grad():
+            self._solve_output(tensors, target)
+            for tensor in tensors.values():
+                tensor.requires_grad_()
+            optimizer = torch.optim.Adam(tensors.values(), lr=0.01)
+            for _ in range(self.options.imitation_steps):
+                logits: Tensor = functional_call(self.net, tensors, (self.features, self.edges))
+                if bool((logits.argmax(1) == target).all()):
+                    break
+                loss = nn.functional.cross_entropy(logits, target)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        return tuple(tensor.detach().numpy() for tensor in tensors.values())
+
+    def _solve_output(self, tensors: dict[str, Tensor], target: Tensor) -> None:
+        """Ridge regression from the hidden layer to one-hot widths, scaled to unlike logits."""
+        keep = {name: value for name, value in tensors.items() if not name.startswith("output.")}
+        with torch.no_grad():
+            hidden = _hidden(self.net, keep, self.features, self.edges).double()
+            design = torch.cat([hidden, torch.ones(len(hidden), 1, dtype=torch.float64)], dim=1)
+            gram = design.T @ design
+            ridge = 1e-4 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+            wanted = nn.functional.one_hot(target, len(self.widths)).double()
+            solution = 4.0 * torch.linalg.solve(gram + ridge, design.T @ wanted).float()
+            tensors["output.weight"].copy_(solution[:-1].T)
+            tensors["output.bias"].copy_(solution[-1])
+
+
+def _hidden(net: nn.Module, tensors: dict[str, Tensor], features: Tensor, edges: Tensor) -> Tensor:
+    """The hidden layer of a ``BitWidthNet`` at the given parameters."""
+    out: list[Tensor] = []
+    output = net.get_submodule("output")
+    hook = output.register_forward_pre_hook(lambda _, inputs: out.append(inputs[0]))
+    try:
+        functional_call(net, tensors, (features, edges))
+    finally:
+        hook.remove()
+    return out[0]
+
+
+class GcnSpecies(GraphSpecies):
+    """Graph convolution and graph attention."""
+
+    name = "gcn"
+    summary = "a graph convolution network reads the graph and gives every node its width"
+    build = staticmethod(graph_nets.gcn)
+
+
+class UnetSpecies(GraphSpecies):
+    """Graph U-Net and graph attention."""
+
+    name = "unet"
+    summary = "a Graph U-Net reads the graph, coarse and fine, and gives every node its width"
+    build = staticmethod(graph_nets.unet)

@@ -1,0 +1,7 @@
+"""One run: its records, its commands, the thread that owns it, and the study people hold."""
+
+from nemo_lab.study.create import create_study
+from nemo_lab.study.records import Intervention, Snapshot
+from nemo_lab.study.study import SOURCES, Study
+
+__all__ = ["SOURCES", "Intervention", "Snapshot", "Study", "create_study"]

@@ -1,0 +1,97 @@
+"""What callers may ask of a run: checked when made, applied between two evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search import Engine
+from nemo_lab.search.species import Bits
+
+Evaluate = Callable[[Bits], NDArray[np.float64]]
+
+
+class Command(Protocol):
+    """A request to the owner of the engine; ``action`` is empty where it steers nothing."""
+
+    @property
+    def action(self) -> str:
+        """The name in the log."""
+        ...
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:
+        """Carry it out; returns what was done, for the log."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Fix nodes at widths."""
+
+    pins: dict[int, int]
+    action: str = "pin"
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        projected = engine.pin(self.pins)
+        names = engine.problem.node_names
+        listed = ", ".join(f"{names[node]} = {width}" for node, width in self.pins.items())
+        return f"{listed}; {projected} front members projected"
+
+
+@dataclass(frozen=True)
+class Unpin:
+    """Free nodes."""
+
+    nodes: tuple[int, ...]
+    action: str = "unpin"
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.unpin(self.nodes)
+        return ", ".join(engine.problem.node_names[node] for node in self.nodes)
+
+
+@dataclass(frozen=True)
+class Reseed:
+    """Replace the worst part of a species."""
+
+    species: int
+    source: str
+    fraction: float
+    action: str = "reseed"
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        count = engine.reseed(self.species, self.source, self.fraction)
+        return f"{engine.species[self.species].name} from {self.source}, {count} members"
+
+
+@dataclass(frozen=True)
+class Enqueue:
+    """Evaluate hand-made configurations next."""
+
+    bits: Bits = field(repr=False)
+    action: str = "enqueue"
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.enqueue(self.bits)
+        return f"{len(self.bits)} configurations"
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """Evaluate a configuration beside the search; a failure goes to the one who asked."""
+
+    bits: Bits = field(repr=False)
+    answer: Future[NDArray[np.float64]] = field(default_factory=Future)
+    action: str = ""
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        try:
+            self.answer.set_result(evaluate(self.bits))
+        except Exception as error:
+            self.answer.set_exception(error)
+        return ""

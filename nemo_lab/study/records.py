@@ -1,0 +1,76 @@
+"""What crosses the thread: frozen snapshots of a run, and the list of its hand steers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search import Evaluations, GenerationRecord
+
+State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
+ACTIVE: tuple[State, ...] = ("running", "paused", "stopping")
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A hand steer, as it took effect.
+
+    Attributes:
+        evaluation: evaluations made before it; it acts on all after.
+        action: ``pin``, ``unpin``, ``reseed`` or ``enqueue``.
+        detail: what exactly, for people.
+    """
+
+    evaluation: int
+    action: str
+    detail: str
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Everything there is to know of a run at one moment; never changes.
+
+    Attributes:
+        version: grows with every snapshot of a study.
+        state: see ``Study.state``.
+        evaluations: all evaluations so far.
+        front: config ids of the non-dominated evaluations under the pins.
+        pins: node -> width, in force.
+        generation: of the search, from 0.
+        allocation: members each species holds.
+        history: the end of each generation.
+        interventions: hand steers so far.
+        hypervolume: of the front under the pins, normalised.
+        waiting: projected and hand-made configurations that wait to be evaluated.
+        target: evaluations at which the run ends.
+        seconds: time spent running.
+        seconds_per_evaluation: recent, search included; 0 before the first.
+        error: traceback of the failure, if the state is ``failed``.
+    """
+
+    version: int
+    state: State
+    evaluations: Evaluations
+    front: NDArray[np.intp]
+    pins: Mapping[int, int]
+    generation: int
+    allocation: tuple[int, ...]
+    history: tuple[GenerationRecord, ...]
+    interventions: tuple[Intervention, ...]
+    hypervolume: float
+    waiting: int
+    target: int
+    seconds: float
+    seconds_per_evaluation: float
+    error: str | None = field(default=None, repr=False)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate of the running time to the target, None before there is a rate."""
+        if self.seconds_per_evaluation == 0:
+            return None
+        return max(0, self.target - len(self.evaluations)) * self.seconds_per_evaluation

@@ -1,0 +1,306 @@
+"""The study: one run of the search, as people hold it in their hands."""
+
+from __future__ import annotations
+
+import math
+import warnings
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from nemo_lab.errors import ArgumentError, NemoWarning, StudyStateError, UnknownNameError
+from nemo_lab.search import Engine, Problem, SearchOptions
+from nemo_lab.search.species import make_species
+from nemo_lab.study import frames
+from nemo_lab.study.commands import Enqueue, Pin, Reseed, Unpin, WhatIf
+from nemo_lab.study.names import NodeNames
+from nemo_lab.study.records import Snapshot, State
+from nemo_lab.study.worker import Worker
+
+DEFAULT_BUDGET = 500
+SOURCES = ("random", "front")
+
+
+class Study:
+    """One run of the search over a problem; ``create_study`` makes it.
+
+    Methods return at once unless they say otherwise, and may be called from any thread. Steers
+    (``pin``, ``unpin``, ``reseed``, ``enqueue``) are checked when called and take effect before the
+    next evaluation starts.
+    """
+
+    def __init__(
+        self, problem: Problem, *, seed: int, species: Sequence[Any], options: SearchOptions
+    ) -> None:
+        self.problem = problem
+        self.seed = seed
+        self.options = options
+        self.species = make_species(species, problem, options)
+        self._names = NodeNames(problem)
+        self._worker = Worker(Engine(problem, self.species, options, seed))
+        self._cleanup = weakref.finalize(self, self._worker.close)
+
+    # running
+
+    def optimize(
+        self, evaluations: int | None = None, *, until: int | None = None, progress: bool = True
+    ) -> Study:
+        """Run to the end of a budget, with a progress bar; Ctrl-C stops it and loses nothing.
+
+        Args:
+            evaluations: how many more; what is left of the last budget, or 500, by default.
+            until: how many in all, instead.
+            progress: whether to show the bar.
+
+        Raises:
+            StudyStateError: if a run is on.
+            EvaluationError: if an evaluation failed; what came before is kept.
+        """
+        from tqdm.auto import tqdm
+
+        self.start(evaluations, until=until)
+        snapshot = self.snapshot
+        try:
+            with tqdm(
+                total=snapshot.target, initial=len(snapshot.evaluations), unit="eval", disable=not progress
+            ) as bar:
+                ended = False
+                while not ended:
+                    ended = self._worker.wait(0.1)
+                    snapshot = self.snapshot
+                    bar.update(len(snapshot.evaluations) - bar.n)
+                    bar.set_postfix(
+                        front=len(snapshot.front), hv=f"{snapshot.hypervolume:.3f}", refresh=False
+                    )
+        except KeyboardInterrupt:
+            self.stop()
+            self._worker.wait()
+        self._worker.raise_failure()
+        return self
+
+    def start(self, evaluations: int | None = None, *, until: int | None = None) -> None:
+        """Run in a background thread; arguments as for ``optimize``.
+
+        After a failure it goes on with the evaluation that failed.
+
+        Raises:
+            StudyStateError: if a run is on.
+            ArgumentError: on a budget that is not a positive whole number, or already spent.
+        """
+        if evaluations is not None and until is not None:
+            raise ArgumentError("start got both evaluations= and until=", "give one of them")
+        for name, value in (("evaluations", evaluations), ("until", until)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
+
+        def target(done: int) -> int:
+            if until is not None:
+                if until <= done:
+                    raise ArgumentError(f"until={until}, but {done} evaluations are made", "give more")
+                return until
+            left = self.snapshot.target - done
+            return done + (evaluations or (left if left > 0 else DEFAULT_BUDGET))
+
+        self._worker.start(target)
+
+    def pause(self) -> None:
+        """Hold a run after the evaluation in flight.
+
+        Raises:
+            StudyStateError: if none is on.
+        """
+        self._refuse_after_failure("pause")
+        self._worker.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause.
+
+        Raises:
+            StudyStateError: if the study is not paused.
+        """
+        self._refuse_after_failure("resume")
+        self._worker.resume()
+
+    def stop(self) -> None:
+        """End a run after the evaluation in flight; ``start`` goes on later. Harmless if none is on."""
+        self._worker.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until no run is on, or it is paused.
+
+        Args:
+            timeout: seconds; no limit by default.
+
+        Returns:
+            whether that came before the timeout.
+
+        Raises:
+            EvaluationError: if the run failed.
+        """
+        ended = self._worker.wait(timeout)
+        self._worker.raise_failure()
+        return ended
+
+    @property
+    def state(self) -> State:
+        """``"idle"``, ``"running"``, ``"paused"``, ``"stopping"``, ``"finished"`` or ``"failed"``."""
+        return self.snapshot.state
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest frozen picture of the run."""
+        return self._worker.snapshot
+
+    # results
+
+    def front(self) -> pd.DataFrame:
+        """The Pareto front under the pins: one row per configuration, best first objective first.
+
+        Columns: the objectives, all minimised, then species, generation and origin.
+        """
+        snapshot = self.snapshot
+        frame = self._frame(snapshot, snapshot.front)
+        return frame.sort_values(list(self.problem.objective_names), kind="stable")
+
+    def evaluations(self, *, bits: bool = False) -> pd.DataFrame:
+        """Every evaluation ever made, by config id; with ``bits`` also one column per node."""
+        return self._frame(self.snapshot, bits=bits)
+
+    def history(self) -> pd.DataFrame:
+        """Per generation and species: R2, score, allocation, share of the front; hypervolume."""
+        return frames.history_frame(self.snapshot)
+
+    def interventions(self) -> pd.DataFrame:
+        """Every hand steer, with the evaluation after which it took effect."""
+        return frames.interventions_frame(self.snapshot)
+
+    def config(self, config_id: int) -> pd.Series[int]:
+        """The bit-width of every node of an evaluated configuration, indexed by node name.
+
+        Raises:
+            UnknownNameError: if there is no evaluation of that number.
+        """
+        log = self.snapshot.evaluations
+        if isinstance(config_id, bool) or not isinstance(config_id, int) or not 0 <= config_id < len(log):
+            known = [f"0 to {len(log) - 1}"] if len(log) else []
+            raise UnknownNameError("config", config_id, known)
+        index = pd.Index(self.problem.node_names, name="node")
+        return pd.Series(log.bits[config_id].astype("int64"), index=index, name=config_id)
+
+    # steering
+
+    def pin(
+        self, name: str, bits: int | None = None, *, weight: int | None = None, activation: int | None = None
+    ) -> None:
+        """Fix bit-widths for everything evaluated from now on, and project the front onto them.
+
+        Args:
+            name: a node with ``bits``, or a layer with ``weight`` and / or ``activation``, which
+                is the tensor the layer reads.
+
+        Raises:
+            UnknownNameError: if there is no such node or layer.
+            BitWidthError: if the width is not among ``problem.bit_widths``.
+
+        Warns:
+            NemoWarning: if no run is on, so that projected configurations wait for the next.
+        """
+        self._worker.post(Pin(self._names.pins(name, bits, weight, activation)))
+        snapshot = self.snapshot
+        if snapshot.waiting and snapshot.state in ("finished", "failed"):
+            warnings.warn(
+                f"the study is {snapshot.state}: {snapshot.waiting} projected configurations wait; "
+                f"call start({snapshot.waiting}) or more to evaluate them",
+                NemoWarning,
+                stacklevel=2,
+            )
+
+    def unpin(self, name: str | None = None) -> None:
+        """Free a node, both nodes of a layer, or everything; earlier evaluations come back.
+
+        Raises:
+            UnknownNameError: if there is no such node or layer.
+            ArgumentError: if it is not pinned.
+        """
+        pinned = self.snapshot.pins
+        nodes = tuple(pinned) if name is None else self._names.nodes(name)
+        if name is not None and not any(node in pinned for node in nodes):
+            raise ArgumentError(f"{name!r} is not pinned", f"pinned are: {', '.join(self.pins) or 'none'}")
+        self._worker.post(Unpin(tuple(node for node in nodes if node in pinned)))
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """The pins in force: node name -> bit-width."""
+        return {self.problem.node_names[node]: width for node, width in self.snapshot.pins.items()}
+
+    def reseed(self, species: str, source: str = "random", fraction: float = 1.0) -> None:
+        """Replace the worst part of a species by new members, evaluated next.
+
+        Args:
+            species: its name.
+            source: ``"random"`` for fresh ones, ``"front"`` for imitations of front members.
+            fraction: of its members, in (0, 1].
+
+        Raises:
+            UnknownNameError: on an unknown species or source.
+            ArgumentError: on a fraction outside (0, 1].
+        """
+        names = [one.name for one in self.species]
+        if species not in names:
+            raise UnknownNameError("species", species, names)
+        if source not in SOURCES:
+            raise UnknownNameError("source", source, SOURCES)
+        if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
+            raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
+        self._worker.post(Reseed(names.index(species), source, float(fraction)))
+
+    def enqueue(self, bits: Any) -> None:
+        """Evaluate hand-made configurations next, as part of the run; pins in force are applied.
+
+        Args:
+            bits: integers[Q] or [N, Q], one width for all nodes, or name -> width as from ``config``.
+
+        Raises:
+            BitWidthError, UnknownNameError: if they do not fit.
+        """
+        self._worker.post(Enqueue(self._names.bits(bits)))
+
+    def what_if(self, bits: Any) -> pd.Series[float]:
+        """Objectives of one configuration beside the search; blocks until it is evaluated.
+
+        Args:
+            bits: as for ``enqueue``, one configuration.
+
+        Raises:
+            BitWidthError, UnknownNameError: if it does not fit.
+        """
+        rows = self._names.bits(bits)
+        if len(rows) != 1:
+            raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
+        command = WhatIf(rows[0])
+        self._worker.post(command)
+        return pd.Series(command.answer.result(), index=list(self.problem.objective_names), name="what_if")
+
+    def _frame(self, snapshot: Snapshot, rows: Any = None, *, bits: bool = False) -> pd.DataFrame:
+        names = [one.name for one in self.species]
+        return frames.evaluations_frame(snapshot, self.problem, names, rows, bits=bits)
+
+    def _refuse_after_failure(self, verb: str) -> None:
+        snapshot = self.snapshot
+        if snapshot.state == "failed" and snapshot.error:
+            reason = snapshot.error.strip().splitlines()[-1]
+            raise StudyStateError(f"cannot {verb}: the run failed: {reason}", "mend it and call start()")
+
+    @property
+    def title(self) -> str:
+        """The workload's name, or the problem's class."""
+        return str(getattr(getattr(self.problem, "workload", None), "name", type(self.problem).__name__))
+
+    def _repr_html_(self) -> str:
+        return frames.study_html(self.snapshot, f"study of {self.title}", self.front())
+
+    def __repr__(self) -> str:
+        snapshot = self.snapshot
+        return f"<Study of {self.title}: {snapshot.state}, {len(snapshot.evaluations)} evaluations>"

@@ -1,0 +1,273 @@
+"""The one owner of the engine: a background thread while a run is on, else whoever steers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.errors import EvaluationError, StudyStateError
+from nemo_lab.search import Engine
+from nemo_lab.search.problem import checked_objectives
+from nemo_lab.search.species import Bits
+from nemo_lab.study.commands import Command
+from nemo_lab.study.records import ACTIVE, Intervention, Snapshot, State
+
+
+class Worker:
+    """Runs an engine, applies commands between two evaluations, publishes snapshots.
+
+    Callers on any thread set flags and queue commands under one condition; nobody but the owner
+    touches the engine. The owner is the worker thread, or, while none runs, the caller of ``post``.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._condition = threading.Condition()
+        self._commands: deque[Command] = deque()
+        self._owned = False
+        self._thread: threading.Thread | None = None
+        self._pause = self._stop = False
+        self._state: State = "idle"
+        self._target = 0
+        self._interventions: tuple[Intervention, ...] = ()
+        self._seconds = self._rate = 0.0
+        self._error: str | None = None
+        self.cause: BaseException | None = None
+        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._version = 0
+        self.snapshot = self._make_snapshot()
+
+    # callers, on any thread
+
+    def start(self, target: Callable[[int], int]) -> None:
+        """Run until as many evaluations are made as ``target`` says of those made so far.
+
+        Raises:
+            StudyStateError: if a run is on.
+        """
+        with self._condition:
+            if self._thread is not None:
+                way_out = "call resume()" if self._state == "paused" else "wait for it, or stop it first"
+                raise StudyStateError(f"the study is already {self._state}", way_out)
+            self._condition.wait_for(lambda: not self._owned)
+            self._target = target(len(self._engine.evaluations))
+            self._owned, self._pause, self._stop = True, False, False
+            self._error = self.cause = None
+            self._publish("running")
+            self._thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
+            self._thread.start()
+
+    def pause(self) -> None:
+        """Hold after the evaluation in flight."""
+        with self._condition:
+            if self._thread is None or self._stop:
+                raise StudyStateError(f"cannot pause: the study is {self._state}", "call start() first")
+            self._pause = True
+            self._condition.notify_all()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        with self._condition:
+            if not self._pause:
+                raise StudyStateError(
+                    f"cannot resume: the study is {self._state}, not paused", "call start() to run it"
+                )
+            self._pause = False
+            if self._state == "paused":
+                self._publish("running", fresh=False)
+            self._condition.notify_all()
+
+    def stop(self) -> None:
+        """End the run after the evaluation in flight; nothing is lost. Harmless when none is on."""
+        with self._condition:
+            if self._thread is not None and not self._stop:
+                self._stop, self._pause = True, False
+                self._publish("stopping", fresh=False)
+                self._condition.notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no run is on, or it is paused; returns whether that came before the timeout."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._thread is None or self._state == "paused", timeout)
+
+    def post(self, command: Command) -> None:
+        """Have a command applied: by the worker thread, or here and now where none runs."""
+        with self._condition:
+            self._commands.append(command)
+            self._condition.notify_all()
+            if self._owned:
+                return
+            self._owned = True
+        try:
+            while self._drain() or not self._release():
+                pass
+        except BaseException:
+            with self._condition:
+                self._owned = False
+                self._condition.notify_all()
+            raise
+
+    def close(self) -> None:
+        """Stop, and give the thread a moment to end."""
+        self.stop()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(5)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every snapshot; it must return at once."""
+        self._listeners = (*self._listeners, listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Take a listener back."""
+        self._listeners = tuple(one for one in self._listeners if one != listener)
+
+    # the owner only
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except BaseException as error:
+            self._error, self.cause = traceback.format_exc(), error
+            while not self._fail():
+                pass
+
+    def _turn(self) -> bool:
+        """One evaluation, or one wait; returns whether the run goes on."""
+        self._drain()
+        with self._condition:
+            if self._commands:
+                return True
+            if self._stop or len(self._engine.evaluations) >= self._target:
+                self._finish("idle" if len(self._engine.evaluations) < self._target else "finished")
+                return False
+            if self._pause:
+                self._publish("paused")
+                self._condition.wait_for(lambda: self._commands or self._stop or not self._pause)
+                self._publish("stopping" if self._stop else "paused" if self._pause else "running")
+                return True
+        self._evaluate_one()
+        return True
+
+    def _evaluate_one(self) -> None:
+        began = time.perf_counter()
+        candidate = self._engine.ask()
+        if candidate is None:
+            raise RuntimeError("the engine waits for an evaluation that nobody makes")
+        try:
+            objectives = self._evaluate(candidate.bits)
+        except BaseException:
+            self._engine.give_back(candidate)
+            raise
+        self._engine.tell(candidate, objectives)
+        took = time.perf_counter() - began
+        self._seconds += took
+        self._rate = took if self._rate == 0 else 0.95 * self._rate + 0.05 * took
+        self._publish(self._state)
+
+    def _evaluate(self, bits: Bits) -> NDArray[np.float64]:
+        problem = self._engine.problem
+        objectives: NDArray[np.float64] = checked_objectives(problem, problem.evaluate(bits[None]))[0]
+        return objectives
+
+    def _drain(self) -> bool:
+        """Apply every waiting command; returns whether there was any."""
+        any_applied = False
+        while self._commands:
+            command = self._commands.popleft()
+            detail = command.apply(self._engine, self._evaluate)
+            if command.action:
+                made = Intervention(len(self._engine.evaluations), command.action, detail)
+                self._interventions = (*self._interventions, made)
+            any_applied = True
+        if any_applied:
+            self._publish(self._state)
+        return any_applied
+
+    def _release(self) -> bool:
+        with self._condition:
+            if self._commands:
+                return False
+            self._owned = False
+            self._condition.notify_all()
+            return True
+
+    def _fail(self) -> bool:
+        """End a failed run once no command waits any more, so that nobody waits for an answer."""
+        with contextlib.suppress(Exception):  # the first failure is the one to report
+            self._drain()
+        with self._condition:
+            if self._commands:
+                return False
+            self._finish("failed")
+            return True
+
+    def _finish(self, state: State) -> None:
+        with self._condition:
+            self._thread, self._owned = None, False
+            self._publish(state)
+            self._condition.notify_all()
+
+    def _publish(self, state: State, *, fresh: bool = True) -> None:
+        """Make the next snapshot; ``fresh`` off keeps the engine's part, for those who do not own it."""
+        with self._condition:
+            if state == "running" and self._stop:
+                state = "stopping"
+            self._state = state
+            self._version += 1
+            self.snapshot = (
+                self._make_snapshot()
+                if fresh
+                else dataclasses.replace(self.snapshot, version=self._version, state=state)
+            )
+            self._condition.notify_all()
+        for listener in self._listeners:
+            listener()
+
+    def _make_snapshot(self) -> Snapshot:
+        engine = self._engine
+        return Snapshot(
+            version=self._version,
+            state=self._state,
+            evaluations=engine.evaluations,
+            front=engine.front,
+            pins=dict(engine.pins),
+            generation=engine.generation,
+            allocation=tuple(int(size) for size in engine.allocation),
+            history=engine.history,
+            interventions=self._interventions,
+            hypervolume=engine.hypervolume(),
+            waiting=engine.waiting,
+            target=self._target,
+            seconds=self._seconds,
+            seconds_per_evaluation=self._rate,
+            error=self._error,
+        )
+
+    def raise_failure(self) -> None:
+        """Raise what ended the last run, if it failed.
+
+        Raises:
+            EvaluationError: with the original exception as its cause.
+        """
+        cause = self.cause
+        if self._state == "failed" and cause is not None:
+            done = len(self.snapshot.evaluations)
+            raise EvaluationError(
+                f"the run failed after {done} evaluations: {type(cause).__name__}: {cause}",
+                "nothing evaluated is lost; mend the cause and call start() again",
+            ) from cause
+
+    @property
+    def active(self) -> bool:
+        """Whether a run is on."""
+        return self._state in ACTIVE
