@@ -46,8 +46,10 @@ class NodeNames:
             )
         return int(value)
 
-    def pins(self, name: str, bits: Any, weight: Any, activation: Any) -> dict[int, int]:
+    def pins(self, name: str | Mapping[str, Any], bits: Any, weight: Any, activation: Any) -> dict[int, int]:
         """What ``Study.pin`` was asked for, as node -> width."""
+        if isinstance(name, Mapping):
+            return {self.node(node): self.width(value) for node, value in name.items()}
         if bits is not None:
             if weight is not None or activation is not None:
                 raise ArgumentError(

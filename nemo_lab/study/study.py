@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -153,6 +153,14 @@ class Study:
         """The latest frozen picture of the run."""
         return self._worker.snapshot
 
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
+        self._worker.listen(listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Take a listener back."""
+        self._worker.forget(listener)
+
     # results
 
     def front(self) -> pd.DataFrame:
@@ -192,13 +200,18 @@ class Study:
     # steering
 
     def pin(
-        self, name: str, bits: int | None = None, *, weight: int | None = None, activation: int | None = None
+        self,
+        name: str | Mapping[str, int],
+        bits: int | None = None,
+        *,
+        weight: int | None = None,
+        activation: int | None = None,
     ) -> None:
         """Fix bit-widths for everything evaluated from now on, and project the front onto them.
 
         Args:
-            name: a node with ``bits``, or a layer with ``weight`` and / or ``activation``, which
-                is the tensor the layer reads.
+            name: a node with ``bits``; or a layer with ``weight`` and / or ``activation``, which
+                is the tensor the layer reads; or a mapping from nodes to widths.
 
         Raises:
             UnknownNameError: if there is no such node or layer.

@@ -1,0 +1,185 @@
+"""The panels made of controls: buttons and menus, each a keyboard's twin of a gesture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as w
+
+from nemo_lab.search import Problem
+from nemo_lab.study import SOURCES, Study
+
+Do = Callable[[Callable[[], None]], None]
+WRAP = {"flex_flow": "row wrap", "align_items": "center"}
+
+
+def button(text: str, tooltip: str, do: Do, action: Callable[[], None], style: str = "") -> w.Button:
+    """A button that posts an action and returns."""
+    made = w.Button(description=text, tooltip=tooltip, button_style=style, layout={"width": "auto"})
+    made.on_click(lambda _: do(action))
+    return made
+
+
+def title(text: str) -> w.HTML:
+    """The heading of a panel."""
+    return w.HTML(f'<div class="nemo-title" role="heading" aria-level="3">{text}</div>')
+
+
+class Controls:
+    """State, start, pause, resume, stop, budget and progress of a study."""
+
+    def __init__(self, study: Study, do: Do) -> None:
+        self.budget = w.BoundedIntText(
+            value=500, min=1, max=10_000_000, step=50, description="Evaluations", layout={"width": "190px"}
+        )
+        self.start = button(
+            "Start",
+            "Run this many more evaluations",
+            do,
+            lambda: study.start(int(self.budget.value)),
+            "primary",
+        )
+        self.pause = button("Pause", "Hold after the evaluation in flight", do, study.pause)
+        self.resume = button("Resume", "Go on after a pause", do, study.resume)
+        self.stop = button("Stop", "End the run; nothing is lost", do, study.stop)
+        self.progress = w.IntProgress(
+            min=0, max=1, layout={"width": "100%", "height": "8px"}, style={"bar_color": "#0072B2"}
+        )
+        self.status = w.HTML()
+        self.widget = w.VBox(
+            [
+                w.HBox([self.start, self.pause, self.resume, self.stop, self.budget], layout=WRAP),
+                self.progress,
+                self.status,
+            ]
+        )
+
+    def show(self, state: str, done: int, target: int, status: str) -> None:
+        """Bring the controls to a state."""
+        self.start.disabled = state in ("running", "paused", "stopping")
+        self.pause.disabled = state != "running"
+        self.resume.disabled = state != "paused"
+        self.stop.disabled = state not in ("running", "paused")
+        self.progress.max = max(target, 1)
+        self.progress.value = min(done, max(target, 1))
+        self.status.value = status
+
+
+class Steering:
+    """Pin nodes to a bit-width, and re-seed a species."""
+
+    def __init__(self, study: Study, do: Do, on_nodes: Callable[[tuple[int, ...]], None]) -> None:
+        problem: Problem = study.problem
+        names = list(problem.node_names)
+        wide = {"description_width": "64px"}
+        self.nodes = w.SelectMultiple(
+            options=names, rows=8, description="Nodes", style=wide, layout={"width": "min(380px, 98%)"}
+        )
+        self.nodes.observe(lambda change: on_nodes(tuple(change["new"])), names="index")
+        self.width = w.Dropdown(
+            options=list(problem.bit_widths),
+            value=problem.bit_widths[-1],
+            description="to bits",
+            style=wide,
+            layout={"width": "140px"},
+        )
+        self.species = w.Dropdown(
+            options=[one.name for one in study.species],
+            description="Species",
+            style=wide,
+            layout={"width": "220px"},
+        )
+        self.source = w.Dropdown(
+            options=list(SOURCES),
+            description="from",
+            style={"description_width": "36px"},
+            layout={"width": "150px"},
+        )
+        self.fraction = w.BoundedFloatText(
+            value=1.0, min=0.05, max=1.0, step=0.05, description="share", style={"description_width": "42px"},
+            layout={"width": "130px"},
+        )  # fmt: skip
+
+        def chosen() -> list[str]:
+            picked = [names[i] for i in self.nodes.index]
+            if not picked:
+                raise ValueError("no node is selected; select some in the graph or in the list")
+            return picked
+
+        def pin() -> None:
+            width = int(self.width.value)
+            study.pin(dict.fromkeys(chosen(), width))
+
+        def unpin() -> None:
+            pinned = [name for name in chosen() if name in study.pins]
+            if not pinned:
+                raise ValueError("none of the selected nodes is pinned")
+            for name in pinned:
+                study.unpin(name)
+
+        self.pin = button("Pin", "Fix the selected nodes at this bit-width", do, pin, "primary")
+        self.unpin = button("Unpin", "Free the selected nodes", do, unpin)
+        self.unpin_all = button("Unpin all", "Free every node", do, study.unpin)
+        self.reseed = button(
+            "Re-seed",
+            "Replace the worst share of the species by new members",
+            do,
+            lambda: study.reseed(self.species.value, self.source.value, float(self.fraction.value)),
+            "primary",
+        )
+        self.pins = w.HTML()
+        self.log = w.HTML()
+        buttons: list[Any] = [self.width, self.pin, self.unpin, self.unpin_all]
+        self.widget = w.VBox(
+            [
+                title("Steer"),
+                self.nodes,
+                w.HBox(buttons, layout=WRAP),
+                self.pins,
+                w.HBox([self.species, self.source, self.fraction, self.reseed], layout=WRAP),
+                title("What you did"),
+                self.log,
+            ],
+            layout={"flex": "1 1 400px", "min_width": "0"},
+        )
+
+
+class Inspector:
+    """The selected configuration: numbers, bits strip, and controls to choose it by keyboard."""
+
+    def __init__(
+        self, strip: w.Widget, do: Do, step: Callable[[int], None], on_config: Callable[[int], None]
+    ) -> None:
+        self.previous = button("Previous", "The next smaller model of the front", do, lambda: step(-1))
+        self.next = button("Next", "The next larger model of the front", do, lambda: step(1))
+        self.config = w.BoundedIntText(
+            value=0, min=0, max=0, description="Config", style={"description_width": "48px"},
+            layout={"width": "150px"},
+        )  # fmt: skip
+        self.quiet = False
+        self.config.observe(self._changed, names="value")
+        self._on_config = on_config
+        self.text = w.HTML()
+        self.widget = w.VBox(
+            [
+                title("Inspect"),
+                w.HBox([self.previous, self.next, self.config], layout=WRAP),
+                self.text,
+                strip,
+            ],
+            layout={"flex": "1 1 400px", "min_width": "0"},
+        )
+
+    def _changed(self, change: Any) -> None:
+        if not self.quiet:
+            self._on_config(int(change["new"]))
+
+    def show(self, config: int | None, count: int, text: str) -> None:
+        """Show a configuration of ``count``; only the publisher may call it."""
+        self.quiet = True
+        self.config.max = max(count - 1, 0)
+        if config is not None:
+            self.config.value = config
+        self.quiet = False
+        self.text.value = text

@@ -1,0 +1,66 @@
+"""The one thread that writes widgets: the latest state wins, a few times a second."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+RATE = 4.0  # at most so many updates a second
+
+
+class Publisher:
+    """Carries out what people asked for, then draws; both away from Jupyter's threads.
+
+    Args:
+        draw: writes the widgets; called by this thread only, never twice at once.
+        failed: takes the error of an action; called by this thread.
+
+    Callbacks of widgets call ``do`` and return, whatever thread they came on.
+    """
+
+    def __init__(self, draw: Callable[[], None], failed: Callable[[Exception], None]) -> None:
+        self._draw = draw
+        self._failed = failed
+        self._actions: deque[Callable[[], None]] = deque()
+        self._wake = threading.Event()
+        self._closed = False
+        # ipykernel finds the notebook to publish to in the context of the cell that made the widget
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name="nemo_lab publisher", daemon=True
+        )
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something changed: draw soon."""
+        self._wake.set()
+
+    def do(self, action: Callable[[], None]) -> None:
+        """Carry out an action soon, then draw."""
+        self._actions.append(action)
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait()
+            self._wake.clear()
+            began = time.monotonic()
+            while self._actions:
+                action = self._actions.popleft()
+                try:
+                    action()
+                except Exception as error:
+                    self._failed(error)
+            try:
+                self._draw()
+            except Exception as error:
+                self._failed(error)
+            time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))

@@ -1,0 +1,144 @@
+"""The words of the dashboard, as HTML; every name and message is escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.plots.style import objective_label, text_on, width_colors
+from nemo_lab.search import ORIGINS, Problem
+from nemo_lab.study import Snapshot
+
+STATE_WORDS = {
+    "idle": "ready",
+    "running": "searching",
+    "paused": "paused",
+    "stopping": "stopping",
+    "finished": "finished",
+    "failed": "failed",
+}
+
+
+def status(snapshot: Snapshot, seed: int) -> str:
+    """One line on where the run stands."""
+    done = len(snapshot.evaluations)
+    parts = [f"<b>{STATE_WORDS[snapshot.state]}</b>", f"{done} of {max(snapshot.target, done)} evaluations"]
+    left = snapshot.seconds_left
+    if snapshot.state in ("running", "paused") and left is not None:
+        parts.append(f"{duration(left)} left")
+    parts += [
+        f"{len(snapshot.front)} on the front",
+        f"hypervolume {snapshot.hypervolume:.3f}",
+        f"generation {snapshot.generation}",
+        f"seed {seed}",
+    ]
+    if snapshot.waiting:
+        parts.append(f"{snapshot.waiting} projected or hand-made waiting")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def failure(traceback: str) -> str:
+    """The error that ended a run, its traceback folded."""
+    last = traceback.strip().splitlines()[-1]
+    return (
+        f'<div class="nemo-error" role="alert"><b>The run failed:</b> {html.escape(last)}<br>'
+        "Nothing evaluated is lost. Mend the cause, then press Start to go on."
+        f"<details><summary>Traceback</summary><pre>{html.escape(traceback)}</pre></details></div>"
+    )
+
+
+def notice(message: str) -> str:
+    """What could not be done, and the way out."""
+    return f'<div class="nemo-notice" role="status">{html.escape(message)}</div>' if message else ""
+
+
+def log(snapshot: Snapshot, most: int = 8) -> str:
+    """The latest hand steers, newest first."""
+    steers = snapshot.interventions
+    if not steers:
+        return '<span class="nemo-hint">No steers yet.</span>'
+    rows = "".join(
+        f"<tr><td>after {one.evaluation}</td><td>{one.action}</td><td>{html.escape(one.detail)}</td></tr>"
+        for one in reversed(steers[-most:])
+    )
+    more = f'<span class="nemo-hint">{len(steers) - most} earlier</span>' if len(steers) > most else ""
+    return f"<table>{rows}</table>{more}"
+
+
+def pins(snapshot: Snapshot, problem: Problem) -> str:
+    """The pins in force."""
+    if not snapshot.pins:
+        return '<span class="nemo-hint">Nothing is pinned.</span>'
+    listed = ", ".join(
+        f"{html.escape(problem.node_names[node])} = {width}" for node, width in sorted(snapshot.pins.items())
+    )
+    return f"<b>Pinned:</b> {listed}"
+
+
+def selection(
+    snapshot: Snapshot, problem: Problem, species: Sequence[str], config: int | None, kinds: Sequence[str]
+) -> str:
+    """The selected configuration in numbers."""
+    if config is None:
+        return '<span class="nemo-hint">Tap a point of the front, or choose a configuration here.</span>'
+    log_ = snapshot.evaluations
+    rows = []
+    for name, value in zip(problem.objective_names, log_.objectives[config], strict=True):
+        shown = (
+            f"{1 - value:.2%}" if name == "task_error" else f"{value:.4f}{_absolute(problem, name, value)}"
+        )
+        rows.append((objective_label(name).split(",")[0], shown))
+    bits: NDArray[np.uint8] = log_.bits[config]
+    weight = np.array([kind == "weight" for kind in kinds])
+    if weight.any() and not weight.all():
+        rows.append(
+            ("mean bits", f"weights {bits[weight].mean():.2f}, activations {bits[~weight].mean():.2f}")
+        )
+    owner = log_.species[config]
+    rows += [
+        ("found by", f"{species[owner] if owner >= 0 else 'hand'}, {ORIGINS[log_.origin[config]]}"),
+        ("generation", str(log_.generation[config])),
+        ("on the front", "yes" if config in snapshot.front else "no"),
+        ("in Python", f"study.config({config})"),
+    ]
+    body = "".join(f"<tr><td>{key}</td><td>{html.escape(value)}</td></tr>" for key, value in rows)
+    return f"<b>Configuration {config}</b><table>{body}</table>"
+
+
+def _absolute(problem: Problem, name: str, ratio: float) -> str:
+    """A ratio to 32 bit in bytes or bit-operations, where the problem has a workload."""
+    workload = getattr(problem, "workload", None)
+    if workload is None:
+        return ""
+    if name == "model_ratio":
+        return f" = {ratio * workload.params * 4 / 1024:.1f} KiB"
+    if name == "bitop_ratio" and problem.cost_model.bitops == "max":  # type: ignore[attr-defined]
+        return f" = {ratio * workload.macs * 32 / 1e6:.2f} M bit-operations"
+    return ""
+
+
+def width_legend(widths: Sequence[int]) -> str:
+    """The colour of every bit-width."""
+    colors = width_colors(widths)
+    boxes = "".join(
+        f'<span style="background:{colors[width]};color:{text_on(colors[width])}">{width}</span>'
+        for width in widths
+    )
+    return (
+        f'<div class="nemo-legend nemo-hint">bits {boxes} &nbsp; squares are weights, circles activations, '
+        "size shows parameters or MACs; tap or drag a box to select nodes; "
+        '<span style="color:#D55E00;width:auto">▼</span> pinned</div>'
+    )

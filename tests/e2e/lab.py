@@ -1,0 +1,164 @@
+"""A real JupyterLab on loopback, and a real Chromium that looks at it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+TOKEN = "only-for-tests"
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running JupyterLab."""
+
+    url: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def api(self, path: str) -> Any:
+        """Answer of the server's REST interface."""
+        request = urllib.request.Request(f"{self.url}/api/{path}", headers={"Authorization": f"token {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def jupyterlab(folder: Path) -> Iterator[Server]:
+    """Start JupyterLab with copies of our notebooks in ``folder``, on a free port; end it after."""
+    work = folder / "work"
+    shutil.copytree(NOTEBOOKS, work, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    isolated = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={work}",
+        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]  # fmt: skip
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, env=isolated, stdout=log, stderr=subprocess.STDOUT)
+        server = Server(f"http://127.0.0.1:{port}", work, process)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError):
+                    server.api("status")
+                    break
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((folder / "server.log").read_text())
+                time.sleep(0.2)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, or the one that NEMO_LAB_CHROMIUM names, or Playwright's own."""
+    path = os.environ.get("NEMO_LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Notebook:
+    """One notebook in one tab."""
+
+    def __init__(self, browser: Browser, server: Server, name: str, *, dark: bool = False, width: int = 1280) -> None:
+        self.server = server
+        self.page: Page = browser.new_page(viewport={"width": width, "height": 1500})
+        self.page.set_default_timeout(60_000)
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.outside: list[str] = []
+        self.page.on("request", lambda request: self._note(request.url))
+        self.page.goto(f"{server.url}/lab/tree/{name}?token={TOKEN}&reset")
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+        if dark:
+            self.theme("JupyterLab Dark")
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.server.url, "data:", "blob:")):
+            self.outside.append(url)
+
+    def theme(self, name: str) -> None:
+        """Change JupyterLab's theme by its menu."""
+        self.page.get_by_role("menuitem", name="Settings").first.click()
+        self.page.get_by_role("menuitem", name="Theme", exact=True).hover()
+        self.page.get_by_role("menuitem", name=name, exact=True).click()
+        self.page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
+
+    def cell(self, index: int) -> Locator:
+        """The index-th code cell."""
+        return self.page.locator(".jp-CodeCell").nth(index)
+
+    def run(self, index: int) -> Locator:
+        """Run the index-th code cell by keyboard."""
+        cell = self.cell(index)
+        cell.scroll_into_view_if_needed()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+        return cell
+
+    def ask(self, code: str) -> str:
+        """Run code in a new cell at the end and return what it prints."""
+        self.page.locator(".jp-Notebook-footer").scroll_into_view_if_needed()
+        self.page.locator(".jp-Notebook-footer").click()
+        cell = self.page.locator(".jp-CodeCell").last
+        cell.locator(".cm-content").click()
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Control+Enter")
+        output = cell.locator(".jp-OutputArea-output")
+        output.last.wait_for()
+        expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[*]:")
+        text = output.all_inner_texts()
+        return "\n".join(text).strip()
+
+    def button(self, name: str) -> Locator:
+        """A dashboard's button."""
+        return self.page.locator(".nemo-dashboard").get_by_role("button", name=name, exact=True).first
+
+    def figure(self, label: str) -> Locator:
+        """A drawn figure, by the beginning of its label."""
+        return self.page.locator(f".nemo-figure[aria-label^='{label}'][data-ready='true']").first
+
+    def points(self, source: str) -> int:
+        """How many rows a figure's source has in the browser."""
+        value = self.figure("Pareto front").get_attribute(f"data-count-{source}")
+        return int(value or 0)
