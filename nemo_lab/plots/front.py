@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from bokeh.layouts import row
 from bokeh.models import (
     ColorBar,
     HoverTool,
-    Legend,
-    LegendItem,
     LinearColorMapper,
     NumeralTickFormatter,
     TapTool,
@@ -26,7 +23,7 @@ from nemo_lab.search import Problem
 from nemo_lab.search.problem import bounds_of
 
 
-def front_plot(problem: Problem, names: tuple[str, str, str], species: Sequence[str]) -> Plot:
+def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
     """An empty front panel; ``front_columns`` fills it."""
     common = ("key", "y", "x1", "x2", "species", "generation")
     sources = {
@@ -58,7 +55,13 @@ def front_plot(problem: Problem, names: tuple[str, str, str], species: Sequence[
         )
         references.glyph.tags = [style.FAINT]
         labels = p.text(
-            x, "y", "text", source=sources["references"], text_font_size="11px", x_offset=7, y_offset=4
+            x,
+            "y",
+            "text",
+            source=sources["references"],
+            text_font_size="11px",
+            text_align="center",
+            y_offset=-7,
         )
         labels.glyph.tags = [style.INK]
         front = p.scatter(
@@ -82,6 +85,7 @@ def front_plot(problem: Problem, names: tuple[str, str, str], species: Sequence[
         )
         for renderer in (evaluated, front):
             renderer.nonselection_glyph = renderer.selection_glyph = None
+        p.y_range.range_padding = 0.2  # room for the labels of the references
         if names[0] == "task_error":
             p.yaxis.formatter = NumeralTickFormatter(format="0 %")
         tooltip = [
@@ -104,8 +108,6 @@ def front_plot(problem: Problem, names: tuple[str, str, str], species: Sequence[
             background_fill_color=None,
         )
         p.add_layout(bar, "right")
-        if place == 1:
-            p.add_layout(_legend(p, species), "above")
         figures.append(p)
     figures[1].y_range = figures[0].y_range
     layout = row(*figures, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
@@ -114,24 +116,6 @@ def front_plot(problem: Problem, names: tuple[str, str, str], species: Sequence[
         f"and over {style.objective_label(names[2])}"
     )
     return Plot(layout, sources, label)
-
-
-def _legend(p: Any, species: Sequence[str]) -> Legend:
-    items = []
-    for position, name in enumerate(species):
-        sample = p.scatter([], [], marker=style.species_marker(position), size=9, fill_color=style.MUTED)
-        sample.glyph.tags = [style.INK]
-        items.append(LegendItem(label=name, renderers=[sample]))
-    return Legend(
-        items=items,
-        orientation="horizontal",
-        border_line_color=None,
-        background_fill_color=None,
-        padding=0,
-        margin=2,
-        spacing=12,
-        label_standoff=2,
-    )
 
 
 def front_columns(

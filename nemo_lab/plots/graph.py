@@ -149,7 +149,7 @@ def graph_columns(
             "key": np.arange(count, dtype=np.int32),
             "x": np.arange(count, dtype=np.float64),
             "y": lanes,
-            "size": 17.0 + 13.0 * scale,
+            "size": 16.0 + 11.0 * scale,
             "marker": ["square" if is_weight else "circle" for is_weight in weight],
             "color": fill,
             "text": [""] * count if bits is None else [str(int(b)) for b in bits],

@@ -11,6 +11,17 @@ from bokeh.palettes import Viridis256
 
 # Okabe and Ito's colours, in the order in which species get them
 SPECIES_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+# the same shapes as text, for legends
+MARKER_SIGNS = {
+    "circle": "\u25cf",
+    "square": "\u25a0",
+    "triangle": "\u25b2",
+    "diamond": "\u25c6",
+    "inverted_triangle": "\u25bc",
+    "hex": "\u2b22",
+    "star": "\u2605",
+    "plus": "\u271a",
+}
 SPECIES_MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star")
 HAND_COLOR, HAND_MARKER = "#8a8a8a", "plus"
 PIN_COLOR = "#D55E00"

@@ -90,6 +90,11 @@ class QuantizationProblem:
         narrow, wide = (np.full(self.num_nodes, b) for b in (self.bit_widths[0], self.bit_widths[-1]))
         return np.array([[0.0, *self.costs(narrow)[0]], [1.0, *self.costs(wide)[0]]])
 
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Calibrated range of every activation: node name -> (low, high)."""
+        return {self.node_names[index]: bounds for index, bounds in self._network.ranges.items()}
+
     def costs(self, bits: Any) -> NDArray[np.float64]:
         """Exact model ratio and bit-operation ratio: integers[N, Q] -> float64[N, 2]."""
         return self.cost_model.evaluate(bits)

@@ -227,7 +227,7 @@ class Engine:
         gone = set(members) - set(kept)
         self._members[species] = [*kept, *new]
         if fraction >= 1.0:
-            gone |= {member for member in self._pending if member.species == species and member.genome}
+            gone |= {m for m in self._pending if m.species == species and m.genome is not None}
         self._pending = deque(member for member in self._pending if member not in gone)
         self._pending.extendleft(reversed(new))
         return count

@@ -35,6 +35,7 @@ class Dashboard(w.VBox):
         self.study = study if isinstance(study, Study) else create_study(study, **options)
         self._names = tuple(one.name for one in self.study.species)
         self._config: int | None = None
+        self._chosen = False  # until somebody chooses, the suggestion follows the front
         self._nodes: tuple[int, ...] = ()
         self._notice = ""
         self._references: tuple[tuple[str, np.ndarray], ...] = ()
@@ -55,7 +56,7 @@ class Dashboard(w.VBox):
         self._controls = panels.Controls(self.study, do)
         self._steering = panels.Steering(self.study, do, self._select_nodes)
         self._front = Figure(
-            plots.front_plot(problem, infos.drawn_objectives(problem), self._names),
+            plots.front_plot(problem, infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False},
             on_select=lambda _, keys: self.select(keys[-1]),
         )
@@ -70,16 +71,23 @@ class Dashboard(w.VBox):
         self._message = w.HTML()
         legend = w.HTML(text.width_legend(problem.bit_widths))
         self.controls = self._controls.widget
-        self.front = w.VBox([panels.title("Pareto front"), self._front])
+        self.front = w.VBox(
+            [panels.title("Pareto front", text.species_legend(self._names, colored=False)), self._front]
+        )
         self.graph = w.VBox(
             [panels.title(f"Network: {len(problem.node_names)} bit-widths"), legend, self._graph]
         )
         self.steering = self._steering.widget
         self.inspector = self._inspector.widget
-        self.species = w.VBox([panels.title("Species"), self._species])
+        self.species = w.VBox(
+            [panels.title("Species", text.species_legend(self._names, colored=True)), self._species]
+        )
 
     def _panels(self) -> Sequence[w.Widget]:
         below = w.HBox([self.steering, self.inspector], layout={"flex_flow": "row wrap", "grid_gap": "24px"})
+        shown = [self.controls, self.front, self.graph, self.steering, self.inspector, self.species]
+        for panel in shown:
+            panel.add_class("nemo-panel")
         return [self.controls, self._message, self.front, self.graph, below, self.species]
 
     # what people do; on any thread, so these only note it and wake the publisher
@@ -87,7 +95,7 @@ class Dashboard(w.VBox):
     def select(self, config: int) -> None:
         """Load a configuration into the graph and the inspector."""
         if 0 <= config < len(self.study.snapshot.evaluations):
-            self._config = config
+            self._config, self._chosen = config, True
             self._publisher.wake()
 
     def _select_nodes(self, nodes: tuple[int, ...]) -> None:
@@ -107,15 +115,14 @@ class Dashboard(w.VBox):
         snapshot = self.study.snapshot
         if not len(snapshot.front):
             raise ValueError("the front is still empty; press Start")
-        size = snapshot.evaluations.objectives[snapshot.front][
-            :, -1 if snapshot.evaluations.objectives.shape[1] < 2 else 1
-        ]
+        objectives = snapshot.evaluations.objectives[snapshot.front]
+        size = objectives[:, min(1, objectives.shape[1] - 1)]
         order = snapshot.front[np.argsort(size, kind="stable")].tolist()
         if self._config in order:
             place = min(max(order.index(self._config) + by, 0), len(order) - 1)
         else:
             place = 0 if by > 0 else len(order) - 1
-        self._config = order[place]
+        self._config, self._chosen = order[place], True
 
     def _evaluate_references(self) -> None:
         """Points for orientation: the same width everywhere."""
@@ -136,10 +143,9 @@ class Dashboard(w.VBox):
     def _draw_all(self, snapshot: Snapshot) -> None:
         problem = self.study.problem
         done = len(snapshot.evaluations)
-        if self._config is None and len(snapshot.front):
-            best = snapshot.evaluations.objectives[snapshot.front][:, 0].argmin()
-            self._config = int(snapshot.front[best])
-        self._controls.show(snapshot.state, done, snapshot.target, text.status(snapshot, self.study.seed))
+        if not self._chosen and len(snapshot.front):
+            self._config = _suggestion(snapshot)
+        self._controls.show(snapshot.state, text.status(snapshot, self.study.seed))
         state = (snapshot.version, self._config, self._nodes, len(self._references), self._notice)
         if state == self._drawn:
             return
@@ -173,3 +179,11 @@ class Dashboard(w.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "text/html": static.page(self.study)}, metadata
+
+
+def _suggestion(snapshot: Snapshot, tolerance: float = 0.01) -> int:
+    """The front member smallest in the second objective that is within a point of the best in the first."""
+    objectives = snapshot.evaluations.objectives[snapshot.front]
+    good = objectives[:, 0] <= objectives[:, 0].min() + tolerance
+    second = objectives[:, min(1, objectives.shape[1] - 1)]
+    return int(snapshot.front[np.where(good, second, np.inf).argmin()])

@@ -2,7 +2,19 @@
 // BokehJS comes from the kernel, so nothing is fetched from outside.
 
 const libraries = (globalThis.__nemo_lab_bokeh ??= new Map());
+const loaded = (globalThis.__nemo_lab_bokeh_loaded ??= []); // for those who want to reach a figure
 const ARRAYS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
+
+// JupyterLab takes plain keys for its own (4 makes a heading, arrows change the cell), also in a
+// focused menu of an output. Inside our panels they belong to the control; Ctrl+S and such do not.
+if (!globalThis.__nemo_lab_keys) {
+  globalThis.__nemo_lab_keys = true;
+  const mark = (event) => {
+    const plain = !(event.ctrlKey || event.metaKey || event.altKey);
+    if (event.target.closest?.(".nemo-panel")) event.target.toggleAttribute("data-lm-suppress-shortcuts", plain);
+  };
+  globalThis.addEventListener("keydown", mark, true);
+}
 
 function bokeh(model) {
   const reference = model.get("library");
@@ -13,6 +25,7 @@ function bokeh(model) {
       const library = await model.widget_manager.get_model(id);
       const scope = {};
       new Function(library.get("source")).call(scope);
+      loaded.push(scope.Bokeh);
       return scope.Bokeh;
     };
     libraries.set(key, load().catch((error) => (libraries.delete(key), Promise.reject(error))));

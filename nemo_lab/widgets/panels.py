@@ -21,9 +21,9 @@ def button(text: str, tooltip: str, do: Do, action: Callable[[], None], style: s
     return made
 
 
-def title(text: str) -> w.HTML:
-    """The heading of a panel."""
-    return w.HTML(f'<div class="nemo-title" role="heading" aria-level="3">{text}</div>')
+def title(text: str, aside: str = "") -> w.HTML:
+    """The heading of a panel, with a legend beside it."""
+    return w.HTML(f'<div class="nemo-title"><span role="heading" aria-level="3">{text}</span> {aside}</div>')
 
 
 class Controls:
@@ -43,26 +43,20 @@ class Controls:
         self.pause = button("Pause", "Hold after the evaluation in flight", do, study.pause)
         self.resume = button("Resume", "Go on after a pause", do, study.resume)
         self.stop = button("Stop", "End the run; nothing is lost", do, study.stop)
-        self.progress = w.IntProgress(
-            min=0, max=1, layout={"width": "100%", "height": "8px"}, style={"bar_color": "#0072B2"}
-        )
         self.status = w.HTML()
         self.widget = w.VBox(
             [
                 w.HBox([self.start, self.pause, self.resume, self.stop, self.budget], layout=WRAP),
-                self.progress,
                 self.status,
             ]
         )
 
-    def show(self, state: str, done: int, target: int, status: str) -> None:
+    def show(self, state: str, status: str) -> None:
         """Bring the controls to a state."""
         self.start.disabled = state in ("running", "paused", "stopping")
         self.pause.disabled = state != "running"
         self.resume.disabled = state != "paused"
         self.stop.disabled = state not in ("running", "paused")
-        self.progress.max = max(target, 1)
-        self.progress.value = min(done, max(target, 1))
         self.status.value = status
 
 

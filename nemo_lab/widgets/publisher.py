@@ -44,16 +44,20 @@ class Publisher:
         self._wake.set()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and give an action that is under way a moment to end."""
         self._closed = True
         self._wake.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(5)
 
     def _run(self) -> None:
         while not self._closed:
             self._wake.wait()
+            if self._closed:
+                return
             self._wake.clear()
             began = time.monotonic()
-            while self._actions:
+            while self._actions and not self._closed:
                 action = self._actions.popleft()
                 try:
                     action()
@@ -63,4 +67,5 @@ class Publisher:
                 self._draw()
             except Exception as error:
                 self._failed(error)
-            time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))
+            if not self._closed:
+                time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))

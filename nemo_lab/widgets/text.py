@@ -8,7 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.plots.style import objective_label, text_on, width_colors
+from nemo_lab.plots.style import (
+    MARKER_SIGNS,
+    objective_label,
+    species_color,
+    species_marker,
+    text_on,
+    width_colors,
+)
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study import Snapshot
 
@@ -37,7 +44,12 @@ def status(snapshot: Snapshot, seed: int) -> str:
     ]
     if snapshot.waiting:
         parts.append(f"{snapshot.waiting} projected or hand-made waiting")
-    return " · ".join(parts)
+    percent = 100 * done / max(snapshot.target, done, 1)
+    bar = (
+        f'<div class="nemo-progress" role="progressbar" aria-label="evaluations done" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{percent:.0f}"><div style="width:{percent:.1f}%"></div></div>'
+    )
+    return f'{bar}<span class="nemo-status">{" · ".join(parts)}</span>'
 
 
 def duration(seconds: float) -> str:
@@ -85,7 +97,7 @@ def pins(snapshot: Snapshot, problem: Problem) -> str:
     listed = ", ".join(
         f"{html.escape(problem.node_names[node])} = {width}" for node, width in sorted(snapshot.pins.items())
     )
-    return f"<b>Pinned:</b> {listed}"
+    return f'<span class="nemo-pins"><b>Pinned:</b> {listed}</span>'
 
 
 def selection(
@@ -128,6 +140,16 @@ def _absolute(problem: Problem, name: str, ratio: float) -> str:
     if name == "bitop_ratio" and problem.cost_model.bitops == "max":  # type: ignore[attr-defined]
         return f" = {ratio * workload.macs * 32 / 1e6:.2f} M bit-operations"
     return ""
+
+
+def species_legend(species: Sequence[str], *, colored: bool) -> str:
+    """The marker of every species, in its colour or in the colour of the text."""
+    signs = []
+    for position, name in enumerate(species):
+        sign = MARKER_SIGNS[species_marker(position)]
+        color = species_color(position) if colored else "inherit"
+        signs.append(f'<b style="color:{color}">{sign}</b> {html.escape(name)}')
+    return f'<span class="nemo-hint">{" &nbsp; ".join(signs)}</span>'
 
 
 def width_legend(widths: Sequence[int]) -> str:

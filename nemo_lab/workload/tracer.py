@@ -143,8 +143,8 @@ class Tracer:
         nodes: list[Node] = []
         index: dict[str, int] = {}
         for node in self.graph.graph.nodes:
-            if self.is_layer(node) and str(node.target) not in index:
-                index[str(node.target)] = len(nodes)
+            if self.is_layer(node) and f"{node.target}.weight" not in index:
+                index[f"{node.target}.weight"] = len(nodes)  # the dot: fx names have none
                 nodes.append(self._weight(len(nodes), calls[str(node.target)]))
             if node in tensors:
                 index[node.name] = len(nodes)
@@ -153,10 +153,10 @@ class Tracer:
         layers = tuple(
             Layer(
                 name=target,
-                weight=index[target],
+                weight=index[f"{target}.weight"],
                 activation=index[self.consumed(call)[0].name],
                 macs=self.macs(call),
-                params=nodes[index[target]].params,
+                params=nodes[index[f"{target}.weight"]].params,
             )
             for target, same in calls.items()
             for call in same
@@ -224,7 +224,7 @@ class Tracer:
         edges: set[tuple[int, int]] = set()
         for node in self.graph.graph.nodes:
             if self.is_layer(node):
-                edges |= {(index[p.name], index[str(node.target)]) for p in self.consumed(node)}
+                edges |= {(index[p.name], index[f"{node.target}.weight"]) for p in self.consumed(node)}
         for target in tensors:
             frontier = list(target.all_input_nodes) if not self.is_layer(target) else [target]
             seen: set[fx.Node] = set()
@@ -233,10 +233,10 @@ class Tracer:
                 if node in seen:
                     continue
                 seen.add(node)
-                if self.is_layer(node):
-                    edges.add((index[str(node.target)], index[target.name]))
-                elif node in tensors:
+                if node in tensors and node is not target:
                     edges.add((index[node.name], index[target.name]))
+                elif self.is_layer(node):
+                    edges.add((index[f"{node.target}.weight"], index[target.name]))
                 else:
                     frontier.extend(node.all_input_nodes)
         return np.asarray(sorted(edges), dtype=np.int64).reshape(-1, 2).T

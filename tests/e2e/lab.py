@@ -36,9 +36,17 @@ class Server:
 
     def api(self, path: str) -> Any:
         """Answer of the server's REST interface."""
-        request = urllib.request.Request(f"{self.url}/api/{path}", headers={"Authorization": f"token {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with self._open(path, "GET") as answer:
             return json.load(answer)
+
+    def delete(self, path: str) -> None:
+        """Delete something by the server's REST interface."""
+        self._open(path, "DELETE").close()
+
+    def _open(self, path: str, method: str) -> Any:
+        headers = {"Authorization": f"token {TOKEN}"}
+        request = urllib.request.Request(f"{self.url}/api/{path}", headers=headers, method=method)
+        return urllib.request.urlopen(request, timeout=10)
 
 
 @contextlib.contextmanager
@@ -46,6 +54,9 @@ def jupyterlab(folder: Path) -> Iterator[Server]:
     """Start JupyterLab with copies of our notebooks in ``folder``, on a free port; end it after."""
     work = folder / "work"
     shutil.copytree(NOTEBOOKS, work, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    quiet = folder / "settings" / "@jupyterlab" / "apputils-extension"
+    quiet.mkdir(parents=True)
+    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -58,9 +69,9 @@ def jupyterlab(folder: Path) -> Iterator[Server]:
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
     }
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+        "--ip=127.0.0.1", f"--port={port}",
         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={work}",
-        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=isolated, stdout=log, stderr=subprocess.STDOUT)
@@ -99,8 +110,10 @@ def chromium() -> Iterator[Browser]:
 class Notebook:
     """One notebook in one tab."""
 
-    def __init__(self, browser: Browser, server: Server, name: str, *, dark: bool = False, width: int = 1280) -> None:
-        self.server = server
+    def __init__(
+        self, browser: Browser, server: Server, name: str, *, dark: bool = False, width: int = 1280
+    ) -> None:
+        self.server, self.name = server, name
         self.page: Page = browser.new_page(viewport={"width": width, "height": 1500})
         self.page.set_default_timeout(60_000)
         self.errors: list[str] = []
@@ -119,14 +132,20 @@ class Notebook:
 
     def theme(self, name: str) -> None:
         """Change JupyterLab's theme by its menu."""
-        self.page.get_by_role("menuitem", name="Settings").first.click()
-        self.page.get_by_role("menuitem", name="Theme", exact=True).hover()
-        self.page.get_by_role("menuitem", name=name, exact=True).click()
+        self.page.locator(".lm-MenuBar-item", has_text="Settings").click()
+        self.page.locator(".lm-Menu-item", has_text="Theme").first.click()
+        self.page.locator(".lm-Menu-item", has_text=name).first.click()
         self.page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
 
     def cell(self, index: int) -> Locator:
         """The index-th code cell."""
         return self.page.locator(".jp-CodeCell").nth(index)
+
+    def open_dashboard(self) -> None:
+        """Run the first cell and wait until every figure is drawn."""
+        self.run(0)
+        for label in ("Pareto front", "The network", "Bit-width", "Population"):
+            self.figure(label).wait_for()
 
     def run(self, index: int) -> Locator:
         """Run the index-th code cell by keyboard."""
@@ -162,3 +181,60 @@ class Notebook:
         """How many rows a figure's source has in the browser."""
         value = self.figure("Pareto front").get_attribute(f"data-count-{source}")
         return int(value or 0)
+
+    def text(self) -> str:
+        """Everything the dashboard says."""
+        return self.page.locator(".nemo-dashboard").first.inner_text()
+
+    def evaluated(self) -> int:
+        """The number of evaluations that the dashboard shows."""
+        words = self.page.locator(".nemo-status").first.inner_text()
+        return int(words.split(" of ")[0].split()[-1])
+
+    def wait_for_text(self, text: str) -> None:
+        """Wait until the dashboard says something."""
+        expect(self.page.locator(".nemo-dashboard").first).to_contain_text(text)
+
+    def wait_for_evaluations(self, count: int) -> None:
+        """Wait until the dashboard shows at least so many evaluations."""
+        deadline = time.monotonic() + 60
+        while self.evaluated() < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{self.evaluated()} of {count} evaluations after a minute: {self.text()}"
+                )
+            self.page.wait_for_timeout(100)
+
+    def tap(self, label: str, source: str, key: int, plot: int = 0) -> None:
+        """Click on a point of a figure as a person would, at the place where it is drawn."""
+        figure = self.figure(label)
+        figure.scroll_into_view_if_needed()
+        place = figure.evaluate(LOCATE, {"source": source, "key": key, "plot": plot})
+        self.page.mouse.click(place["x"], place["y"])
+
+    def close(self) -> None:
+        """Shut the kernel down and close the tab."""
+        for session in self.server.api("sessions"):
+            if session["path"] == self.name:
+                self.server.delete(f"sessions/{session['id']}")
+        self.page.close()
+
+
+# where a point is on the screen: asks BokehJS for the frame of the plot that draws the source
+LOCATE = """(el, {source, key, plot}) => {
+  for (const Bokeh of el.ownerDocument.defaultView.__nemo_lab_bokeh_loaded) {
+    for (const root of Object.values(Bokeh.index)) {
+      if (!el.contains(root.el)) continue;
+      const views = root.child_views?.length ? [...root.child_views] : [root];
+      const view = views.filter((one) => one.model.type === "Figure")[plot];
+      const renderer = view.model.renderers.find((one) => one.data_source?.name === source);
+      const data = renderer.data_source.data;
+      const row = Array.from(data.key).indexOf(key);
+      const x = view.frame.x_scale.compute(data[renderer.glyph.x.field][row]);
+      const y = view.frame.y_scale.compute(data[renderer.glyph.y.field][row]);
+      const box = view.el.getBoundingClientRect();
+      return {x: box.x + view.frame.bbox.left + (x - view.frame.bbox.left), y: box.y + y};
+    }
+  }
+  throw new Error("no such figure");
+}"""

@@ -1,0 +1,20 @@
+"""From a front member to something to deploy: a JSON record, and a quantized network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nemo_lab.export.record import load_bits, save_json, to_dict
+
+if TYPE_CHECKING:
+    from nemo_lab.export.network import quantized_module
+
+__all__ = ["load_bits", "quantized_module", "save_json", "to_dict"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "quantized_module":  # the one part that needs torch
+        from nemo_lab.export.network import quantized_module
+
+        return quantized_module
+    raise AttributeError(f"module 'nemo_lab.export' has no attribute {name!r}")

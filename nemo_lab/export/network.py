@@ -1,0 +1,76 @@
+"""A configuration as a network of its own: plain torch.fx, nothing of nemo_lab left in it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from torch import fx
+
+from nemo_lab.errors import ArgumentError, BitWidthError
+from nemo_lab.quantize import QuantizationProblem
+from nemo_lab.quantize.network import ActivationQuantizer, QuantizedNetwork
+from nemo_lab.search import Problem
+from nemo_lab.study.names import NodeNames
+
+
+def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
+    """The network of a problem at fixed bit-widths, by fake quantization in float32.
+
+    Batch norms are folded, weights hold their quantized values, and every activation quantizer is
+    written out as ``div, round, clamp, mul`` with the problem's calibrated range, so the module runs,
+    saves and exports without nemo_lab, and predicts exactly what ``problem.evaluate`` measured.
+
+    Args:
+        problem: a ``QuantizationProblem``; it is not touched and shares no weights with the result.
+        bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``.
+
+    Returns:
+        a module in evaluation mode; ``meta["bits"]`` maps each node's name to its width.
+
+    Raises:
+        ArgumentError: if the problem is no ``QuantizationProblem``.
+        BitWidthError, UnknownNameError: if the bits do not fit.
+    """
+    if not isinstance(problem, QuantizationProblem):
+        raise ArgumentError(
+            f"a {type(problem).__name__} has no network to export", "give a QuantizationProblem"
+        )
+    rows = NodeNames(cast("Problem", problem)).bits(bits)
+    if len(rows) != 1:
+        raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")
+    widths: list[int] = rows[0].tolist()
+
+    network = QuantizedNetwork(problem.workload)  # a copy of its own
+    ranges = problem.ranges
+    network.ranges.update({index: ranges[problem.node_names[index]] for index in network.activations})
+    network.set_bits(widths)
+    graph = network.graph
+    for node in list(graph.graph.nodes):
+        if node.op != "call_module":
+            continue
+        module = graph.get_submodule(str(node.target))
+        if isinstance(module, ActivationQuantizer):
+            _write_out(graph, node, module)
+    graph.delete_all_unused_submodules()
+    graph.graph.lint()
+    graph.recompile()
+    graph.meta["bits"] = dict(zip(problem.node_names, widths, strict=True))
+    return graph
+
+
+def _write_out(graph: fx.GraphModule, node: fx.Node, module: ActivationQuantizer) -> None:
+    """Replace the call of a quantizer by the operations it does, in the same order."""
+    if module.quantizer is None:
+        raise RuntimeError(f"activation quantizer {node.target} has no width")
+    scale, low, high = module.quantizer
+    value = node.all_input_nodes[0]
+    with graph.graph.inserting_before(node):
+        for method, arguments in (
+            ("div", (scale,)),
+            ("round", ()),
+            ("clamp", (low, high)),
+            ("mul", (scale,)),
+        ):
+            value = graph.graph.call_method(method, (value, *arguments))
+    node.replace_all_uses_with(value)
+    graph.graph.erase_node(node)

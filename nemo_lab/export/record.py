@@ -1,0 +1,218 @@
+"""A configuration as a JSON record, and back: text and numbers only, checked when read."""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nemo_lab
+from nemo_lab.cost import as_bits
+from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
+from nemo_lab.search import Problem
+from nemo_lab.study import Study
+from nemo_lab.study.frames import HAND_MADE
+
+FORMAT = "nemo_lab configuration"
+VERSION = 1
+MAX_BYTES = 16 * 2**20  # a record of a thousand nodes has a quarter of a megabyte
+
+
+def to_dict(study: Study, config_id: int) -> dict[str, Any]:
+    """Everything needed to rebuild an evaluated configuration, as plain JSON types.
+
+    Every node has its ``name``, ``kind`` and ``bits``. An activation of a ``QuantizationProblem``
+    also has its calibrated ``range`` and the integers it becomes: q = clip(round(x / scale) +
+    zero_point, quant_min, quant_max), x_hat = (q - zero_point) * scale (METHOD section 2).
+
+    Args:
+        study: where it was evaluated.
+        config_id: its number, as in ``study.front().index``.
+
+    Raises:
+        UnknownNameError: if there is no evaluation of that number.
+    """
+    log = study.snapshot.evaluations
+    config = config_id if isinstance(config_id, bool) else _whole(config_id)
+    if isinstance(config, bool) or config is None or not 0 <= config < len(log):
+        raise UnknownNameError("config", config_id, [f"0 to {len(log) - 1}"] if len(log) else [])
+    problem = study.problem
+    species = int(log.species[config])
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "nemo_lab": nemo_lab.__version__,
+        "workload": study.title,
+        "problem": _settings(problem),
+        "seed": study.seed,
+        "config": config,
+        "species": study.species[species].name if species >= 0 else HAND_MADE,
+        "generation": int(log.generation[config]),
+        "objectives": dict(zip(problem.objective_names, log.objectives[config].tolist(), strict=True)),
+        "nodes": _nodes(problem, log.bits[config].tolist()),
+    }
+
+
+def save_json(study: Study, config_id: int, path: str | os.PathLike[str]) -> Path:
+    """Write the record of a configuration; a file of that name is replaced, or left whole on failure.
+
+    Raises:
+        UnknownNameError: if there is no evaluation of that number.
+        ArgumentError: if the file cannot be written.
+    """
+    text = json.dumps(to_dict(study, config_id), indent=1, allow_nan=False)
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".nemo_lab-", suffix=".tmp")
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+            os.chmod(name, 0o644)
+            os.replace(name, target)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise ArgumentError(
+            f"cannot write {str(target)!r}: {error.strerror}", "give a file in a folder that exists"
+        ) from error
+    return target
+
+
+def load_bits(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint8]:
+    """The bit-widths in a record, uint8[Q], in the order of the problem's nodes.
+
+    Raises:
+        ArgumentError: if the file cannot be read.
+        DataError: if it is damaged, no such record, or its nodes are not those of the problem.
+        UnknownNameError: if it names a node that the problem does not have.
+        BitWidthError: if it has a width that the problem does not allow.
+
+    Warns:
+        NemoWarning: if the nodes fit but the workload has another name.
+    """
+    record = _parse(path)
+    found = _widths(record)
+    known = tuple(problem.node_names)
+    for name in found:
+        if name not in known:
+            raise UnknownNameError("node", name, known)
+    missing = [name for name in known if name not in found]
+    if missing:
+        raise DataError(
+            f"the record has no width for {missing[0]!r} ({len(missing)} of {len(known)} nodes are missing)",
+            "load it with the problem it was saved from",
+        )
+    bits: NDArray[np.uint8] = as_bits(
+        [[found[name] for name in known]], len(known), tuple(problem.bit_widths)
+    )[0]
+    own = getattr(getattr(problem, "workload", None), "name", None)
+    if own is not None and record.get("workload") != own:
+        warnings.warn(
+            f"the record is of workload {record.get('workload')!r}, the problem of {own!r}: the nodes have "
+            "the same names, but objectives and ranges may differ",
+            NemoWarning,
+            stacklevel=2,
+        )
+    return bits
+
+
+def _whole(value: object) -> int | None:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _settings(problem: Problem) -> dict[str, Any]:
+    settings: dict[str, Any] = {"bit_widths": [int(width) for width in problem.bit_widths]}
+    if hasattr(problem, "metric"):
+        settings["metric"] = str(problem.metric)
+    if hasattr(problem, "cost_model"):
+        settings["bitops"] = str(problem.cost_model.bitops)
+    return settings
+
+
+def _nodes(problem: Problem, bits: list[int]) -> list[dict[str, Any]]:
+    kinds = {node.name: node.kind for node in getattr(getattr(problem, "workload", None), "nodes", ())}
+    ranges = _ranges(problem)
+    nodes: list[dict[str, Any]] = []
+    for name, width in zip(problem.node_names, bits, strict=True):
+        node: dict[str, Any] = {"name": name, "kind": kinds.get(name), "bits": width}
+        if name in ranges:
+            from nemo_lab.quantize.affine import affine
+
+            quantizer = affine(*ranges[name], bits=width)
+            lowest, highest = -(2 ** (width - 1)), 2 ** (width - 1) - 1
+            node |= {
+                "range": list(ranges[name]),
+                "scale": quantizer.scale,
+                "zero_point": int(lowest - quantizer.low),
+                "quant_min": lowest,
+                "quant_max": highest,
+            }
+        nodes.append(node)
+    return nodes
+
+
+def _ranges(problem: Any) -> dict[str, tuple[float, float]]:
+    """Calibrated ranges by node name; none if the problem is no ``QuantizationProblem``."""
+    if not hasattr(problem, "ranges"):  # spares the import of torch
+        return {}
+    from nemo_lab.quantize import QuantizationProblem
+
+    return problem.ranges if isinstance(problem, QuantizationProblem) else {}
+
+
+def _parse(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ArgumentError(
+            f"cannot read {os.fspath(path)!r}: {reason}", "give a file written by save_json"
+        ) from error
+    if len(raw) > MAX_BYTES:
+        raise _damaged(f"{os.fspath(path)!r} is larger than {MAX_BYTES // 2**20} MB")
+    try:
+        record = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(f"{os.fspath(path)!r} is not readable as JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise _damaged(f"{os.fspath(path)!r} is no {FORMAT}")
+    if record.get("version") != VERSION:
+        raise DataError(
+            f"the record has version {record.get('version')!r}, this nemo_lab reads {VERSION}",
+            "read it with the nemo_lab that wrote it",
+        )
+    return record
+
+
+def _widths(record: dict[str, Any]) -> dict[str, int]:
+    """Node name -> width as the record says, types and repetitions checked."""
+    nodes = record.get("nodes")
+    if not isinstance(nodes, list) or not nodes:
+        raise _damaged("the record has no list of nodes")
+    widths: dict[str, int] = {}
+    for place, node in enumerate(nodes):
+        if not isinstance(node, dict) or not isinstance(node.get("name"), str):
+            raise _damaged(f"node {place} of the record has no name")
+        name, width = node["name"], node.get("bits")
+        if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= 32:
+            raise _damaged(f"node {name!r} of the record has bits {width!r:.40}")
+        if name in widths:
+            raise _damaged(f"the record names node {name!r} twice")
+        widths[name] = width
+    return widths
+
+
+def _damaged(what: str) -> DataError:
+    return DataError(what, "give a file written by save_json, unchanged")

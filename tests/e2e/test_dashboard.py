@@ -1,0 +1,178 @@
+"""What a person sees and does: a real JupyterLab, a real Chromium, real evaluations."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+Opened = Callable[..., Any]
+
+
+def test_watch_pin_reseed_pause_and_stop_by_mouse(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    assert notebook.evaluated() == 0
+    expect(notebook.button("Pause")).to_be_disabled()
+
+    notebook.button("Start").click()
+    notebook.wait_for_evaluations(20)
+    first = notebook.points("evaluated") + notebook.points("front")
+    notebook.wait_for_evaluations(60)
+    assert notebook.points("evaluated") + notebook.points("front") > first > 0
+    assert notebook.points("front") > 1
+
+    # tap a node in the graph, pin it
+    notebook.tap("The network", "nodes", key=1)
+    expect(notebook.page.locator(".nemo-dashboard select[multiple]")).to_have_values(["stem.conv.weight"])
+    notebook.page.locator(".nemo-dashboard select").nth(1).select_option("3")
+    notebook.button("Pin").click()
+    notebook.wait_for_text("stem.conv.weight = 3")
+    done = notebook.evaluated()
+
+    # re-seed a species
+    notebook.page.get_by_label("Species", exact=True).select_option("floor")
+    notebook.page.get_by_label("from", exact=True).select_option("front")
+    notebook.button("Re-seed").click()
+    notebook.wait_for_text("floor from front")
+    notebook.wait_for_evaluations(done + 40)
+
+    notebook.button("Pause").click()
+    notebook.wait_for_text("paused")
+    held = notebook.evaluated()
+    notebook.page.wait_for_timeout(1500)
+    assert notebook.evaluated() == held
+    notebook.button("Resume").click()
+    notebook.wait_for_evaluations(held + 5)
+    notebook.button("Stop").click()
+    expect(notebook.button("Start")).to_be_enabled()
+    stopped = notebook.evaluated()
+    notebook.page.wait_for_timeout(1500)
+    assert notebook.evaluated() == stopped
+
+    kept = notebook.ask(
+        "s = dashboard.study\n"
+        "at = s.interventions().query(\"action == 'pin'\").evaluation.iloc[0]\n"
+        "after = s.evaluations(bits=True).loc[at:, 'stem.conv.weight']\n"
+        "print(len(after), set(after), len(s.evaluations()))"
+    )
+    count, widths, total = kept.split(maxsplit=1)[0], kept.split("{")[1].split("}")[0], kept.split()[-1]
+    assert int(count) > 20
+    assert widths == "3"
+    assert int(total) == stopped
+    assert notebook.errors == []
+    assert notebook.outside == []
+
+
+def test_tapping_the_front_loads_the_network(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    notebook.ask("dashboard.study.optimize(60, progress=False); print('done')")
+    notebook.wait_for_evaluations(60)
+    smallest = int(notebook.ask("print(dashboard.study.front().model_ratio.idxmin())"))
+    before = notebook.figure("The network").screenshot()
+    notebook.tap("Pareto front", "front", key=smallest)
+    notebook.wait_for_text(f"Configuration {smallest}")
+    notebook.page.wait_for_timeout(500)
+    assert notebook.figure("The network").screenshot() != before
+    # the same by keyboard
+    notebook.button("Next").focus()
+    notebook.page.keyboard.press("Enter")
+    expect(notebook.page.locator(".nemo-dashboard").first).not_to_contain_text(f"Configuration {smallest}\n")
+
+
+def test_keyboard_alone_starts_pins_and_stops(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    press = notebook.page.keyboard.press
+    notebook.button("Start").focus()
+    press("Enter")
+    notebook.wait_for_evaluations(10)
+    notebook.page.locator(".nemo-dashboard select[multiple]").focus()
+    press("ArrowDown")
+    press("ArrowDown")
+    press("Tab")
+    press("4")
+    press("Tab")
+    press("Enter")
+    notebook.wait_for_text("Pinned:")
+    expect(notebook.page.locator(".nemo-pins")).to_contain_text("= 4")
+    notebook.button("Stop").focus()
+    press("Enter")
+    expect(notebook.button("Start")).to_be_enabled()
+
+
+def test_a_failing_evaluator_is_shown_and_the_run_goes_on_after(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    notebook.ask(
+        "problem = dashboard.study.problem\n"
+        "whole = problem.evaluate\n"
+        "def broken(bits):\n"
+        "    if len(dashboard.study.evaluations()) >= 12: raise OSError('disk of the <b>test</b> is full')\n"
+        "    return whole(bits)\n"
+        "problem.evaluate = broken; print('broken')"
+    )
+    notebook.button("Start").click()
+    notebook.wait_for_text("The run failed")
+    alert = notebook.page.get_by_role("alert")
+    expect(alert).to_contain_text("OSError: disk of the <b>test</b> is full")
+    expect(alert.locator("pre")).to_be_hidden()
+    alert.locator("summary").click()
+    expect(alert.locator("pre")).to_be_visible()
+    assert notebook.evaluated() == 12
+    notebook.ask("problem.evaluate = whole; print('mended')")
+    notebook.button("Start").click()
+    notebook.wait_for_evaluations(20)
+    expect(notebook.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_mistake_gets_a_hint_and_changes_nothing(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    notebook.button("Pin").click()
+    notebook.wait_for_text("no node is selected")
+    assert "Error" in (answer := notebook.ask("dashboard.study.pin('stem.cnv.weight', 4)"))
+    assert "did you mean 'stem.conv.weight'?" in answer
+
+
+def test_two_views_and_a_reload_in_the_middle_of_a_run(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    notebook.ask("dashboard")
+    expect(notebook.page.locator(".nemo-dashboard")).to_have_count(2)
+    notebook.page.locator(".nemo-dashboard").nth(1).get_by_role("button", name="Start").click()
+    notebook.wait_for_evaluations(20)
+    notebook.page.keyboard.press("Control+s")
+    notebook.page.wait_for_timeout(1000)
+    notebook.page.reload()
+    notebook.figure("Pareto front").wait_for()
+    seen = notebook.evaluated()
+    assert seen >= 20
+    notebook.wait_for_evaluations(seen + 20)
+    assert notebook.points("front") > 0
+    notebook.button("Stop").click()
+    expect(notebook.button("Start")).to_be_enabled()
+    assert notebook.errors == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_ink_follows_the_theme(open_notebook: Opened, dark: bool) -> None:
+    notebook = open_notebook(dark=dark)
+    notebook.open_dashboard()
+    notebook.page.wait_for_timeout(500)
+    picture = Image.open(io.BytesIO(notebook.figure("The network").screenshot())).convert("L")
+    grey = np.asarray(picture, dtype=float)
+    background = float(np.median(grey))
+    assert (background < 80) == dark
+    contrast = np.abs(grey - background)
+    assert (contrast > 100).mean() > 0.002  # block names and outlines stand out
+    header = grey[: int(0.13 * grey.shape[0])]
+    ink = header[np.abs(header - background) > 100]
+    assert (ink.mean() > background) == dark
