@@ -59,5 +59,9 @@ class EvaluationError(NemoError, RuntimeError):
     """The evaluator failed or returned what cannot be an objective vector."""
 
 
+class ContractError(NemoError, AssertionError):
+    """A species or a problem of one's own breaks a promise; says which, and how to mend it."""
+
+
 class NemoWarning(UserWarning):
     """Something worked, but not quite as might be expected; says what to do."""

@@ -12,6 +12,7 @@ from nemo_lab.workload.records import Workload
 
 BitOps = Literal["max", "product"]
 COST_NAMES = ("model_ratio", "bitop_ratio")
+FULL_PRECISION = 32
 
 
 class CostModel:
@@ -45,6 +46,11 @@ class CostModel:
         self._layer_inputs = np.array([layer.activation for layer in workload.layers], dtype=np.int64)
         self._macs = np.array([layer.macs for layer in workload.layers], dtype=np.float64)
 
+    def uniform(self, width: int) -> tuple[float, float]:
+        """Both ratios of the network with one width everywhere, in closed form."""
+        ratio = width / FULL_PRECISION
+        return ratio, ratio * ratio if self.bitops == "product" else ratio
+
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
         """Model ratio and bit-operation ratio of every configuration.
 
@@ -76,13 +82,15 @@ def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -
     Raises:
         BitWidthError: on a wrong shape, fractions, or widths that are not allowed.
     """
-    array = np.asarray(bits)
+    way_out = f"give one width for each of the {num_nodes} nodes"
+    try:
+        array = np.asarray(bits)
+    except ValueError as error:
+        raise BitWidthError("bits have rows of different lengths", way_out) from error
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or array.shape[1] != num_nodes:
-        raise BitWidthError(
-            f"bits have shape {np.shape(bits)}", f"give one width for each of the {num_nodes} nodes"
-        )
+        raise BitWidthError(f"bits have shape {array.shape}", way_out)
     if array.dtype.kind not in "iu" and not (
         array.dtype.kind == "f" and bool(np.all(array == np.round(array)))
     ):

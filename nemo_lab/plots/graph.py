@@ -81,20 +81,27 @@ def graph_plot(info: GraphInfo) -> Plot:
 
 def _blocks(p: Any, info: GraphInfo) -> None:
     """Shaded stretches with the name of each block."""
-    for shade, (label, first, last) in enumerate(info.groups):
-        if shade % 2 == 0:
-            p.quad(
-                first - 0.5, last + 0.5, 1.45, -1.15, fill_color=style.MUTED, fill_alpha=0.10, line_color=None
-            )
-        text = p.text(
-            [(first + last) / 2],
-            [1.6],
-            [label],
-            text_align="center",
-            text_baseline="middle",
-            text_font_size="11px",
-        )
-        text.glyph.tags = [style.INK]
+    labels = [label for label, _, _ in info.groups]
+    first, last = (np.array([group[k] for group in info.groups], dtype=np.float64) for k in (1, 2))
+    shaded = slice(0, None, 2)
+    p.quad(
+        first[shaded] - 0.5,
+        last[shaded] + 0.5,
+        1.45,
+        -1.15,
+        fill_color=style.MUTED,
+        fill_alpha=0.10,
+        line_color=None,
+    )
+    names = p.text(
+        (first + last) / 2,
+        [1.6] * len(labels),
+        labels,
+        text_align="center",
+        text_baseline="middle",
+        text_font_size="11px",
+    )
+    names.glyph.tags = [style.INK]
 
 
 def _edges(p: Any, info: GraphInfo) -> None:

@@ -87,8 +87,8 @@ class QuantizationProblem:
     @property
     def objective_bounds(self) -> NDArray[np.float64]:
         """float64[2, K]: what no configuration can be better or worse than."""
-        narrow, wide = (np.full(self.num_nodes, b) for b in (self.bit_widths[0], self.bit_widths[-1]))
-        return np.array([[0.0, *self.costs(narrow)[0]], [1.0, *self.costs(wide)[0]]])
+        low, high = (self.cost_model.uniform(width) for width in (self.bit_widths[0], self.bit_widths[-1]))
+        return np.array([[0.0, *low], [1.0, *high]])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

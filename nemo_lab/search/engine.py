@@ -101,7 +101,13 @@ class Engine:
         self._evaluated = np.zeros(len(self.species), dtype=np.int64)
         count = len(self.species)
         self.allocation = share_slots(np.ones(count), max(options.population, count), options.min_size)
-        self._members: list[list[Member]] = [
+        self._members: list[list[Member]] = []
+
+    def begin(self) -> None:
+        """Make the first population; ``ask`` and ``reseed`` do it where nobody has."""
+        if self._members:
+            return
+        self._members = [
             [Member(s, genome, "initial") for genome in one.initial(int(size), self._streams[s])]
             for s, (one, size) in enumerate(zip(self.species, self.allocation, strict=True))
         ]
@@ -114,6 +120,7 @@ class Engine:
 
         Pins in force are applied here, so a pin acts on everything evaluated after it.
         """
+        self.begin()
         if not self._pending:
             if self._in_flight:
                 return None
@@ -213,6 +220,7 @@ class Engine:
         Returns:
             how many members are new.
         """
+        self.begin()
         rng, one, members = self._streams[species], self.species[species], self._members[species]
         count = int(np.ceil(fraction * len(members)))
         front = self.front

@@ -82,6 +82,17 @@ class Enqueue:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """Make the first population, which loads what the species need."""
+
+    action: str = ""
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.begin()
+        return ""
+
+
+@dataclass(frozen=True)
 class WhatIf:
     """Evaluate a configuration beside the search; a failure goes to the one who asked."""
 

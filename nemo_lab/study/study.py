@@ -8,13 +8,14 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nemo_lab.errors import ArgumentError, NemoWarning, StudyStateError, UnknownNameError
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.species import make_species
 from nemo_lab.study import frames
-from nemo_lab.study.commands import Enqueue, Pin, Reseed, Unpin, WhatIf
+from nemo_lab.study.commands import Enqueue, Pin, Prepare, Reseed, Unpin, WhatIf
 from nemo_lab.study.names import NodeNames
 from nemo_lab.study.records import Snapshot, State
 from nemo_lab.study.worker import Worker
@@ -105,6 +106,10 @@ class Study:
 
         self._worker.start(target)
 
+    def prepare(self) -> None:
+        """Make the first population now rather than when the run starts; blocks while it does."""
+        self._worker.post(Prepare())
+
     def pause(self) -> None:
         """Hold a run after the evaluation in flight.
 
@@ -184,18 +189,19 @@ class Study:
         """Every hand steer, with the evaluation after which it took effect."""
         return frames.interventions_frame(self.snapshot)
 
-    def config(self, config_id: int) -> pd.Series[int]:
+    def config(self, config_id: int | np.integer[Any]) -> pd.Series[int]:
         """The bit-width of every node of an evaluated configuration, indexed by node name.
 
         Raises:
             UnknownNameError: if there is no evaluation of that number.
         """
         log = self.snapshot.evaluations
-        if isinstance(config_id, bool) or not isinstance(config_id, int) or not 0 <= config_id < len(log):
+        whole = isinstance(config_id, int | np.integer) and not isinstance(config_id, bool)
+        if not whole or not 0 <= config_id < len(log):
             known = [f"0 to {len(log) - 1}"] if len(log) else []
             raise UnknownNameError("config", config_id, known)
         index = pd.Index(self.problem.node_names, name="node")
-        return pd.Series(log.bits[config_id].astype("int64"), index=index, name=config_id)
+        return pd.Series(log.bits[config_id].astype("int64"), index=index, name=int(config_id))
 
     # steering
 

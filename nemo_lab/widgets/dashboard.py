@@ -125,7 +125,8 @@ class Dashboard(w.VBox):
         self._config, self._chosen = order[place], True
 
     def _evaluate_references(self) -> None:
-        """Points for orientation: the same width everywhere."""
+        """Points for orientation, the same width everywhere; and whatever makes Start slow."""
+        self.study.prepare()
         problem = self.study.problem
         for width in REFERENCE_WIDTHS:
             if width in problem.bit_widths:

@@ -26,7 +26,7 @@ class Publisher:
         self._failed = failed
         self._actions: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
-        self._closed = False
+        self._closed = threading.Event()
         # ipykernel finds the notebook to publish to in the context of the cell that made the widget
         context = contextvars.copy_context()
         self._thread = threading.Thread(
@@ -45,19 +45,19 @@ class Publisher:
 
     def close(self) -> None:
         """End the thread, and give an action that is under way a moment to end."""
-        self._closed = True
+        self._closed.set()
         self._wake.set()
         if self._thread is not threading.current_thread():
             self._thread.join(5)
 
     def _run(self) -> None:
-        while not self._closed:
+        while not self._closed.is_set():
             self._wake.wait()
-            if self._closed:
+            if self._closed.is_set():
                 return
             self._wake.clear()
             began = time.monotonic()
-            while self._actions and not self._closed:
+            while self._actions and not self._closed.is_set():
                 action = self._actions.popleft()
                 try:
                     action()
@@ -67,5 +67,5 @@ class Publisher:
                 self._draw()
             except Exception as error:
                 self._failed(error)
-            if not self._closed:
+            if not self._closed.is_set():
                 time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))

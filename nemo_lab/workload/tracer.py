@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from nemo_lab.errors import TraceError
 from nemo_lab.workload.records import Layer, Node, Workload
@@ -72,7 +71,7 @@ class Tracer:
         called |= node.op == "call_method" and node.target in ("add", "add_")
         return (
             called
-            and all("tensor_meta" in n.meta for n in node.all_input_nodes)
+            and all("shape" in n.meta for n in node.all_input_nodes)
             and (len(node.args) > 1 and all(isinstance(arg, fx.Node) for arg in node.args[:2]))
         )
 
@@ -242,9 +241,20 @@ class Tracer:
         return np.asarray(sorted(edges), dtype=np.int64).reshape(-1, 2).T
 
 
+class _Shapes(fx.Interpreter):
+    """Runs a graph once and notes the shape of every tensor (torch's own pass imports sympy)."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One node."""
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            n.meta["shape"] = tuple(result.shape)
+        return result
+
+
 def _shape(node: fx.Node) -> tuple[int, ...]:
     """The shape of a node's tensor for one example."""
-    return tuple(node.meta["tensor_meta"].shape[1:])
+    return tuple(node.meta["shape"][1:])
 
 
 def _is_depthwise(module: nn.Module) -> bool:
@@ -276,7 +286,7 @@ def trace(module: nn.Module, example_input: Any, *, name: str | None = None) -> 
     try:
         graph = fx.symbolic_trace(module)
         with torch.no_grad():
-            ShapeProp(graph).propagate(example_input)
+            _Shapes(graph).run(example_input)
     except Exception as error:
         reason = re.sub(r"\s+", " ", str(error)).strip()
         raise TraceError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.func import functional_call
 from nemo_lab._torch import torch_threads
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
-from nemo_lab.search.species import graph_nets, ssne
+from nemo_lab.search.species import ssne
 from nemo_lab.search.species.base import Bits
 from nemo_lab.search.species.ssne import Parameters
 
@@ -40,14 +41,26 @@ class GraphSpecies:
         both_ways = np.concatenate([edges, edges[::-1]], axis=1)
         self.features = torch.from_numpy(np.array(problem.node_features, dtype=np.float32))
         self.edges = torch.from_numpy(np.array(both_ways, dtype=np.int64))
+
+    @cached_property
+    def net(self) -> nn.Module:
+        """The network that every genome fills; made on first use, since its library loads slowly."""
         with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
-            net = type(self).build(self.features.shape[1], options.gnn_hidden, len(self.widths))
-        self.net = net.eval().requires_grad_(False)
-        self.names = tuple(name for name, _ in self.net.named_parameters())
-        self.shapes = tuple(tuple(p.shape) for p in self.net.parameters())
-        with warnings.catch_warnings():  # torch says once that sparse matrices are in beta
-            warnings.simplefilter("ignore", UserWarning)
-            self.logits(tuple(np.zeros(shape, dtype=np.float32) for shape in self.shapes))
+            net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
+        with warnings.catch_warnings(), torch.no_grad(), torch_threads(1):
+            warnings.simplefilter("ignore", UserWarning)  # torch says once that sparse matrices are in beta
+            net(self.features, self.edges)
+        return net.eval().requires_grad_(False)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the parameter tensors, in the order in which a genome has them."""
+        return tuple(name for name, _ in self.net.named_parameters())
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the parameter tensors."""
+        return tuple(tuple(parameter.shape) for parameter in self.net.parameters())
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Parameters]:
         """Networks that lean to width levels spread evenly over the range."""
@@ -142,7 +155,13 @@ class GcnSpecies(GraphSpecies):
 
     name = "gcn"
     summary = "a graph convolution network reads the graph and gives every node its width"
-    build = staticmethod(graph_nets.gcn)
+
+    @staticmethod
+    def build(features: int, hidden: int, widths: int) -> nn.Module:
+        """A ``BitWidthNet`` that begins with a graph convolution."""
+        from nemo_lab.search.species import graph_nets
+
+        return graph_nets.gcn(features, hidden, widths)
 
 
 class UnetSpecies(GraphSpecies):
@@ -150,4 +169,10 @@ class UnetSpecies(GraphSpecies):
 
     name = "unet"
     summary = "a Graph U-Net reads the graph, coarse and fine, and gives every node its width"
-    build = staticmethod(graph_nets.unet)
+
+    @staticmethod
+    def build(features: int, hidden: int, widths: int) -> nn.Module:
+        """A ``BitWidthNet`` that begins with a Graph U-Net."""
+        from nemo_lab.search.species import graph_nets
+
+        return graph_nets.unet(features, hidden, widths)

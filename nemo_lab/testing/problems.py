@@ -1,0 +1,149 @@
+"""What a problem promises to the search, checked one promise after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.errors import ContractError, NemoError
+from nemo_lab.search.problem import Problem, bounds_of, checked_objectives
+
+MEMBERS = (
+    "num_nodes",
+    "node_names",
+    "bit_widths",
+    "objective_names",
+    "node_features",
+    "edges",
+    "evaluate",
+)
+
+
+def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> None:
+    """Run a problem through everything the search relies on.
+
+    Args:
+        problem: anything with the members of ``nemo_lab.search.Problem``.
+        configurations: how many random ones are evaluated, a few times each.
+        seed: of those configurations.
+
+    Raises:
+        ContractError: at the first broken promise; says which, and how to mend it.
+    """
+    missing = [name for name in MEMBERS if not hasattr(problem, name)]
+    if missing:
+        raise ContractError(
+            f"{type(problem).__name__} lacks {', '.join(missing)}",
+            "add the members that nemo_lab.search.Problem lists",
+        )
+    _check_description(problem)
+    rng = np.random.default_rng(seed)
+    bits = rng.choice(problem.bit_widths, size=(configurations, problem.num_nodes)).astype(np.uint8)
+    objectives = _check_evaluate(problem, bits)
+    _check_bounds(problem, objectives)
+    _check_costs(problem, bits, objectives)
+
+
+def _check_description(problem: Problem) -> None:
+    count = problem.num_nodes
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ContractError(f"num_nodes is {count!r}", "make it a whole number of at least 1")
+    for name, values, length in (
+        ("node_names", problem.node_names, count),
+        ("objective_names", problem.objective_names, None),
+    ):
+        _check_names(name, values, length)
+    widths = list(problem.bit_widths)
+    whole = all(isinstance(width, int | np.integer) and 1 <= width <= 32 for width in widths)
+    if not widths or not whole or widths != sorted(set(widths)):
+        raise ContractError(
+            f"bit_widths are {tuple(widths)}", "give whole numbers from 1 to 32, ascending, each once"
+        )
+    features = np.asarray(problem.node_features)
+    if features.ndim != 2 or len(features) != count or features.shape[1] == 0:
+        raise ContractError(
+            f"node_features have shape {features.shape}", f"give float[Q, F] with Q = {count} rows"
+        )
+    if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
+        raise ContractError("node_features are not all finite numbers", "replace NaN and infinity")
+    edges = np.asarray(problem.edges)
+    if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
+        raise ContractError(
+            f"edges have shape {edges.shape} and type {edges.dtype}", "give int[2, E]: sources, targets"
+        )
+    if edges.size and not 0 <= edges.min() <= edges.max() < count:
+        raise ContractError("edges name nodes that do not exist", f"use positions from 0 to {count - 1}")
+
+
+def _check_names(name: str, values: Sequence[str], length: int | None) -> None:
+    names = list(values)
+    if not names or not all(isinstance(one, str) and one for one in names):
+        raise ContractError(f"{name} are {names[:3]}...", "give texts that are not empty")
+    if len(set(names)) < len(names):
+        twice = next(one for one in names if names.count(one) > 1)
+        raise ContractError(f"{name} has {twice!r} twice", "give each a name of its own")
+    if length is not None and len(names) != length:
+        raise ContractError(f"{len(names)} {name} for {length} nodes", "give one name per node")
+
+
+def _check_evaluate(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    given = bits.copy()
+    try:
+        together = checked_objectives(problem, problem.evaluate(bits), len(bits))
+        again = checked_objectives(problem, problem.evaluate(bits), len(bits))
+        reverse = checked_objectives(problem, problem.evaluate(bits[::-1].copy()), len(bits))[::-1]
+        alone = [checked_objectives(problem, problem.evaluate(row[None].copy()))[0] for row in bits]
+    except NemoError as error:
+        raise ContractError(error.message, error.hint) from error
+    if not np.array_equal(bits, given):
+        raise ContractError("evaluate changed the bits it was given", "work on a copy")
+    if not np.array_equal(together, again):
+        raise ContractError(
+            "evaluate gave other objectives for the same configurations",
+            "draw no random numbers in it, or seed them from the configuration",
+        )
+    for other, what in ((reverse, "their order"), (np.array(alone), "what else is evaluated with them")):
+        if not np.allclose(together, other, rtol=1e-9, atol=1e-12):
+            raise ContractError(
+                f"the objectives of configurations depend on {what}",
+                "keep no state between the rows of one call, nor between calls",
+            )
+    return together
+
+
+def _check_bounds(problem: Problem, objectives: NDArray[np.float64]) -> None:
+    bounds = bounds_of(problem)
+    if bounds.shape != (2, objectives.shape[1]) or not np.all(bounds[0] <= bounds[1]):
+        raise ContractError(
+            f"objective_bounds have shape {bounds.shape}, or a best above its worst",
+            "give float[2, K]: the best and the worst that can be reached",
+        )
+    outside = ((objectives < bounds[0] - 1e-9) | (objectives > bounds[1] + 1e-9)).any(axis=0)
+    if outside.any():
+        name = problem.objective_names[int(np.flatnonzero(outside)[0])]
+        raise ContractError(
+            f"{name} left its bounds", "set objective_bounds to what can be reached (0 to 1 by default)"
+        )
+
+
+def _check_costs(problem: Problem, bits: NDArray[np.uint8], objectives: NDArray[np.float64]) -> None:
+    has_names, has_costs = hasattr(problem, "cost_names"), hasattr(problem, "costs")
+    if not has_names and not has_costs:
+        return
+    if has_names != has_costs:
+        raise ContractError("only one of cost_names and costs is there", "add the other, or drop both")
+    names: tuple[str, ...] = tuple(getattr(problem, "cost_names"))  # noqa: B009  optional member
+    unknown = [name for name in names if name not in problem.objective_names]
+    if unknown:
+        raise ContractError(f"cost {unknown[0]!r} is no objective", "name costs as in objective_names")
+    costs = np.asarray(getattr(problem, "costs")(bits))  # noqa: B009
+    if costs.shape != (len(bits), len(names)):
+        raise ContractError(
+            f"costs returned shape {costs.shape}", f"return float[N, {len(names)}], one column per cost"
+        )
+    columns = [list(problem.objective_names).index(name) for name in names]
+    if not np.allclose(costs, objectives[:, columns], rtol=1e-9, atol=1e-12):
+        raise ContractError("costs and evaluate disagree", "compute the exact objectives in one place")

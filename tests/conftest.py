@@ -1,0 +1,38 @@
+"""Fixtures for all tests, and how hypothesis runs."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from hypothesis import settings
+
+from nemo_lab import QuantizationProblem, Workload, load_workload
+from tests.toy import ToyProblem
+
+with warnings.catch_warnings():  # torch-geometric compiles with torch.jit, which torch calls deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import torch_geometric.nn  # noqa: F401
+
+settings.register_profile("nemo_lab", deadline=None, max_examples=50, derandomize=True, database=None)
+settings.load_profile("nemo_lab")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Workload:
+    return load_workload("digits")
+
+
+@pytest.fixture(scope="session")
+def fashion() -> Workload:
+    return load_workload("fashion")
+
+
+@pytest.fixture(scope="session")
+def digits_problem(digits: Workload) -> QuantizationProblem:
+    return QuantizationProblem(digits)
+
+
+@pytest.fixture
+def toy() -> ToyProblem:
+    return ToyProblem()

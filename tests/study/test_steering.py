@@ -1,0 +1,253 @@
+"""Pins, re-seeding, what-if and enqueue through the study, running or not; and their errors."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nemo_lab import NemoWarning, create_study
+from nemo_lab.errors import ArgumentError, BitWidthError, UnknownNameError
+from tests.study.test_running import make_study, until
+from tests.toy import GatedProblem, OddProblem, SlowProblem, ToyProblem
+
+NAMES = ToyProblem().node_names
+
+
+def test_a_pin_in_the_middle_of_a_run_holds_from_its_number_on() -> None:
+    study = make_study(SlowProblem())
+    study.start(400)
+    until(lambda: len(study.evaluations()) >= 30)
+    study.pin("layer1", weight=8, activation=3)
+    until(lambda: len(study.interventions()) == 1)
+    study.wait(30)
+    taken = study.interventions().iloc[0]
+    assert taken["action"] == "pin"
+    assert "layer1.weight = 8" in taken["detail"]
+    table = study.evaluations(bits=True)
+    later = table.loc[taken["evaluation"] :]
+    assert len(later) > 50
+    assert (later["layer1.weight"] == 8).all()
+    assert (later["layer1.input"] == 3).all()
+    assert not (table.loc[: taken["evaluation"] - 1, "layer1.weight"] == 8).all()
+    bits = table.loc[study.front().index]
+    assert (bits["layer1.weight"] == 8).all()
+
+
+def test_a_pin_on_a_finished_study_warns_and_is_evaluated_by_the_next_start() -> None:
+    study = make_study().optimize(40, progress=False)
+    with pytest.warns(NemoWarning, match=r"the study is finished: \d+ projected.*call start\("):
+        study.pin("layer0.weight", 8)
+    waiting = study.snapshot.waiting
+    assert waiting > 0
+    assert study.pins == {"layer0.weight": 8}
+    study.optimize(waiting, progress=False)
+    new = study.evaluations(bits=True).loc[40:]
+    assert len(new) == waiting
+    assert (new["origin"] == "projected").all()
+    assert (new["layer0.weight"] == 8).all()
+    assert study.snapshot.waiting == 0
+    assert len(study.front()) > 0
+
+
+def test_unpinning_brings_the_front_back() -> None:
+    study = make_study().optimize(40, progress=False)
+    before = study.front()
+    with pytest.warns(NemoWarning):
+        study.pin("layer0", weight=8, activation=8)
+    study.unpin("layer0.input")
+    assert study.pins == {"layer0.weight": 8}
+    study.unpin("layer0")
+    assert study.pins == {}
+    pd.testing.assert_frame_equal(study.front(), before)
+    assert study.interventions()["action"].tolist() == ["pin", "unpin", "unpin"]
+    with pytest.raises(ArgumentError, match="'layer1' is not pinned; pinned are: none"):
+        study.unpin("layer1")
+
+
+def test_pins_before_the_start_are_silent_and_hold() -> None:
+    study = make_study()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study.pin("layer2.weight", 2)
+    study.optimize(30, progress=False)
+    assert (study.evaluations(bits=True)["layer2.weight"] == 2).all()
+
+
+def test_pinning_by_names_of_a_workload() -> None:
+    study = create_study("digits", species=("continuous",), population=4)
+    study.pin("blocks.0.project.conv", weight=8, activation=4)
+    alias = next(n.aliases[0] for n in study.problem.workload.nodes if n.aliases)  # type: ignore[attr-defined]
+    study.pin(alias, 6)
+    node = study.problem.workload.find(alias).name  # type: ignore[attr-defined]
+    assert study.pins == {"blocks.0.project.conv.weight": 8, "blocks.0.project.conv.input": 4, node: 6}
+    study.unpin()
+    assert study.pins == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda s: s.pin("layer9.wieght", 4), UnknownNameError, r"no node.*did you mean 'layer\d\.weight'"),
+        (lambda s: s.pin("layr1", weight=4), UnknownNameError, "no layer 'layr1'; did you mean 'layer"),
+        (lambda s: s.unpin("layr1.weight"), UnknownNameError, r"did you mean 'layer1\.weight'"),
+        (lambda s: s.pin("layer1.weight", 9), BitWidthError, "bit-width 9 is not allowed; choose from 2"),
+        (lambda s: s.pin("layer1", weight=1), BitWidthError, "bit-width 1 is not allowed"),
+        (lambda s: s.pin("layer1.weight", True), BitWidthError, "not allowed"),
+        (lambda s: s.pin("layer1.weight", 4.5), BitWidthError, "not allowed"),
+        (lambda s: s.pin("layer1"), ArgumentError, "got no bit-width; add bits=, weight= or activation="),
+        (lambda s: s.pin("layer1", 4, weight=4), ArgumentError, "together with weight="),
+        (lambda s: s.reseed("flor"), UnknownNameError, "did you mean 'floor'"),
+        (lambda s: s.reseed("floor", "frnt"), UnknownNameError, "no source 'frnt'; did you mean 'front'"),
+        (lambda s: s.reseed("floor", fraction=0), ArgumentError, "above 0 and up to 1"),
+        (lambda s: s.reseed("floor", fraction=1.1), ArgumentError, "above 0 and up to 1"),
+        (lambda s: s.reseed("floor", fraction=float("nan")), ArgumentError, "above 0 and up to 1"),
+        (lambda s: s.enqueue([9] * 6), BitWidthError, "bit-width 9"),
+        (lambda s: s.enqueue([8] * 5), BitWidthError, "each of the 6 nodes"),
+        (lambda s: s.enqueue({"layer0.weight": 8}), BitWidthError, "'layer0.input' has none"),
+        (
+            lambda s: s.what_if({**dict.fromkeys(NAMES, 4), "lyer0.input": 3}),
+            UnknownNameError,
+            "layer0.input",
+        ),
+        (lambda s: s.what_if(9), BitWidthError, "bit-width 9"),
+        (lambda s: s.what_if([[4] * 6, [5] * 6]), ArgumentError, "got 2 configurations; give one"),
+        (lambda s: s.config(0), UnknownNameError, "no config 0; there are none"),
+        (lambda s: create_study("digit"), UnknownNameError, "did you mean 'digits'"),
+        (lambda s: create_study(s.problem, species=("continous",)), UnknownNameError, "'continuous'"),
+        (lambda s: create_study(s.problem, populaton=4), UnknownNameError, "did you mean 'population'"),
+        (lambda s: create_study(s.problem, seed=-1), ArgumentError, "seed=-1"),
+        (lambda s: create_study(42), ArgumentError, "a int is no problem to search"),
+    ],
+)
+def test_bad_input_is_answered_and_changes_nothing(call: Any, error: Any, message: str) -> None:
+    study = make_study()
+    with pytest.raises(error, match=message):
+        call(study)
+    assert len(study.interventions()) == 0
+    assert study.pins == {}
+    assert study.optimize(5, progress=False).state == "finished"
+
+
+def test_config_is_found_by_the_numbers_of_the_front() -> None:
+    study = make_study().optimize(20, progress=False)
+    for config in (7, study.front().index[0], np.int64(7)):
+        bits = study.config(config)
+        assert bits.index.tolist() == list(NAMES)
+        assert bits.to_dict() == study.evaluations(bits=True).loc[config, list(NAMES)].to_dict()
+    with pytest.raises(UnknownNameError, match="0 to 19"):
+        study.config(20)
+    with pytest.raises(UnknownNameError):
+        study.config(-1)
+
+
+def test_what_if_takes_many_forms_and_leaves_no_trace() -> None:
+    study = make_study().optimize(20, progress=False)
+    series = study.config(3)
+    expected = study.evaluations().loc[3, list(study.problem.objective_names)].tolist()
+    for form in (series, series.to_dict(), series.to_numpy(), series.tolist(), series.iloc[::-1]):
+        answer = study.what_if(form)
+        assert answer.tolist() == expected
+        assert answer.index.tolist() == ["loss", "size", "work"]
+    assert study.what_if(8).tolist() == study.what_if([8] * 6).tolist()
+    assert len(study.evaluations()) == 20
+    assert len(study.interventions()) == 0
+    edited = series.copy()
+    edited["layer0.weight"] = 8
+    assert study.what_if(edited)["size"] >= expected[1]
+
+
+@pytest.mark.parametrize("pause", [False, True])
+def test_what_if_while_a_run_is_on(pause: bool) -> None:
+    study = make_study(SlowProblem())
+    study.start(300)
+    if pause:
+        study.pause()
+        study.wait(20)
+    assert study.what_if(4).tolist() == ToyProblem().evaluate([[4] * 6])[0].tolist()
+    assert study.state == ("paused" if pause else "running")
+    study.stop()
+    study.wait(20)
+
+
+def test_a_what_if_that_fails_tells_its_caller_only() -> None:
+    class Picky(SlowProblem):
+        def evaluate(self, bits: Any) -> np.ndarray:
+            if np.all(np.asarray(bits) == 8):
+                raise ZeroDivisionError("no eights")
+            return super().evaluate(bits)
+
+    study = make_study(Picky())
+    study.start(100)
+    with pytest.raises(ZeroDivisionError, match="no eights"):
+        study.what_if(8)
+    assert study.wait(30)
+    assert study.state == "finished"
+    assert len(study.evaluations()) == 100
+
+
+def test_steers_while_paused_take_effect_at_once() -> None:
+    study = make_study(SlowProblem())
+    study.start(200)
+    until(lambda: len(study.evaluations()) >= 20)
+    study.pause()
+    study.wait(20)
+    done = len(study.evaluations())
+    study.pin("layer0.weight", 5)
+    until(lambda: study.pins == {"layer0.weight": 5})
+    assert study.state == "paused"
+    assert study.interventions()["evaluation"].tolist() == [done]
+    assert len(study.evaluations()) == done
+    study.resume()
+    study.wait(30)
+    assert (study.evaluations(bits=True).loc[done:, "layer0.weight"] == 5).all()
+
+
+def test_enqueued_configurations_are_evaluated_next() -> None:
+    study = make_study().optimize(10, progress=False)
+    study.enqueue([[8] * 6, [2] * 6])
+    study.enqueue(4)
+    table = study.optimize(3, progress=False).evaluations(bits=True).loc[10:]
+    assert sorted(table["layer0.weight"]) == [2, 4, 8]
+    assert set(table["species"]) == {"by hand"}
+    assert set(table["origin"]) == {"enqueued"}
+
+
+def test_reseeding_is_listed_and_evaluated_next() -> None:
+    study = make_study().optimize(30, progress=False)
+    study.reseed("floor", "front", fraction=0.5)
+    entry = study.interventions().iloc[0]
+    assert (entry["evaluation"], entry["action"]) == (30, "reseed")
+    assert entry["detail"].startswith("floor from front, ")
+    count = int(entry["detail"].split(", ")[1].split()[0])
+    new = study.optimize(count, progress=False).evaluations().loc[30:]
+    assert set(new["origin"]) == {"reseed"}
+    assert set(new["species"]) == {"floor"}
+    study.reseed("continuous")
+    assert study.optimize(20, progress=False).state == "finished"
+
+
+def test_a_gated_pin_waits_for_the_evaluation_in_flight() -> None:
+    problem = GatedProblem()
+    study = make_study(problem)
+    study.start(3)
+    assert problem.entered.wait(10)
+    study.pin("layer0.weight", 2)  # returns though an evaluation is in flight
+    assert study.pins == {}
+    problem.gate.set()
+    study.wait(20)
+    assert study.interventions()["evaluation"].tolist() == [1]
+    assert (study.evaluations(bits=True).loc[1:, "layer0.weight"] == 2).all()
+
+
+@pytest.mark.parametrize(
+    "answer", [[[np.nan, 0.1, 0.1]], [0.1, 0.1, 0.1], [[0.1, 0.1]], "none", [[np.inf, 0, 0]]]
+)
+def test_what_if_refuses_impossible_objectives(answer: Any) -> None:
+    problem = OddProblem()
+    problem.answer = answer
+    with pytest.raises(RuntimeError, match="evaluate returned"):
+        make_study(problem).what_if(4)

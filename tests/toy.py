@@ -1,0 +1,91 @@
+"""A problem that costs nothing to evaluate, and variations of it that wait or fail."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ToyProblem:
+    """Six nodes, three objectives in conflict; pure arithmetic, the same on every call."""
+
+    objective_names = ("loss", "size", "work")
+    cost_names = ("size", "work")
+
+    def __init__(self, num_nodes: int = 6, bit_widths: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)) -> None:
+        rng = np.random.default_rng(0)
+        self.num_nodes = num_nodes
+        self.node_names = tuple(f"layer{i // 2}.{'weight' if i % 2 else 'input'}" for i in range(num_nodes))
+        self.bit_widths = bit_widths
+        self.node_features = rng.random((num_nodes, 4)).astype(np.float32)
+        order = np.arange(num_nodes, dtype=np.int64)
+        self.edges = np.stack([order[:-1], order[1:]])
+        self.sensitivity = rng.random(num_nodes) + 0.1
+        self.weights = rng.random(num_nodes) + 0.1
+        self.calls = 0
+
+    @property
+    def objective_bounds(self) -> NDArray[np.float64]:
+        low, high = (np.full((1, self.num_nodes), b) for b in (self.bit_widths[0], self.bit_widths[-1]))
+        return np.array([[0.0, *self.costs(low)[0]], [1.0, *self.costs(high)[0]]])
+
+    def costs(self, bits: Any) -> NDArray[np.float64]:
+        b = np.atleast_2d(np.asarray(bits, dtype=np.float64))
+        size = (b * self.weights).sum(axis=1) / self.weights.sum() / 32
+        work = np.maximum(b[:, ::2], b[:, 1::2]).sum(axis=1) / (self.num_nodes // 2) / 32
+        return np.column_stack([size, work])
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        self.calls += 1
+        b = np.atleast_2d(np.asarray(bits, dtype=np.float64))
+        loss = (self.sensitivity * 2.0 ** (2.0 - b)).sum(axis=1) / self.sensitivity.sum()
+        return np.column_stack([loss, ToyProblem.costs(self, b)])
+
+
+class GatedProblem(ToyProblem):
+    """Lets evaluations through only while ``gate`` is set; ``entered`` says that one waits or runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        self.entered.set()
+        self.gate.wait(30)
+        return super().evaluate(bits)
+
+
+class SlowProblem(ToyProblem):
+    """Takes two milliseconds an evaluation, so that a run can be caught in the act."""
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        threading.Event().wait(0.002)
+        return super().evaluate(bits)
+
+
+class FailingProblem(ToyProblem):
+    """Raises once, at a given evaluation; works again afterwards."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        if self.calls == self.at:
+            self.at = -1
+            raise OSError("the accelerator went away")
+        return super().evaluate(bits)
+
+
+class OddProblem(ToyProblem):
+    """Returns whatever it is told to."""
+
+    answer: Any = None
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        answer: NDArray[np.float64] = self.answer
+        return answer
