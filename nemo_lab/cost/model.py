@@ -90,7 +90,7 @@ def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or array.shape[1] != num_nodes:
-        raise BitWidthError(f"bits have shape {array.shape}", way_out)
+        raise BitWidthError(f"bits have shape {np.shape(bits)}", way_out)
     if array.dtype.kind not in "iu" and not (
         array.dtype.kind == "f" and bool(np.all(array == np.round(array)))
     ):

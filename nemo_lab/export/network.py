@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from torch import fx
 
 from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.network import ActivationQuantizer, QuantizedNetwork
-from nemo_lab.search import Problem
 from nemo_lab.study.names import NodeNames
 
 
@@ -35,7 +34,7 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
         raise ArgumentError(
             f"a {type(problem).__name__} has no network to export", "give a QuantizationProblem"
         )
-    rows = NodeNames(cast("Problem", problem)).bits(bits)
+    rows = NodeNames(problem).bits(bits)
     if len(rows) != 1:
         raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")
     widths: list[int] = rows[0].tolist()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import nemo_lab
+from nemo_lab._version import __version__
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
 from nemo_lab.search import Problem
@@ -48,7 +48,7 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
-        "nemo_lab": nemo_lab.__version__,
+        "nemo_lab": __version__,
         "workload": study.title,
         "problem": _settings(problem),
         "seed": study.seed,

@@ -12,9 +12,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from nemo_lab.errors import DataError
 from nemo_lab.quantize.affine import Affine, affine, fake_quantize_, quantize_weight
 from nemo_lab.workload.records import Workload
-from nemo_lab.workload.tracer import BATCH_NORMS, CONVOLUTIONS
+from nemo_lab.workload.tracer import ADDITIONS, BATCH_NORMS, CONVOLUTIONS, LAYERS
 
 DEAD_VARIANCE = 1e-10
+FRESH = (*LAYERS, *BATCH_NORMS, nn.ReLU, nn.ReLU6, nn.AdaptiveAvgPool2d)
 
 
 class ActivationQuantizer(nn.Module):
@@ -68,7 +69,7 @@ class QuantizedNetwork:
             producer = by_name.get(node.source)
             if producer is None:  # a batch norm that was folded into the conv before it
                 producer = by_name[self._folded[node.source]]
-            quantizer = ActivationQuantizer(in_place=producer.op != "placeholder")
+            quantizer = ActivationQuantizer(in_place=self._is_fresh(producer))
             target = f"quantizer_{node.index}"
             self.graph.add_submodule(target, quantizer)
             with self.graph.graph.inserting_after(producer):
@@ -79,6 +80,12 @@ class QuantizedNetwork:
             quantizers[node.index] = quantizer
         self.graph.recompile()
         return quantizers
+
+    def _is_fresh(self, producer: fx.Node) -> bool:
+        """Whether the tensor is nobody else's storage, unlike an input, a parameter or a view."""
+        if producer.op == "call_module":
+            return isinstance(self.graph.get_submodule(str(producer.target)), FRESH)
+        return producer.op == "call_function" and producer.target in ADDITIONS
 
     @property
     def _folded(self) -> dict[str, str]:

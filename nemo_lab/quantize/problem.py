@@ -45,8 +45,8 @@ class QuantizationProblem:
     ``evaluate`` may be called from any thread; calls wait for each other.
     """
 
-    objective_names = ("task_error", *COST_NAMES)
-    cost_names = COST_NAMES
+    objective_names: tuple[str, ...] = ("task_error", *COST_NAMES)
+    cost_names: tuple[str, ...] = COST_NAMES
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class QuantizationProblem:
         bit_widths: Sequence[int] = BIT_WIDTHS,
         bitops: BitOps = "max",
         *,
-        batch_size: int = 200,
+        batch_size: int = 128,
         calibration_batch: int = 32,
         threads: int = 1,
     ) -> None:
@@ -77,8 +77,20 @@ class QuantizationProblem:
         self._data = _batches(data, batch_size)
         self._network = QuantizedNetwork(workload)
         images = _finite(calibration, "calibration")
+        for what, inputs in (("calibration", images), ("data", self._data[0][0])):
+            if inputs.shape[1:] != workload.example_shape[1:]:
+                raise DataError(
+                    f"an example of {what} has shape {tuple(inputs.shape[1:])}",
+                    f"the network was traced with {workload.example_shape[1:]}",
+                )
         with self._lock, torch_threads(threads):
             self._network.calibrate(images.split(calibration_batch))
+            classes = self._network(images[:1]).shape[1]
+        if not 0 <= data.labels.min() <= data.labels.max() < classes:
+            raise DataError(
+                f"labels run from {data.labels.min()} to {data.labels.max()}",
+                f"the network tells {classes} classes apart: 0 to {classes - 1}",
+            )
         self.num_nodes = len(workload.nodes)
         self.node_names = workload.names
         self.node_features = workload.features
@@ -148,6 +160,8 @@ def as_split(data: Any, what: str) -> Split:
     inputs, labels = (np.asarray(part) for part in data)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"labels have shape {labels.shape} and type {labels.dtype}", "give integers[N]")
+    if inputs.ndim < 2:
+        raise DataError(f"inputs of {what} have shape {inputs.shape}", "give float[N, ...]")
     return Split(inputs.astype(np.float32), labels.astype(np.int64))
 
 
@@ -178,7 +192,13 @@ def _shipped(workload: Workload, split: str) -> Split:
 
 def _checked_widths(bit_widths: Sequence[int]) -> tuple[int, ...]:
     widths = tuple(int(width) for width in bit_widths)
-    if not widths or list(widths) != sorted(set(widths)) or not 2 <= widths[0] <= widths[-1] <= 16:
+    whole = all(given == width for given, width in zip(bit_widths, widths, strict=True))
+    if (
+        not whole
+        or not widths
+        or list(widths) != sorted(set(widths))
+        or not 2 <= widths[0] <= widths[-1] <= 16
+    ):
         raise ArgumentError(
             f"bit_widths {tuple(bit_widths)} cannot be used", "give ascending whole numbers, each 2 to 16"
         )

@@ -28,13 +28,23 @@ HAND_MADE = -1
 
 @dataclass(eq=False)
 class Member:
-    """An individual: a genome of a species, and once evaluated its bits and objectives."""
+    """An individual: a genome of a species, and once evaluated its bits and objectives.
+
+    One that ``imitates`` a configuration gets its genome when it is asked for, since fitting a
+    graph network takes a while. A hand-made one has bits and no genome, and no offspring.
+    """
 
     species: int
     genome: Genome
     origin: str
     bits: Bits | None = None
     objectives: NDArray[np.float64] | None = None
+    imitates: Bits | None = None
+
+    @property
+    def hand_made(self) -> bool:
+        """Whether it stands for a configuration only, not for a member of a species."""
+        return self.genome is None and self.imitates is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +135,20 @@ class Engine:
             if self._in_flight:
                 return None
             self._next_generation()
-        member = self._pending.popleft()
-        bits = member.bits if member.genome is None else self.species[member.species].decode(member.genome)
-        bits = self._pinned(np.array(bits, dtype=np.uint8))
-        member.bits = bits
+        member = self._pending[0]
+        member.bits = bits = self._pinned(self._decoded(member))
+        self._pending.popleft()
         self._in_flight.add(member)
         return Candidate(bits, member)
+
+    def _decoded(self, member: Member) -> Bits:
+        if member.hand_made:
+            return np.array(member.bits, dtype=np.uint8)
+        one = self.species[member.species]
+        if member.imitates is not None:
+            member.genome = one.imitate(member.imitates[None], self._streams[member.species])[0]
+            member.imitates = None
+        return np.array(one.decode(member.genome), dtype=np.uint8)
 
     def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
         """Take the objectives float[K] of a candidate; returns its config id."""
@@ -144,7 +162,7 @@ class Engine:
             origin=ORIGINS.index(member.origin),
             generation=self.generation,
         )
-        if member.genome is not None:
+        if not member.hand_made:
             self._evaluated[member.species] += 1
         if bool(satisfies(candidate.bits[None], self.pins)[0]):
             self._front.add(config, self.evaluations)
@@ -168,7 +186,7 @@ class Engine:
     @property
     def waiting(self) -> int:
         """Hand-made and projected configurations that wait to be evaluated."""
-        return sum(member.genome is None for member in self._pending)
+        return sum(member.hand_made for member in self._pending)
 
     def hypervolume(self) -> float:
         """Normalised hypervolume of the front under the pins."""
@@ -214,7 +232,8 @@ class Engine:
 
         Args:
             species: its position.
-            source: ``"random"``, or ``"front"`` for imitations of front members.
+            source: ``"random"``, or ``"front"`` for imitations of front members, random ones while
+                the front is empty.
             fraction: in (0, 1]; 1 also drops the species' offspring that still wait.
 
         Returns:
@@ -227,15 +246,15 @@ class Engine:
         if source == "front" and len(front):
             picked = [rng.permutation(front) for _ in range(-(-count // len(front)))]
             rows = np.concatenate(picked)[:count]
-            genomes = one.imitate(self.evaluations.bits[rows], rng)
+            sources = self.evaluations.bits[rows]
+            new = [Member(species, None, "reseed", imitates=bits) for bits in sources]
         else:
-            genomes = one.initial(count, rng)
-        new = [Member(species, genome, "reseed") for genome in genomes]
+            new = [Member(species, genome, "reseed") for genome in one.initial(count, rng)]
         kept = members[: len(members) - count]  # members stand in rank order, best first
         gone = set(members) - set(kept)
         self._members[species] = [*kept, *new]
         if fraction >= 1.0:
-            gone |= {m for m in self._pending if m.species == species and m.genome is not None}
+            gone |= {m for m in self._pending if m.species == species and not m.hand_made}
         self._pending = deque(member for member in self._pending if member not in gone)
         self._pending.extendleft(reversed(new))
         return count

@@ -45,7 +45,7 @@ class SearchOptions:
     gnn_hidden: int = 32
     gnn_edges: str = "sequential"
     gnn_spread: float = 1.0
-    imitation_steps: int = 20
+    imitation_steps: int = 100
     crossover_prob: float = 0.5
     mutation_prob: float = 0.9
     mutation_strength: float = 0.1
@@ -62,7 +62,7 @@ class SearchOptions:
                 raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
         if self.gnn_edges not in ("sequential", "topology"):
             raise ArgumentError(f"gnn_edges={self.gnn_edges!r}", "use 'sequential' or 'topology'")
-        if self.ucb_c < 0:
+        if not self.ucb_c >= 0:
             raise ArgumentError(f"ucb_c={self.ucb_c!r}", "give a number of at least 0")
 
     @classmethod

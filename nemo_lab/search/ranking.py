@@ -53,8 +53,9 @@ class Nsga3Ranking:
 
         if feasible is not None and not feasible.all() and feasible.any():
             good, bad = np.flatnonzero(feasible), np.flatnonzero(~feasible)
+            apart = Nsga3Ranking(self.objectives, self.population)  # leaves our normalization alone
             return np.concatenate(
-                [good[self.order(objectives[good], rng)], bad[self.order(objectives[bad], rng)]]
+                [good[self.order(objectives[good], rng)], bad[apart.order(objectives[bad], rng)]]
             )
         fronts = [np.asarray(front) for front in NonDominatedSorting().do(objectives)]
         with warnings.catch_warnings():  # pymoo turns all warnings off in there, and leaves them off

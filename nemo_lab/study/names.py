@@ -77,6 +77,8 @@ class NodeNames:
 
     def _part(self, name: str, part: str) -> int:
         """The weight or input of a layer, which may be named by its path or by one of its nodes."""
+        if not isinstance(name, str):
+            raise UnknownNameError("layer", name, self.index)
         for suffix in (".weight", ".input"):
             name = name.removesuffix(suffix)
         if f"{name}.{part}" not in self.index:

@@ -69,7 +69,7 @@ class Study:
             ) as bar:
                 ended = False
                 while not ended:
-                    ended = self._worker.wait(0.1)
+                    ended = self._worker.wait(0.1, through_pauses=True)
                     snapshot = self.snapshot
                     bar.update(len(snapshot.evaluations) - bar.n)
                     bar.set_postfix(
@@ -77,7 +77,7 @@ class Study:
                     )
         except KeyboardInterrupt:
             self.stop()
-            self._worker.wait()
+            self._worker.wait(through_pauses=True)
         self._worker.raise_failure()
         return self
 
@@ -264,13 +264,15 @@ class Study:
 
         Raises:
             UnknownNameError: on an unknown species or source.
-            ArgumentError: on a fraction outside (0, 1].
+            ArgumentError: on a fraction outside (0, 1], or if the front is to be the source and empty.
         """
         names = [one.name for one in self.species]
         if species not in names:
             raise UnknownNameError("species", species, names)
         if source not in SOURCES:
             raise UnknownNameError("source", source, SOURCES)
+        if source == "front" and not len(self.snapshot.front):
+            raise ArgumentError("the front is still empty", "use source='random', or run the study first")
         if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
             raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
         self._worker.post(Reseed(names.index(species), source, float(fraction)))

@@ -93,10 +93,12 @@ class Worker:
                 self._publish("stopping", fresh=False)
                 self._condition.notify_all()
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
         """Wait until no run is on, or it is paused; returns whether that came before the timeout."""
         with self._condition:
-            return self._condition.wait_for(lambda: self._thread is None or self._state == "paused", timeout)
+            return self._condition.wait_for(
+                lambda: self._thread is None or (self._state == "paused" and not through_pauses), timeout
+            )
 
     def post(self, command: Command) -> None:
         """Have a command applied: by the worker thread, or here and now where none runs."""

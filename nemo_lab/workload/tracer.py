@@ -147,7 +147,8 @@ class Tracer:
                 nodes.append(self._weight(len(nodes), calls[str(node.target)]))
             if node in tensors:
                 index[node.name] = len(nodes)
-                nodes.append(self._activation(len(nodes), tensors[node]))
+                taken = {other.name for other in nodes}
+                nodes.append(self._activation(len(nodes), tensors[node], taken))
 
         layers = tuple(
             Layer(
@@ -196,13 +197,16 @@ class Tracer:
             source=target,
         )
 
-    def _activation(self, index: int, tensor: _Tensor) -> Node:
-        node, shape = tensor.fx_node, _shape(tensor.fx_node)
+    def _activation(self, index: int, tensor: _Tensor, taken: set[str]) -> Node:
+        node = tensor.fx_node
+        # a parameter that is added has no batch axis
+        shape = node.meta["shape"] or (1,) if node.op == "get_attr" else _shape(node)
         path = str(node.target) if node.op == "call_module" else node.name
         names = [*(f"{consumer}.input" for consumer in tensor.consumers), f"{path}.output"]
+        free = [name for name in names if name not in taken] or [f"{node.name}.output"]
         return Node(
             index=index,
-            name=names[0],
+            name=free[0],
             kind="activation",
             op=self.op(node),
             shape=shape,
@@ -215,7 +219,7 @@ class Tracer:
             macs=tensor.macs,
             depthwise=False,
             source=node.name,
-            aliases=tuple(names[1:]),
+            aliases=tuple(free[1:]),
         )
 
     def _topology(self, tensors: dict[fx.Node, _Tensor], index: dict[str, int]) -> Any:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GATConv, GCNConv, GraphUNet
+
+with warnings.catch_warnings():  # its import uses what torch has deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torch_geometric.nn import GATConv, GCNConv, GraphUNet
 
 
 class BitWidthNet(nn.Module):
