@@ -49,8 +49,10 @@ def width_colors(widths: Sequence[int]) -> dict[int, str]:
 
 def text_on(color: str) -> str:
     """Black or white, whichever reads better on a hex colour."""
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"
+    shares = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+    # above this relative luminance (WCAG 2) black has the higher contrast
+    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "#ffffff"
 
 
 OBJECTIVE_LABELS = {

@@ -19,6 +19,7 @@ from nemo_lab.search.problem import checked_objectives
 from nemo_lab.search.species import Bits
 from nemo_lab.study.commands import Command
 from nemo_lab.study.records import ACTIVE, Intervention, Snapshot, State
+from nemo_lab.study.responsive import responsive
 
 
 class Worker:
@@ -136,8 +137,9 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            while self._turn():
-                pass
+            with responsive():
+                while self._turn():
+                    pass
         except BaseException as error:
             self._error, self.cause = traceback.format_exc(), error
             while not self._fail():

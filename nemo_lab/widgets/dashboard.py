@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -52,7 +52,7 @@ class Dashboard(w.VBox):
         self._publisher.do(self._evaluate_references)
 
     def _build(self) -> None:
-        problem, do = self.study.problem, self._publisher.do
+        problem, do = self.study.problem, self._do
         self._controls = panels.Controls(self.study, do)
         self._steering = panels.Steering(self.study, do, self._select_nodes)
         self._front = Figure(
@@ -98,14 +98,24 @@ class Dashboard(w.VBox):
             self._config, self._chosen = config, True
             self._publisher.wake()
 
+    def _do(self, action: Callable[[], None]) -> None:
+        """Have an action carried out; the notice about an earlier one goes."""
+
+        def attempt() -> None:
+            self._notice = ""
+            action()
+
+        self._publisher.do(attempt)
+
     def _select_nodes(self, nodes: tuple[int, ...]) -> None:
         self._nodes = tuple(sorted(nodes))
         self._publisher.wake()
 
     def close(self) -> None:
         """Take the dashboard away; the study goes on."""
-        self.study.forget(self._publisher.wake)
-        self._publisher.close()
+        if "_publisher" in vars(self):  # not if there was no study to be made
+            self.study.forget(self._publisher.wake)
+            self._publisher.close()
         super().close()
 
     # the publisher's thread only

@@ -13,7 +13,7 @@ USAGE = "%nemo [WORKLOAD] [--seed N] [--population N] [--species NAME,NAME] [--s
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
-        raise ArgumentError(f"%nemo: {message}", f"usage: {USAGE}")
+        raise ArgumentError(f"%nemo: {message}", f"usage: {USAGE}") from None
 
 
 def nemo(line: str) -> Any:
@@ -29,7 +29,11 @@ def nemo(line: str) -> Any:
     parser.add_argument("--population", type=int)
     parser.add_argument("--species")
     parser.add_argument("--start", type=int)
-    given = parser.parse_args(shlex.split(line))
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        parser.error(str(error))
+    given = parser.parse_args(words)
     options: dict[str, Any] = {"seed": given.seed, "population": given.population}
     if given.species:
         options["species"] = given.species.split(",")

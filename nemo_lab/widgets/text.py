@@ -126,7 +126,9 @@ def selection(
         ("on the front", "yes" if config in snapshot.front else "no"),
         ("in Python", f"study.config({config})"),
     ]
-    body = "".join(f"<tr><td>{key}</td><td>{html.escape(value)}</td></tr>" for key, value in rows)
+    body = "".join(
+        f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows
+    )
     return f"<b>Configuration {config}</b><table>{body}</table>"
 
 

@@ -50,7 +50,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def jupyterlab(folder: Path) -> Iterator[Server]:
+def jupyterlab(folder: Path, *options: str) -> Iterator[Server]:
     """Start JupyterLab with copies of our notebooks in ``folder``, on a free port; end it after."""
     work = folder / "work"
     shutil.copytree(NOTEBOOKS, work, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
@@ -72,6 +72,7 @@ def jupyterlab(folder: Path) -> Iterator[Server]:
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
         "--ip=127.0.0.1", f"--port={port}",
         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={work}",
+        *options,
     ]  # fmt: skip
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=isolated, stdout=log, stderr=subprocess.STDOUT)

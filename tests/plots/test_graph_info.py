@@ -1,0 +1,94 @@
+"""What the graph panel and the bits strip show of a workload, and of a problem without one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bokeh.models import GlyphRenderer, Quadratic, Segment
+
+from nemo_lab import QuantizationProblem
+from nemo_lab.plots import bits_columns, graph_columns, graph_info, graph_plot
+from nemo_lab.plots.style import width_colors
+from tests.toy import ToyProblem
+
+RESIDUAL = {(12, 19), (25, 32)}  # the inputs of blocks 2 and 4 to the additions behind them
+
+
+def test_digits_blocks_in_execution_order(digits_problem: QuantizationProblem) -> None:
+    info = graph_info(digits_problem)
+    assert info.groups == (
+        ("stem", 0, 1),
+        ("blocks.0", 2, 5),
+        ("blocks.1", 6, 11),
+        ("blocks.2", 12, 18),
+        ("blocks.3", 19, 24),
+        ("blocks.4", 25, 31),
+        ("head", 32, 33),
+        ("classifier", 34, 35),
+    )
+    assert info.kinds.count("weight") == 17
+    assert info.kinds.count("activation") == 19
+    assert info.params.sum() == digits_problem.workload.params
+    assert info.shapes[1] == "12 x 1 x 3 x 3"
+
+
+def test_digits_edges_are_the_data_flow_with_both_shortcuts(digits_problem: QuantizationProblem) -> None:
+    edges = set(map(tuple, graph_info(digits_problem).edges.T.tolist()))
+    assert {(start, end) for start, end in edges if end - start > 1} == RESIDUAL
+    assert edges - RESIDUAL == {(i, i + 1) for i in range(35)}
+
+
+def test_shortcuts_are_drawn_as_arcs_and_the_rest_as_lines(digits_problem: QuantizationProblem) -> None:
+    layout = graph_plot(graph_info(digits_problem)).layout
+    drawn = {type(one.glyph): one.data_source.data for one in layout.select({"type": GlyphRenderer})}
+    arcs, lines = drawn[Quadratic], drawn[Segment]
+    assert set(zip(arcs["x0"].tolist(), arcs["x1"].tolist(), strict=True)) == RESIDUAL
+    assert np.all(arcs["cy"] < np.minimum(arcs["y0"], arcs["y1"]))  # away from the nodes between
+    assert len(lines["x0"]) == 35
+
+
+def test_a_problem_without_a_workload_is_drawn_from_its_names(toy: ToyProblem) -> None:
+    info = graph_info(toy)
+    assert info.names == toy.node_names
+    assert info.kinds == ("activation", "weight") * 3
+    assert info.groups == (("layer0", 0, 1), ("layer1", 2, 3), ("layer2", 4, 5))
+    assert info.edges.tolist() == toy.edges.tolist()
+    columns = graph_columns(info, None, toy.bit_widths, {})["nodes"]
+    assert columns["bits"] == ["-"] * 6
+    assert columns["text"] == [""] * 6
+    assert len(set(columns["color"])) == 1
+    assert np.isfinite(columns["size"]).all()
+
+
+def test_nodes_carry_the_bits_and_the_pins(toy: ToyProblem) -> None:
+    bits = np.array([2, 3, 4, 5, 8, 8], dtype=np.uint8)
+    columns = graph_columns(graph_info(toy), bits, toy.bit_widths, {1: 3, 4: 8})
+    nodes = columns["nodes"]
+    assert nodes["text"] == nodes["bits"] == ["2", "3", "4", "5", "8", "8"]
+    assert nodes["pinned"] == ["-", "3", "-", "-", "8", "-"]
+    colors = width_colors(toy.bit_widths)
+    assert nodes["color"] == [colors[b] for b in bits]
+    assert nodes["marker"] == ["circle", "square"] * 3
+    assert columns["pins"]["x"].tolist() == [1.0, 4.0]
+    assert np.all(columns["pins"]["y"] > nodes["y"][[1, 4]])
+
+
+def test_size_orders_weights_by_parameters_and_activations_by_macs(
+    digits_problem: QuantizationProblem,
+) -> None:
+    info = graph_info(digits_problem)
+    size = graph_columns(info, None, digits_problem.bit_widths, {})["nodes"]["size"]
+    for kind, magnitude in (("weight", info.params), ("activation", info.macs)):
+        lane = np.flatnonzero(np.array(info.kinds) == kind)
+        assert np.all(np.diff(size[lane][np.argsort(magnitude[lane], kind="stable")]) >= 0)
+        assert size[lane].max() == pytest.approx(27)
+
+
+def test_the_strip_has_a_bar_a_node() -> None:
+    bits = np.array([2, 8, 5], dtype=np.uint8)
+    bars = bits_columns(bits, ("a", "b", "c"), (2, 5, 8))["bars"]
+    assert bars["bits"].tolist() == [2, 8, 5]
+    assert bars["name"] == ["a", "b", "c"]
+    assert len(set(bars["color"])) == 3
+    empty = bits_columns(None, ("a", "b", "c"), (2, 5, 8))["bars"]
+    assert [len(column) for column in empty.values()] == [0] * 4

@@ -1,0 +1,163 @@
+"""The dashboard without a browser: what it shows follows the study, what is pressed reaches it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from nemo_lab import Dashboard, Study, create_study
+from tests.toy import GatedProblem, SlowProblem, ToyProblem
+from tests.widgets.conftest import SMALL, Open
+from tests.widgets.watching import button, column, figure, members, until, words
+
+
+def publishers() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == "nemo_lab publisher" and one.is_alive()}
+
+
+def loaded(dashboard: Dashboard) -> int:
+    """The configuration that the inspector speaks of."""
+    text = words(dashboard.inspector)
+    return int(text.split("Configuration ")[1].split("loss")[0]) if "Configuration " in text else -1
+
+
+def test_it_follows_a_run_to_its_end(open_dashboard: Open) -> None:
+    dashboard = open_dashboard(SlowProblem())
+    front = figure(dashboard, "Pareto front")
+    assert "ready" in words(dashboard.controls)
+    dashboard.study.start(60)
+    until(lambda: "searching" in words(dashboard.controls))
+    until(lambda: "60 of 60 evaluations" in words(dashboard.controls))
+    assert "finished" in words(dashboard.controls)
+    until(lambda: len(column(front, "front", "key")) + len(column(front, "evaluated", "key")) == 60)
+    assert sorted(column(front, "front", "key")) == sorted(dashboard.study.front().index)
+    assert loaded(dashboard) in dashboard.study.front().index
+    history = figure(dashboard, "Population slots")
+    until(lambda: column(history, "history", "x")[-1] == 60)
+
+
+def test_controls_offer_what_the_state_allows(open_dashboard: Open) -> None:
+    problem = GatedProblem()
+    problem.gate.set()
+    dashboard = open_dashboard(problem)
+
+    def enabled() -> set[str]:
+        names = ("Start", "Pause", "Resume", "Stop")
+        return {name for name in names if not button(dashboard, name).disabled}
+
+    until(lambda: enabled() == {"Start"})
+    until(lambda: len(column(figure(dashboard, "Pareto front"), "references", "text")) == 3)
+    problem.gate.clear()
+    button(dashboard, "Start").click()
+    until(lambda: enabled() == {"Pause", "Stop"})
+    button(dashboard, "Pause").click()
+    problem.gate.set()
+    until(lambda: enabled() == {"Resume", "Stop"})
+    assert "paused" in words(dashboard.controls)
+    button(dashboard, "Resume").click()
+    until(lambda: enabled() == {"Pause", "Stop"} or dashboard.study.state == "finished")
+    button(dashboard, "Stop").click()
+    until(lambda: enabled() == {"Start"})
+
+
+def test_the_chosen_configuration_is_shown_everywhere(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    dashboard.select(7)
+    until(lambda: loaded(dashboard) == 7)
+    bits = study.config(7).tolist()
+    assert column(figure(dashboard, "The network"), "nodes", "text") == [str(b) for b in bits]
+    assert column(figure(dashboard, "Bit-width"), "bars", "bits") == bits
+    assert column(figure(dashboard, "Pareto front"), "chosen", "x1") == pytest.approx(
+        [study.evaluations()["size"][7]]
+    )
+    assert f"{study.evaluations().loss[7]:.4f}" in words(dashboard.inspector)
+    dashboard.select(40)  # there is none of that number
+    dashboard.select(-1)
+    dashboard.select(8)
+    until(lambda: loaded(dashboard) == 8)
+
+
+def test_next_and_previous_walk_the_front_by_size(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    by_size = study.front().sort_values("size", kind="stable").index.tolist()
+    assert len(by_size) > 3
+    dashboard.select(by_size[0])
+    until(lambda: loaded(dashboard) == by_size[0])
+    for expected, pressed in (
+        (by_size[1], "Next"),
+        (by_size[2], "Next"),
+        (by_size[1], "Previous"),
+        (by_size[0], "Previous"),
+    ):
+        button(dashboard, pressed).click()
+        until(lambda expected=expected: loaded(dashboard) == expected)
+
+
+def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
+    dashboard = open_dashboard(SlowProblem())
+    study = dashboard.study
+    (nodes,) = (one for one in members(dashboard, type(dashboard._steering.nodes)))
+    nodes.index = (1, 4)
+    dashboard._steering.width.value = 3
+    button(dashboard, "Pin").click()
+    until(lambda: "layer0.weight = 3, layer2.input = 3" in words(dashboard.steering))
+    assert study.pins == {"layer0.weight": 3, "layer2.input": 3}
+    graph = figure(dashboard, "The network")
+    assert column(graph, "nodes", "pinned") == ["-", "3", "-", "-", "3", "-"]
+    assert column(graph, "pins", "x") == [1, 4]
+    assert graph.frame["selected"] == {"nodes": [1, 4]}
+    button(dashboard, "Unpin").click()
+    until(lambda: "Nothing is pinned" in words(dashboard.steering))
+    assert study.pins == {}
+    assert words(dashboard.steering).count("after 0") == 2  # both steers are listed
+
+
+def test_two_dashboards_of_one_study_show_the_same(open_dashboard: Open) -> None:
+    study = create_study(SlowProblem(), **SMALL)
+    one, other = open_dashboard(study), open_dashboard(study)
+    button(one, "Start").click()
+    until(lambda: "searching" in words(other.controls))
+    button(other, "Stop").click()
+    until(lambda: "ready" in words(one.controls) and "ready" in words(other.controls))
+    done = len(study.evaluations())
+    for dashboard in (one, other):
+        front = figure(dashboard, "Pareto front")
+        until(
+            lambda front=front: (
+                len(column(front, "front", "key")) + len(column(front, "evaluated", "key")) == done
+            )
+        )
+    assert column(figure(one, "Pareto front"), "front", "key") == column(
+        figure(other, "Pareto front"), "front", "key"
+    )
+
+
+def test_closing_ends_its_thread_and_the_study_goes_on() -> None:
+    study = create_study(SlowProblem(), **SMALL)
+    before = publishers()
+    dashboard, other = Dashboard(study), Dashboard(study)
+    assert len(publishers() - before) == 2
+    study.start(200)
+    until(lambda: len(study.evaluations()) > 5)
+    dashboard.close()
+    assert len(publishers() - before) == 1
+    done = len(study.evaluations())
+    assert study.wait(30)
+    assert study.state == "finished"
+    assert len(study.evaluations()) == 200 > done
+    until(lambda: "200 of 200" in words(other.controls))
+    other.close()
+    assert publishers() <= before
+    other.close()  # twice is as good as once
+
+
+def test_it_opens_on_a_study_that_has_run(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(30, progress=False)
+    dashboard = open_dashboard(study)
+    assert "30 of 30 evaluations" in words(dashboard.controls)
+    assert sorted(column(figure(dashboard, "Pareto front"), "front", "key")) == sorted(study.front().index)
+    assert isinstance(dashboard.study, Study)
+    assert dashboard.study is study

@@ -1,0 +1,128 @@
+"""What goes to the browser: the right numbers, few bytes; and what remains without a kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nemo_lab import Study, create_study
+from nemo_lab.plots import Coded, bits_plot, front_columns, front_info
+from nemo_lab.widgets.figure import Figure
+from tests.toy import ToyProblem
+from tests.widgets.conftest import SMALL, Open
+from tests.widgets.watching import column, figure, frame_bytes, numbers, parsed, until
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return create_study(ToyProblem(), **SMALL).optimize(500, progress=False)
+
+
+def test_the_front_s_bytes_are_the_study_s_numbers(study: Study, open_dashboard: Open) -> None:
+    front = figure(open_dashboard(study), "Pareto front")
+    table = study.evaluations()
+    for source in ("front", "evaluated"):
+        keys = column(front, source, "key")
+        for axis, name in (("y", "loss"), ("x1", "size"), ("x2", "work")):
+            assert column(front, source, axis) == pytest.approx(table[name][keys].tolist(), rel=1e-6)
+        assert column(front, source, "species") == table.species[keys].tolist()
+        assert column(front, source, "generation") == table.generation[keys].tolist()
+    assert sorted(column(front, "front", "key")) == sorted(study.front().index)
+
+
+def test_references_are_uniform_widths(study: Study, open_dashboard: Open) -> None:
+    front = figure(open_dashboard(study), "Pareto front")
+    until(lambda: column(front, "references", "text") == ["8 bit", "6 bit", "4 bit"])
+    assert column(front, "references", "y") == pytest.approx([2**-6, 2**-4, 2**-2])
+    assert column(front, "references", "x1") == pytest.approx([8 / 32, 6 / 32, 4 / 32])
+
+
+def test_the_species_panel_s_bytes_are_the_history(study: Study, open_dashboard: Open) -> None:
+    shown = figure(open_dashboard(study), "Population slots")
+    history = study.history()
+    once = history.drop_duplicates("generation")
+    assert column(shown, "history", "x")[1:-1] == once.evaluations.tolist()
+    assert column(shown, "history", "hypervolume")[1:-1] == pytest.approx(once.hypervolume.tolist())
+    floor = history[history.species == "floor"]
+    assert column(shown, "history", "allocation_s1")[1:-1] == floor.allocation.tolist()
+    assert np.isnan(column(shown, "history", "r2_s1")[0])  # NaN survives, it is a gap in the line
+
+
+def test_every_kind_of_column_survives_the_way() -> None:
+    made = Figure(bits_plot(("a", "b"), (2, 8)))
+    made.show(
+        {
+            "bars": {
+                "real": np.array([0.25, -1.5e-3, np.nan]),
+                "whole": np.array([-1, 70_000], dtype=np.int64),
+                "small": np.array([0, 255], dtype=np.uint8),
+                "strided": np.arange(6, dtype=np.float64)[::2],
+                "empty": np.zeros(0),
+                "text": ["\u00d7", "<b>"],
+                "coded": Coded(np.array([1, 0]), ("gcn", "unet")),
+            }
+        }
+    )
+    real = column(made, "bars", "real")
+    assert real[:2] == pytest.approx([0.25, -1.5e-3])
+    assert np.isnan(real[2])
+    assert column(made, "bars", "whole") == [-1, 70_000]
+    assert column(made, "bars", "small") == [0, 255]
+    assert column(made, "bars", "strided") == [0, 2, 4]
+    assert column(made, "bars", "empty") == []
+    assert column(made, "bars", "text") == ["\u00d7", "<b>"]
+    assert column(made, "bars", "coded") == ["unet", "gcn"]
+    packed = made.frame["columns"]["bars"]
+    assert {packed["real"]["dtype"], packed["whole"]["dtype"], packed["coded"]["dtype"]} == {"f4", "i4", "u1"}
+    assert numbers(packed["small"]).itemsize == 1
+
+
+def test_the_same_data_are_not_sent_twice(study: Study) -> None:
+    made = Figure(bits_plot(("a",), (2, 8)))
+    sent: list[object] = []
+    made.observe(lambda change: sent.append(change["new"]), names="frame")
+    for bits in (8.0, 8.0, 2.0, 2.0):
+        made.show({"bars": {"bits": np.array([bits])}})
+    assert len(sent) == 2
+
+
+def test_a_front_of_500_points_fits_in_20_kilobytes(study: Study, open_dashboard: Open) -> None:
+    dashboard = open_dashboard(study)
+    front = figure(dashboard, "Pareto front")
+    until(lambda: len(column(front, "references", "text")) == 3)
+    shown = len(column(front, "front", "key")) + len(column(front, "evaluated", "key"))
+    assert shown == 500
+    assert 500 * 5 * 4 <= frame_bytes(front.frame) <= 20_000
+
+
+def test_the_live_view_comes_with_a_picture_and_a_table(study: Study, open_dashboard: Open) -> None:
+    dashboard = open_dashboard(study)
+    data, _ = dashboard._repr_mimebundle_()
+    assert data[WIDGET]["model_id"] == dashboard.model_id
+    page = parsed(data["text/html"])
+    assert {"svg", "circle", "table"} <= page.tags
+    assert data["text/html"].count("<circle") == 2 * 500
+    text = "".join(page.words)
+    assert "500 evaluations" in text
+    assert f"{len(study.front())} on the front" in text
+    assert 'aria-label="loss over size"' in data["text/html"]
+
+
+def test_the_picture_is_in_proportion(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL)
+    study.enqueue([[8] * 6, [2] * 6])  # loss 1/64 and 1, size 8/32 and 2/32: opposite corners
+    study.optimize(2, progress=False)
+    html = open_dashboard(study)._repr_mimebundle_()[0]["text/html"].split("</svg>")[0]
+    centres = {tuple(float(part.split('"')[1]) for part in circle.split()[1:3])
+               for circle in html.split("<circle ")[1:] for circle in [f"circle {circle}"]}  # fmt: skip
+    assert centres == {(374.0, 214.0), (46.0, 46.0)}
+
+
+def test_the_static_page_before_any_evaluation(open_dashboard: Open) -> None:
+    data, _ = open_dashboard(ToyProblem())._repr_mimebundle_()
+    page = parsed(data["text/html"])
+    assert "0 evaluations" in "".join(page.words)
+    assert "svg" not in page.tags
+    assert front_columns(front_info(create_study(ToyProblem(), **SMALL).snapshot, ToyProblem(), ()))

@@ -1,0 +1,123 @@
+"""Ways to look at a dashboard without a browser: its words, and the numbers in its frames."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import ipywidgets
+import numpy as np
+
+from nemo_lab.widgets.figure import Figure
+
+DTYPES = {"f4": "<f4", "i4": "<i4", "u1": "<u1"}  # as figure.js reads them
+
+
+def until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    """Wait for something to come true.
+
+    Raises:
+        TimeoutError: if it does not.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("what the test waits for did not come about")
+        time.sleep(0.02)
+
+
+def members(widget: Any, kind: type) -> list[Any]:
+    """Every widget of a kind inside a widget, in the order shown."""
+    found = [widget] if isinstance(widget, kind) else []
+    for child in getattr(widget, "children", ()):
+        found += members(child, kind)
+    return found
+
+
+def markup(widget: Any) -> str:
+    """All HTML that a widget shows."""
+    return "\n".join(one.value for one in members(widget, ipywidgets.HTML))
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def parsed(html: str) -> _Page:
+    """HTML as a browser would take it: the tags that come alive, and the words people read."""
+    page = _Page()
+    page.feed(html)
+    page.close()
+    return page
+
+
+def words(widget: Any) -> str:
+    """What people read in a widget."""
+    return "".join(parsed(markup(widget)).words)
+
+
+def button(widget: Any, description: str) -> Any:
+    """The one button of that text."""
+    (found,) = (one for one in members(widget, ipywidgets.Button) if one.description == description)
+    return found
+
+
+def numbers(packed: dict[str, Any]) -> Any:
+    """A column's numbers, from the bytes that go to the browser."""
+    return np.frombuffer(packed["data"], dtype=DTYPES[packed["dtype"]])
+
+
+def column(figure: Figure, source: str, name: str) -> list[Any]:
+    """A column of the frame a figure shows."""
+    packed = figure.frame["columns"][source][name]
+    if isinstance(packed, list):
+        return packed
+    if "labels" in packed:
+        return [packed["labels"][code] for code in numbers(packed)]
+    found: list[Any] = numbers(packed).tolist()
+    return found
+
+
+def figure(panel: Any, label: str) -> Figure:
+    """The one figure whose description for those who cannot see it starts so."""
+    (found,) = (one for one in members(panel, Figure) if one.label.startswith(label))
+    return found
+
+
+def frame_bytes(frame: dict[str, Any]) -> int:
+    """What a frame costs to send: the bytes of its numbers and the JSON of all else."""
+    buffers = 0
+
+    def without(value: Any) -> Any:
+        nonlocal buffers
+        if isinstance(value, bytes):
+            buffers += len(value)
+            return None
+        return value
+
+    text = json.dumps(
+        {
+            source: {
+                name: {key: without(part) for key, part in packed.items()}
+                if isinstance(packed, dict)
+                else packed
+                for name, packed in columns.items()
+            }
+            for source, columns in frame["columns"].items()
+        }
+    )
+    return buffers + len(text)
