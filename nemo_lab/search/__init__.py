@@ -1,8 +1,9 @@
 """NEMO's search: species, variation, utility, allocation, ranking, and the ask/tell engine."""
 
 from nemo_lab.search.archive import ORIGINS, Evaluations, front_ids
-from nemo_lab.search.engine import Candidate, Engine, GenerationRecord, SpeciesRecord
+from nemo_lab.search.engine import Engine
 from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.population import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.problem import Problem
 
 __all__ = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,62 +18,12 @@ from nemo_lab.search.allocation import share_slots, ucb_scores, utility_from_r2
 from nemo_lab.search.archive import ORIGINS, EvaluationLog, Evaluations, ParetoFront, satisfies
 from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
 from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.population import Candidate, GenerationRecord, Member, SpeciesRecord
 from nemo_lab.search.problem import Problem, bounds_of
 from nemo_lab.search.ranking import Nsga3Ranking
-from nemo_lab.search.species import Bits, Genome, Species
+from nemo_lab.search.species import Bits, Species
 
 HAND_MADE = -1
-
-
-@dataclass(eq=False)
-class Member:
-    """An individual: a genome of a species, and once evaluated its bits and objectives.
-
-    One that ``imitates`` a configuration gets its genome when it is asked for, since fitting a
-    graph network takes a while. A hand-made one has bits and no genome, and no offspring.
-    """
-
-    species: int
-    genome: Genome
-    origin: str
-    bits: Bits | None = None
-    objectives: NDArray[np.float64] | None = None
-    imitates: Bits | None = None
-
-    @property
-    def hand_made(self) -> bool:
-        """Whether it stands for a configuration only, not for a member of a species."""
-        return self.genome is None and self.imitates is None
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A configuration that waits for its objectives."""
-
-    bits: Bits
-    member: Member = field(repr=False)
-
-
-@dataclass(frozen=True)
-class SpeciesRecord:
-    """How one species stood at the end of a generation."""
-
-    species: str
-    r2: float
-    score: float
-    allocation: int
-    evaluations: int
-    front_share: float
-
-
-@dataclass(frozen=True)
-class GenerationRecord:
-    """The end of a generation: every species, and the hypervolume of the front."""
-
-    generation: int
-    evaluations: int
-    hypervolume: float
-    species: tuple[SpeciesRecord, ...]
 
 
 class Engine:
@@ -233,7 +182,7 @@ class Engine:
         Args:
             species: its position.
             source: ``"random"``, or ``"front"`` for imitations of front members, random ones while
-                the front is empty.
+                there are none.
             fraction: in (0, 1]; 1 also drops the species' offspring that still wait.
 
         Returns:

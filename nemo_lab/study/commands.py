@@ -65,8 +65,9 @@ class Reseed:
     action: str = "reseed"
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        count = engine.reseed(self.species, self.source, self.fraction)
-        return f"{engine.species[self.species].name} from {self.source}, {count} members"
+        source = self.source if len(engine.front) else "random"
+        count = engine.reseed(self.species, source, self.fraction)
+        return f"{engine.species[self.species].name} from {source}, {count} members"
 
 
 @dataclass(frozen=True)

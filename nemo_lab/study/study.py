@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,16 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nemo_lab.errors import ArgumentError, NemoWarning, StudyStateError, UnknownNameError
+from nemo_lab.errors import ArgumentError, StudyStateError, UnknownNameError
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.species import make_species
 from nemo_lab.study import frames
+from nemo_lab.study.budget import budget
 from nemo_lab.study.commands import Enqueue, Pin, Prepare, Reseed, Unpin, WhatIf
 from nemo_lab.study.names import NodeNames
+from nemo_lab.study.notices import notice
 from nemo_lab.study.records import Snapshot, State
 from nemo_lab.study.worker import Worker
 
-DEFAULT_BUDGET = 500
 SOURCES = ("random", "front")
 
 
@@ -90,21 +90,7 @@ class Study:
             StudyStateError: if a run is on.
             ArgumentError: on a budget that is not a positive whole number, or already spent.
         """
-        if evaluations is not None and until is not None:
-            raise ArgumentError("start got both evaluations= and until=", "give one of them")
-        for name, value in (("evaluations", evaluations), ("until", until)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
-
-        def target(done: int) -> int:
-            if until is not None:
-                if until <= done:
-                    raise ArgumentError(f"until={until}, but {done} evaluations are made", "give more")
-                return until
-            left = self.snapshot.target - done
-            return done + (evaluations or (left if left > 0 else DEFAULT_BUDGET))
-
-        self._worker.start(target)
+        self._worker.start(budget(evaluations, until, self.snapshot.target))
 
     def prepare(self) -> None:
         """Make the first population now rather than when the run starts; blocks while it does."""
@@ -229,11 +215,9 @@ class Study:
         self._worker.post(Pin(self._names.pins(name, bits, weight, activation)))
         snapshot = self.snapshot
         if snapshot.waiting and snapshot.state in ("finished", "failed"):
-            warnings.warn(
+            notice(
                 f"the study is {snapshot.state}: {snapshot.waiting} projected configurations wait; "
-                f"call start({snapshot.waiting}) or more to evaluate them",
-                NemoWarning,
-                stacklevel=2,
+                f"call start({snapshot.waiting}), or press Start, to evaluate them"
             )
 
     def unpin(self, name: str | None = None) -> None:
@@ -264,17 +248,20 @@ class Study:
 
         Raises:
             UnknownNameError: on an unknown species or source.
-            ArgumentError: on a fraction outside (0, 1], or if the front is to be the source and empty.
+            ArgumentError: on a fraction outside (0, 1].
+
+        Warns:
+            NemoWarning: if the front is to be the source and still empty: new members are random.
         """
         names = [one.name for one in self.species]
         if species not in names:
             raise UnknownNameError("species", species, names)
         if source not in SOURCES:
             raise UnknownNameError("source", source, SOURCES)
-        if source == "front" and not len(self.snapshot.front):
-            raise ArgumentError("the front is still empty", "use source='random', or run the study first")
         if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
             raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
+        if source == "front" and not len(self.snapshot.front):
+            notice("the front is still empty, so the new members are random ones")
         self._worker.post(Reseed(names.index(species), source, float(fraction)))
 
     def enqueue(self, bits: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -42,7 +42,7 @@ class Dashboard(w.VBox):
         self._drawn: tuple[object, ...] = ()
         problem = self.study.problem
         self._graph_info = infos.graph_info(problem)
-        self._publisher = Publisher(self._draw, self._complain)
+        self._publisher = Publisher(self._draw, self._tell)
         self._build()
         super().__init__(self._panels())
         self.add_class("nemo-dashboard")
@@ -52,7 +52,7 @@ class Dashboard(w.VBox):
         self._publisher.do(self._evaluate_references)
 
     def _build(self) -> None:
-        problem, do = self.study.problem, self._do
+        problem, do = self.study.problem, self._publisher.do
         self._controls = panels.Controls(self.study, do)
         self._steering = panels.Steering(self.study, do, self._select_nodes)
         self._front = Figure(
@@ -98,15 +98,6 @@ class Dashboard(w.VBox):
             self._config, self._chosen = config, True
             self._publisher.wake()
 
-    def _do(self, action: Callable[[], None]) -> None:
-        """Have an action carried out; the notice about an earlier one goes."""
-
-        def attempt() -> None:
-            self._notice = ""
-            action()
-
-        self._publisher.do(attempt)
-
     def _select_nodes(self, nodes: tuple[int, ...]) -> None:
         self._nodes = tuple(sorted(nodes))
         self._publisher.wake()
@@ -144,9 +135,13 @@ class Dashboard(w.VBox):
                 drawn = infos.drawn_values(objectives, problem)[0]
                 self._references = (*self._references, (f"{width} bit", drawn))
 
-    def _complain(self, error: Exception) -> None:
-        self._notice = str(error) or type(error).__name__
-        self._message.value = text.notice(self._notice)
+    def _tell(self, message: str) -> None:
+        self._notice = message
+        self._show_message(self.study.snapshot)
+
+    def _show_message(self, snapshot: Snapshot) -> None:
+        failure = text.failure(snapshot.error) if snapshot.error else ""
+        self._message.value = failure + text.notice(self._notice)
 
     def _draw(self) -> None:
         self._draw_all(self.study.snapshot)
@@ -160,8 +155,7 @@ class Dashboard(w.VBox):
         state = (snapshot.version, self._config, self._nodes, len(self._references), self._notice)
         if state == self._drawn:
             return
-        failure = text.failure(snapshot.error) if snapshot.error else ""
-        self._message.value = failure + text.notice(self._notice)
+        self._show_message(snapshot)
         self._front.show(
             plots.front_columns(
                 infos.front_info(snapshot, problem, self._names), self._config, self._references

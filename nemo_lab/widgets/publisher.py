@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from nemo_lab.study.notices import collect
+
 RATE = 4.0  # at most so many updates a second
 
 
@@ -16,14 +18,14 @@ class Publisher:
 
     Args:
         draw: writes the widgets; called by this thread only, never twice at once.
-        failed: takes the error of an action; called by this thread.
+        tell: takes what people should know after each action, nothing or an error; called by this thread.
 
     Callbacks of widgets call ``do`` and return, whatever thread they came on.
     """
 
-    def __init__(self, draw: Callable[[], None], failed: Callable[[Exception], None]) -> None:
+    def __init__(self, draw: Callable[[], None], tell: Callable[[str], None]) -> None:
         self._draw = draw
-        self._failed = failed
+        self._tell = tell
         self._actions: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._closed = threading.Event()
@@ -60,12 +62,14 @@ class Publisher:
             while self._actions and not self._closed.is_set():
                 action = self._actions.popleft()
                 try:
-                    action()
+                    with collect() as notices:
+                        action()
+                    self._tell("; ".join(notices))
                 except Exception as error:
-                    self._failed(error)
+                    self._tell(str(error) or type(error).__name__)
             try:
                 self._draw()
             except Exception as error:
-                self._failed(error)
+                self._tell(f"the dashboard could not be drawn: {type(error).__name__}: {error}")
             if not self._closed.is_set():
                 time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))

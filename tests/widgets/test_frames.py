@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nemo_lab import Study, create_study
-from nemo_lab.plots import Coded, bits_plot, front_columns, front_info
+from nemo_lab.plots import Coded, bits_plot
 from nemo_lab.widgets.figure import Figure
 from tests.toy import ToyProblem
 from tests.widgets.conftest import SMALL, Open
@@ -125,4 +125,3 @@ def test_the_static_page_before_any_evaluation(open_dashboard: Open) -> None:
     page = parsed(data["text/html"])
     assert "0 evaluations" in "".join(page.words)
     assert "svg" not in page.tags
-    assert front_columns(front_info(create_study(ToyProblem(), **SMALL).snapshot, ToyProblem(), ()))

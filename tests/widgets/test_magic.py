@@ -59,12 +59,13 @@ def test_options_reach_the_study(shell: InteractiveShell) -> None:
     until(lambda: "5 of 5 evaluations" in words(dashboard.controls))
 
 
-def test_digits_is_the_default_and_the_last_line_of_a_cell_shows_it(
+def test_digits_is_the_default_and_nothing_is_printed(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shell.run_cell("shown = %nemo --species floor").success
     assert shell.user_ns["shown"].study.title == "digits"
-    assert capsys.readouterr().err == ""
+    printed = capsys.readouterr()
+    assert printed.out == printed.err == ""
 
 
 @pytest.mark.parametrize(
