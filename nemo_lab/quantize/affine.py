@@ -24,7 +24,7 @@ def affine(minimum: float, maximum: float, bits: int) -> Affine:
     """
     minimum, maximum = min(minimum, 0.0), max(maximum, 0.0)
     scale = (maximum - minimum) / (2**bits - 1)
-    if scale == 0.0:
+    if scale < torch.finfo(torch.float32).tiny:
         scale = 1.0
     zero = round(-(2 ** (bits - 1)) - minimum / scale)
     return Affine(scale, -(2 ** (bits - 1)) - zero, 2 ** (bits - 1) - 1 - zero)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -57,6 +58,8 @@ class QuantizedNetwork:
             for node in workload.nodes
             if node.kind == "weight"
         }
+        for layer in self._layers.values():  # layers may share a parameter, but not their widths
+            layer.weight = nn.Parameter(_tensor(layer, "weight").data, requires_grad=False)
         self._full = {index: _tensor(layer, "weight").data for index, layer in self._layers.items()}
         self.ranges: dict[int, tuple[float, float]] = {}
 
@@ -82,10 +85,20 @@ class QuantizedNetwork:
         return quantizers
 
     def _is_fresh(self, producer: fx.Node) -> bool:
-        """Whether the tensor is nobody else's storage, unlike an input, a parameter or a view."""
+        """Whether the tensor is nobody else's storage, unlike a parameter or a view.
+
+        An input is, since every batch is copied; what works in place is as fresh as its input.
+        """
+        if producer.op == "placeholder":
+            return True
         if producer.op == "call_module":
-            return isinstance(self.graph.get_submodule(str(producer.target)), FRESH)
-        return producer.op == "call_function" and producer.target in ADDITIONS
+            module = self.graph.get_submodule(str(producer.target))
+            in_place = getattr(module, "inplace", False)
+        else:
+            module, in_place = None, producer.target is operator.iadd
+        if in_place:
+            return self._is_fresh(producer.all_input_nodes[0])
+        return isinstance(module, FRESH) or (producer.op == "call_function" and producer.target in ADDITIONS)
 
     @property
     def _folded(self) -> dict[str, str]:
@@ -105,7 +118,7 @@ class QuantizedNetwork:
         self._use_weights(None)
         with torch.inference_mode():
             for batch in batches:
-                self.graph(batch)
+                self.graph(batch.clone())
         for index, quantizer in self.activations.items():
             observed = torch.tensor(quantizer.observed, dtype=torch.float64)
             quantizer.observed = None
@@ -137,7 +150,7 @@ class QuantizedNetwork:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Logits of a batch at the widths last set."""
         with torch.inference_mode():
-            logits: Tensor = self.graph(inputs)
+            logits: Tensor = self.graph(inputs.clone())  # a network may begin in place
             return logits
 
 
@@ -155,7 +168,7 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
         if conv.op != "call_module" or not isinstance(modules[str(conv.target)], CONVOLUTIONS):
             continue
         calls = [n for n in graph.graph.nodes if n.op == "call_module" and n.target == conv.target]
-        if len(conv.users) > 1 or len(calls) > 1:
+        if len(conv.users) > 1 or len(calls) > 1 or modules[str(norm.target)].running_var is None:
             continue
         fused = fuse_conv_bn_eval(modules[str(conv.target)], modules[str(norm.target)])
         _silence_dead_channels(fused, modules[str(norm.target)])

@@ -96,12 +96,17 @@ class ParetoFront:
         if bool((front <= objectives).all(axis=1).any()):
             return False
         beaten = weakly_dominates(objectives, front)
-        self.ids = np.append(self.ids[~beaten], config)
+        self.ids = _read_only(np.append(self.ids[~beaten], config))
         return True
 
     def rebuild(self, log: Evaluations, pins: Mapping[int, int]) -> None:
         """Start again from all evaluations, after the pins have changed."""
-        self.ids = front_ids(log, pins)
+        self.ids = _read_only(front_ids(log, pins))
+
+
+def _read_only(ids: NDArray[np.intp]) -> NDArray[np.intp]:
+    ids.setflags(write=False)
+    return ids
 
 
 def front_ids(log: Evaluations, pins: Mapping[int, int]) -> NDArray[np.intp]:

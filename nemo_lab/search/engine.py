@@ -179,6 +179,8 @@ class Engine:
     def reseed(self, species: int, source: str, fraction: float) -> int:
         """Replace the worst ``fraction`` of a species by new members, evaluated next.
 
+        What is not evaluated yet goes first, then the worst by rank under the pins.
+
         Args:
             species: its position.
             source: ``"random"``, or ``"front"`` for imitations of front members, random ones while
@@ -199,7 +201,7 @@ class Engine:
             new = [Member(species, None, "reseed", imitates=bits) for bits in sources]
         else:
             new = [Member(species, genome, "reseed") for genome in one.initial(count, rng)]
-        kept = members[: len(members) - count]  # members stand in rank order, best first
+        kept = self._best_first(members, rng)[: len(members) - count]
         gone = set(members) - set(kept)
         self._members[species] = [*kept, *new]
         if fraction >= 1.0:
@@ -207,6 +209,17 @@ class Engine:
         self._pending = deque(member for member in self._pending if member not in gone)
         self._pending.extendleft(reversed(new))
         return count
+
+    def _best_first(self, members: Sequence[Member], rng: np.random.Generator) -> list[Member]:
+        done = [member for member in members if member.objectives is not None]
+        waiting = [member for member in members if member.objectives is None]
+        if done:
+            ranking = Nsga3Ranking(len(self.problem.objective_names), self.options.population)
+            order = ranking.order(
+                np.array([m.objectives for m in done]), rng, np.array([self._satisfies(m) for m in done])
+            )
+            done = [done[row] for row in order]
+        return [*done, *waiting]
 
     def _pinned(self, bits: Bits) -> Bits:
         for node, width in self.pins.items():

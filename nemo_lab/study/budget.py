@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from nemo_lab.errors import ArgumentError
 
 DEFAULT_BUDGET = 500
@@ -24,15 +26,17 @@ def budget(evaluations: int | None, until: int | None, last_target: int) -> Call
     if evaluations is not None and until is not None:
         raise ArgumentError("start got both evaluations= and until=", "give one of them")
     for name, value in (("evaluations", evaluations), ("until", until)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
+        ):
             raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
 
     def target(done: int) -> int:
         if until is not None:
             if until <= done:
                 raise ArgumentError(f"until={until}, but {done} evaluations are made", "give more")
-            return until
+            return int(until)
         left = last_target - done
-        return done + (evaluations or (left if left > 0 else DEFAULT_BUDGET))
+        return done + int(evaluations or (left if left > 0 else DEFAULT_BUDGET))
 
     return target

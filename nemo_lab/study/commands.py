@@ -104,6 +104,8 @@ class WhatIf:
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         try:
             self.answer.set_result(evaluate(self.bits))
-        except Exception as error:
+        except BaseException as error:
             self.answer.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
         return ""

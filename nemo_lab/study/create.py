@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from nemo_lab.errors import ArgumentError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.species import NAMES
@@ -52,8 +54,8 @@ def create_study(
             f"a {type(problem).__name__} is no problem to search",
             "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
         )
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ArgumentError(f"seed={seed!r}", "give a whole number of at least 0")
     if population is not None:
         options["population"] = population
-    return Study(problem, seed=seed, species=species, options=SearchOptions.make(**options))
+    return Study(problem, seed=int(seed), species=species, options=SearchOptions.make(**options))

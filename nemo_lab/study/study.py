@@ -41,7 +41,7 @@ class Study:
         self.species = make_species(species, problem, options)
         self._names = NodeNames(problem)
         self._worker = Worker(Engine(problem, self.species, options, seed))
-        self._cleanup = weakref.finalize(self, self._worker.close)
+        self._cleanup = weakref.finalize(self, self._worker.stop)
 
     # running
 

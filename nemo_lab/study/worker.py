@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
+import logging
 import threading
 import time
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -20,6 +23,16 @@ from nemo_lab.search.species import Bits
 from nemo_lab.study.commands import Command
 from nemo_lab.study.records import ACTIVE, Intervention, Snapshot, State
 from nemo_lab.study.responsive import responsive
+
+LOGGER = logging.getLogger(__name__)
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Let every evaluation in flight end: a thread that is inside torch cannot be torn down."""
+    for worker in list(_workers):
+        worker.close()
 
 
 class Worker:
@@ -36,6 +49,7 @@ class Worker:
         self._owned = False
         self._thread: threading.Thread | None = None
         self._pause = self._stop = False
+        self._resumed = 0
         self._state: State = "idle"
         self._target = 0
         self._interventions: tuple[Intervention, ...] = ()
@@ -45,6 +59,7 @@ class Worker:
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._version = 0
         self.snapshot = self._make_snapshot()
+        _workers.add(self)
 
     # callers, on any thread
 
@@ -58,12 +73,10 @@ class Worker:
             if self._thread is not None:
                 way_out = "call resume()" if self._state == "paused" else "wait for it, or stop it first"
                 raise StudyStateError(f"the study is already {self._state}", way_out)
-            self._condition.wait_for(lambda: not self._owned)
-            self._target = target(len(self._engine.evaluations))
-            self._owned, self._pause, self._stop = True, False, False
+            self._target = target(len(self.snapshot.evaluations))
             self._error = self.cause = None
-            self._publish("running")
             self._thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
+            self._publish("running", fresh=False)
             self._thread.start()
 
     def pause(self) -> None:
@@ -77,11 +90,12 @@ class Worker:
     def resume(self) -> None:
         """Go on after a pause."""
         with self._condition:
-            if not self._pause:
+            if self._thread is None or not self._pause:
                 raise StudyStateError(
                     f"cannot resume: the study is {self._state}, not paused", "call start() to run it"
                 )
             self._pause = False
+            self._resumed += 1
             if self._state == "paused":
                 self._publish("running", fresh=False)
             self._condition.notify_all()
@@ -109,21 +123,23 @@ class Worker:
             if self._owned:
                 return
             self._owned = True
-        try:
-            while self._drain() or not self._release():
-                pass
-        except BaseException:
-            with self._condition:
-                self._owned = False
-                self._condition.notify_all()
-            raise
+        first: BaseException | None = None
+        while True:  # others may queue commands meanwhile: one that fails must not strand them
+            try:
+                self._drain()
+            except BaseException as error:
+                first = first or error
+            if self._release():
+                break
+        if first is not None:
+            raise first
 
     def close(self) -> None:
-        """Stop, and give the thread a moment to end."""
+        """Stop, and wait for the thread to end."""
         self.stop()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(5)
+            thread.join()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every snapshot; it must return at once."""
@@ -136,6 +152,9 @@ class Worker:
     # the owner only
 
     def _run(self) -> None:
+        with self._condition:  # somebody may be steering the idle study
+            self._condition.wait_for(lambda: not self._owned)
+            self._owned = True
         try:
             with responsive():
                 while self._turn():
@@ -155,8 +174,11 @@ class Worker:
                 self._finish("idle" if len(self._engine.evaluations) < self._target else "finished")
                 return False
             if self._pause:
+                seen = self._resumed  # a resume and a pause while this thread sleeps must not be missed
                 self._publish("paused")
-                self._condition.wait_for(lambda: self._commands or self._stop or not self._pause)
+                self._condition.wait_for(
+                    lambda: self._commands or self._stop or not self._pause or self._resumed != seen
+                )
                 self._publish("stopping" if self._stop else "paused" if self._pause else "running")
                 return True
         self._evaluate_one()
@@ -180,7 +202,7 @@ class Worker:
 
     def _evaluate(self, bits: Bits) -> NDArray[np.float64]:
         problem = self._engine.problem
-        objectives: NDArray[np.float64] = checked_objectives(problem, problem.evaluate(bits[None]))[0]
+        objectives: NDArray[np.float64] = checked_objectives(problem, problem.evaluate(bits[None].copy()))[0]
         return objectives
 
     def _drain(self) -> bool:
@@ -218,6 +240,7 @@ class Worker:
     def _finish(self, state: State) -> None:
         with self._condition:
             self._thread, self._owned = None, False
+            self._pause = self._stop = False
             self._publish(state)
             self._condition.notify_all()
 
@@ -231,11 +254,20 @@ class Worker:
             self.snapshot = (
                 self._make_snapshot()
                 if fresh
-                else dataclasses.replace(self.snapshot, version=self._version, state=state)
+                else dataclasses.replace(
+                    self.snapshot,
+                    version=self._version,
+                    state=state,
+                    target=self._target,
+                    error=self._error,
+                )
             )
             self._condition.notify_all()
         for listener in self._listeners:
-            listener()
+            try:
+                listener()
+            except Exception:
+                LOGGER.exception("a listener of the study failed")
 
     def _make_snapshot(self) -> Snapshot:
         engine = self._engine

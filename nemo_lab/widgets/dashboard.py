@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,14 +45,13 @@ class Dashboard(w.VBox):
         self._build()
         super().__init__(self._panels())
         self.add_class("nemo-dashboard")
+        self._draw_all(self.study.snapshot)  # before anything can wake the publisher
         self.study.listen(self._publisher.wake)
-        weakref.finalize(self, self._publisher.close)
-        self._draw_all(self.study.snapshot)
-        self._publisher.do(self._evaluate_references)
+        self._publisher.aside(self._evaluate_references)
 
     def _build(self) -> None:
         problem, do = self.study.problem, self._publisher.do
-        self._controls = panels.Controls(self.study, do)
+        self._controls = panels.Controls(self.study, self._publisher.now)
         self._steering = panels.Steering(self.study, do, self._select_nodes)
         self._front = Figure(
             plots.front_plot(problem, infos.drawn_objectives(problem)),
@@ -107,6 +105,8 @@ class Dashboard(w.VBox):
         if "_publisher" in vars(self):  # not if there was no study to be made
             self.study.forget(self._publisher.wake)
             self._publisher.close()
+            for panel in self.children:
+                _close(panel)
         super().close()
 
     # the publisher's thread only
@@ -130,7 +130,7 @@ class Dashboard(w.VBox):
         self.study.prepare()
         problem = self.study.problem
         for width in REFERENCE_WIDTHS:
-            if width in problem.bit_widths:
+            if width in problem.bit_widths and not self._publisher.closed:
                 objectives = np.asarray(self.study.what_if(width), dtype=np.float64)[None]
                 drawn = infos.drawn_values(objectives, problem)[0]
                 self._references = (*self._references, (f"{width} bit", drawn))
@@ -184,6 +184,13 @@ class Dashboard(w.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "text/html": static.page(self.study)}, metadata
+
+
+def _close(widget: w.Widget) -> None:
+    """Close a widget and all inside it, in every view."""
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()
 
 
 def _suggestion(snapshot: Snapshot, tolerance: float = 0.01) -> int:

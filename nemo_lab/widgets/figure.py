@@ -26,9 +26,17 @@ class BokehLibrary(anywidget.AnyWidget):
     source = traitlets.Unicode().tag(sync=True)
 
 
-@cache
 def library() -> BokehLibrary:
-    """The one carrier of this kernel."""
+    """The one carrier of this kernel, made anew if somebody closed it."""
+    carrier = _library()
+    if carrier.comm is None:
+        _library.cache_clear()
+        carrier = _library()
+    return carrier
+
+
+@cache
+def _library() -> BokehLibrary:
     script = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
     return BokehLibrary(source=script.read_text(encoding="utf-8"))
 

@@ -21,6 +21,7 @@ def nemo(line: str) -> Any:
 
     %nemo [WORKLOAD] [--seed N] [--population N] [--species NAME,NAME] [--start EVALUATIONS]
     """
+    from nemo_lab.study.budget import budget
     from nemo_lab.widgets.dashboard import Dashboard
 
     parser = _Parser(prog="%nemo", add_help=False)
@@ -37,6 +38,7 @@ def nemo(line: str) -> Any:
     options: dict[str, Any] = {"seed": given.seed, "population": given.population}
     if given.species:
         options["species"] = given.species.split(",")
+    budget(given.start, None, 0)  # refused before anything is built
     dashboard = Dashboard(given.workload, **options)
     if given.start is not None:
         dashboard.study.start(given.start)

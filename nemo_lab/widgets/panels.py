@@ -29,20 +29,20 @@ def title(text: str, aside: str = "") -> w.HTML:
 class Controls:
     """State, start, pause, resume, stop, budget and progress of a study."""
 
-    def __init__(self, study: Study, do: Do) -> None:
+    def __init__(self, study: Study, now: Do) -> None:
         self.budget = w.BoundedIntText(
             value=500, min=1, max=10_000_000, step=50, description="Evaluations", layout={"width": "190px"}
         )
         self.start = button(
             "Start",
             "Run this many more evaluations",
-            do,
+            now,
             lambda: study.start(int(self.budget.value)),
             "primary",
         )
-        self.pause = button("Pause", "Hold after the evaluation in flight", do, study.pause)
-        self.resume = button("Resume", "Go on after a pause", do, study.resume)
-        self.stop = button("Stop", "End the run; nothing is lost", do, study.stop)
+        self.pause = button("Pause", "Hold after the evaluation in flight", now, study.pause)
+        self.resume = button("Resume", "Go on after a pause", now, study.resume)
+        self.stop = button("Stop", "End the run; nothing is lost", now, study.stop)
         self.status = w.HTML()
         self.widget = w.VBox(
             [

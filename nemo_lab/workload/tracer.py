@@ -174,9 +174,12 @@ class Tracer:
     def _weight(self, index: int, calls: list[fx.Node]) -> Node:
         target = str(calls[0].target)
         layer = self.modules[target]
-        weight = layer.weight
-        if not isinstance(weight, Tensor):
-            raise TraceError(f"layer {target!r} has no weight tensor", "materialise lazy layers first")
+        weight = layer._parameters.get("weight")
+        if weight is None or isinstance(weight, nn.UninitializedParameter):
+            raise TraceError(
+                f"the weight of layer {target!r} is no plain parameter",
+                "run lazy layers once, and remove parametrizations such as weight norm first",
+            )
         source = self.producer(calls[0].all_input_nodes[0])
         spatial = _shape(source)[1:]
         linear = isinstance(layer, nn.Linear)
@@ -200,7 +203,7 @@ class Tracer:
     def _activation(self, index: int, tensor: _Tensor, taken: set[str]) -> Node:
         node = tensor.fx_node
         # a parameter that is added has no batch axis
-        shape = node.meta["shape"] or (1,) if node.op == "get_attr" else _shape(node)
+        shape = (node.meta["shape"] if node.op == "get_attr" else _shape(node)) or (1,)
         path = str(node.target) if node.op == "call_module" else node.name
         names = [*(f"{consumer}.input" for consumer in tensor.consumers), f"{path}.output"]
         free = [name for name in names if name not in taken] or [f"{node.name}.output"]

@@ -24,7 +24,7 @@ def species(request: pytest.FixtureRequest, digits_problem: QuantizationProblem)
 
 def test_layers_are_those_of_the_method(species: Any) -> None:
     first = GCNConv if isinstance(species, GcnSpecies) else GraphUNet
-    assert type(species.net.encoder) is first
+    assert isinstance(species.net.encoder, first)
     assert type(species.net.attention) is GATConv
     assert species.net.output.out_features == 7
     assert {len(shape) for shape in species.shapes} == {1, 2, 3}

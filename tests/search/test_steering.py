@@ -100,7 +100,14 @@ def test_reseeding_replaces_the_right_number(species: int, source: str, fraction
     assert count == math.ceil(fraction * len(held))
     now = engine._members[species]
     assert len(now) == len(held)
-    assert now[: len(held) - count] == held[: len(held) - count], "the best are kept"
+    kept, dropped = [m for m in held if m in now], [m for m in held if m not in now]
+    assert len(kept) == len(held) - count
+    if any(member.objectives is None for member in kept):
+        assert all(member.objectives is None for member in dropped), "what nobody has evaluated goes first"
+    for bad in (member.objectives for member in dropped):
+        for good in (member.objectives for member in kept):
+            if bad is not None and good is not None:
+                assert not ((bad <= good).all() and (bad < good).any()), "the worst go first"
     run(engine, count)
     assert rows(engine, "reseed").tolist() == list(range(done, done + count))
     assert set(engine.evaluations.species[done : done + count].tolist()) == {species}
