@@ -267,7 +267,8 @@ class Worker:
             try:
                 listener()
             except Exception:
-                LOGGER.exception("a listener of the study failed")
+                LOGGER.exception("a listener of the study failed and is not called again")
+                self.forget(listener)
 
     def _make_snapshot(self) -> Snapshot:
         engine = self._engine
