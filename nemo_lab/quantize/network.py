@@ -12,8 +12,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nemo_lab.errors import DataError
 from nemo_lab.quantize.affine import Affine, affine, fake_quantize_, quantize_weight
+from nemo_lab.workload.operations import ADDITIONS, BATCH_NORMS, CONVOLUTIONS, LAYERS
 from nemo_lab.workload.records import Workload
-from nemo_lab.workload.tracer import ADDITIONS, BATCH_NORMS, CONVOLUTIONS, LAYERS
 
 DEAD_VARIANCE = 1e-10
 FRESH = (*LAYERS, *BATCH_NORMS, nn.ReLU, nn.ReLU6, nn.AdaptiveAvgPool2d)

@@ -9,8 +9,8 @@ are transparent: the tensor is the one before them. Conv, batch norm and ReLU fu
 from __future__ import annotations
 
 import math
-import operator
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,27 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from nemo_lab.errors import TraceError
-from nemo_lab.workload.records import Layer, Node, Workload
-
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-LAYERS = (*CONVOLUTIONS, nn.Linear)
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-ADDITIONS = (operator.add, operator.iadd, torch.add)
-TRANSPARENT_MODULES = (
-    nn.Identity,
-    nn.Flatten,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.MaxPool1d,
-    nn.MaxPool2d,
-    nn.MaxPool3d,
-    nn.AvgPool2d,
+from nemo_lab.errors import NemoWarning, TraceError
+from nemo_lab.workload.operations import (
+    ADDITIONS,
+    BATCH_NORMS,
+    CONVOLUTIONS,
+    LAYERS,
+    TRANSPARENT_FUNCTIONS,
+    TRANSPARENT_MODULES,
 )
-TRANSPARENT_FUNCTIONS = {
-    "flatten", "mean", "adaptive_avg_pool2d", "max_pool2d", "_max_pool2d", "avg_pool2d", "dropout",
-    "view", "reshape", "permute", "transpose", "contiguous", "squeeze", "unsqueeze",
-}  # fmt: skip
+from nemo_lab.workload.records import Layer, Node, Workload
 
 
 @dataclass
@@ -279,6 +268,9 @@ def trace(module: nn.Module, example_input: Any, *, name: str | None = None) -> 
     Raises:
         TraceError: if ``module`` is not a torch module, cannot be traced or run on the example,
             or has no layer to quantize.
+
+    Warns:
+        NemoWarning: if the network has weights that no node stands for.
     """
     if not isinstance(module, nn.Module):
         raise TraceError(f"expected a torch.nn.Module, got {type(module).__name__}", "pass the network")
@@ -303,4 +295,25 @@ def trace(module: nn.Module, example_input: Any, *, name: str | None = None) -> 
     finally:
         for submodule, flag in training.items():
             submodule.training = flag
-    return Tracer(graph).run(name, module, tuple(example_input.shape))
+    workload = Tracer(graph).run(name, module, tuple(example_input.shape))
+    left_out = _uncounted(workload)
+    if left_out:
+        warnings.warn(
+            f"{name}: {len(left_out)} weights stay in full precision and count in no cost, since no conv or "
+            f"linear layer that was traced owns them: {', '.join(left_out[:5])}",
+            NemoWarning,
+            stacklevel=2,
+        )
+    return workload
+
+
+def _uncounted(workload: Workload) -> list[str]:
+    """Names of the weights that neither a layer owns nor a node stands for."""
+    sources = {node.source for node in workload.nodes}
+    operands = {str(n.target) for n in workload.graph.graph.nodes if n.op == "get_attr" and n.name in sources}
+    layers = {layer.name for layer in workload.layers}
+    return [
+        name
+        for name, parameter in workload.module.named_parameters()
+        if parameter.ndim > 1 and name.rpartition(".")[0] not in layers and name not in operands
+    ]

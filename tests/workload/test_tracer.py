@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nemo_lab import NemoError, Workload
-from nemo_lab.errors import TraceError, UnknownNameError
+from nemo_lab.errors import NemoWarning, TraceError, UnknownNameError
 
 
 class Residual(nn.Module):
@@ -182,3 +182,21 @@ def test_features_of_a_constant_column_are_zero(residual: Workload) -> None:
 
 def test_a_name_of_ones_own() -> None:
     assert Workload.from_module(Residual(), torch.zeros(1, 1, 4, 4), name="mine").name == "mine"
+
+
+class Functional(nn.Module):
+    """One layer that is traced, and a convolution by function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.ones(3, 3, 3, 3))
+        self.conv = nn.Conv2d(3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(nn.functional.conv2d(x, self.kernel))
+        return out
+
+
+def test_weights_that_no_node_stands_for_are_named() -> None:
+    with pytest.warns(NemoWarning, match="1 weights stay in full precision .*: kernel"):
+        Workload.from_module(Functional(), torch.zeros(1, 3, 8, 8))
