@@ -229,7 +229,7 @@ class Worker:
 
     def _fail(self) -> bool:
         """End a failed run once no command waits any more, so that nobody waits for an answer."""
-        with contextlib.suppress(Exception):  # the first failure is the one to report
+        with contextlib.suppress(BaseException):  # the first failure is the one to report
             self._drain()
         with self._condition:
             if self._commands:
