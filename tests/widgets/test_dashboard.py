@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from nemo_lab import Dashboard, Study, create_study
-from tests.toy import SlowProblem, ToyProblem
+from tests.toy import GatedProblem, SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, figure, members, until, words
 
@@ -23,11 +23,13 @@ def loaded(dashboard: Dashboard) -> int:
 
 
 def test_it_follows_a_run_to_its_end(open_dashboard: Open) -> None:
-    dashboard = open_dashboard(SlowProblem())
+    problem = GatedProblem()
+    dashboard = open_dashboard(problem)
     front = figure(dashboard, "Pareto front")
     assert "ready" in words(dashboard.controls)
     dashboard.study.start(60)
     until(lambda: "searching" in words(dashboard.controls))
+    problem.gate.set()
     until(lambda: "60 of 60 evaluations" in words(dashboard.controls))
     assert "finished" in words(dashboard.controls)
     until(lambda: len(column(front, "front", "key")) + len(column(front, "evaluated", "key")) == 60)
@@ -116,6 +118,7 @@ def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
 def test_two_dashboards_of_one_study_show_the_same(open_dashboard: Open) -> None:
     study = create_study(SlowProblem(), **SMALL)
     one, other = open_dashboard(study), open_dashboard(study)
+    one._controls.budget.value = 100_000
     button(one, "Start").click()
     until(lambda: "searching" in words(other.controls))
     button(other, "Stop").click()
