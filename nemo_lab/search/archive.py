@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.indicators import non_dominated, weakly_dominates
+from nemo_lab.search.indicators import non_dominated
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ParetoFront:
         objectives, front = log.objectives[config], log.objectives[self.ids]
         if bool((front <= objectives).all(axis=1).any()):
             return False
-        beaten = weakly_dominates(objectives, front)
+        beaten = (objectives <= front).all(axis=1)
         self.ids = _read_only(np.append(self.ids[~beaten], config))
         return True
 

@@ -69,8 +69,3 @@ def non_dominated(objectives: Objectives) -> NDArray[np.intp]:
     keep = np.asarray(moocore.is_nondominated(objectives[first]), dtype=bool)
     rows: NDArray[np.intp] = first[keep]
     return rows
-
-
-def weakly_dominates(one: Objectives, many: Objectives) -> NDArray[np.bool_]:
-    """For each row of ``many`` float[N, K]: whether ``one`` float[K] is nowhere worse."""
-    return np.asarray((one <= many).all(axis=1))

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from nemo_lab.search import Evaluations, GenerationRecord
 
 State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
-ACTIVE: tuple[State, ...] = ("running", "paused", "stopping")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from nemo_lab.search import Engine
 from nemo_lab.search.problem import checked_objectives
 from nemo_lab.search.species import Bits
 from nemo_lab.study.commands import Command
-from nemo_lab.study.records import ACTIVE, Intervention, Snapshot, State
+from nemo_lab.study.records import Intervention, Snapshot, State
 from nemo_lab.study.responsive import responsive
 
 LOGGER = logging.getLogger(__name__)
@@ -303,8 +303,3 @@ class Worker:
                 f"the run failed after {done} evaluations: {type(cause).__name__}: {cause}",
                 "nothing evaluated is lost; mend the cause and call start() again",
             ) from cause
-
-    @property
-    def active(self) -> bool:
-        """Whether a run is on."""
-        return self._state in ACTIVE
