@@ -12,6 +12,7 @@ from tests.toy import ToyProblem
 
 with warnings.catch_warnings():  # torch-geometric compiles with torch.jit, which torch calls deprecated
     warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch say it so
     import torch_geometric.nn  # noqa: F401
 
 settings.register_profile("nemo_lab", deadline=None, max_examples=50, derandomize=True, database=None)

@@ -1,4 +1,4 @@
-"""Exact costs of a configuration: model size and bit-operations, by Numba kernels."""
+"""Exact costs of a configuration: model size, bit-operations and cost tables, by Numba kernels."""
 
 from nemo_lab.cost.model import COST_NAMES, CostModel, as_bits
 

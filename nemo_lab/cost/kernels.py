@@ -1,7 +1,11 @@
-"""Numba kernels: populations of bit-widths to exact costs. Arrays in, arrays out, no checks.
+"""Numba kernels: populations of bit-widths to exact costs. Arrays in, arrays out.
 
-Serial and ``nogil``: safe from any number of threads at once, never holds up the kernel's main
-thread. Compiled once and cached on disk. Formulas: METHOD section 3, arXiv 2106.07611.
+Serial and ``nogil``: safe from any number of threads at once, never holds up the kernel's main thread.
+Compiled once and cached on disk. Formulas: METHOD section 3, arXiv 2106.07611; the arrays are those of
+``nemo_lab.cost.plan.Plan``.
+
+Rows are taken in blocks that stay in the fastest cache; each block is checked, then each *term* of the plan
+is summed over it. All sums are of whole numbers, hence exact and the same in any order up to 2**53.
 """
 
 from __future__ import annotations
@@ -10,74 +14,135 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-FULL_PRECISION = 32.0
+from nemo_lab.cost.vectors import row_dots
+
+BLOCK = 64  # rows; a multiple of 4
+WIDEST = 32
+LINEAR, MAX, PRODUCT = 0, 1, 2
+
+add_linear, add_max, add_product = row_dots("linear"), row_dots("max"), row_dots("product")
+
+
+@njit(nogil=True)  # type: ignore[untyped-decorator]
+def _add_term(
+    rows: int,
+    first: int,
+    stride: int,
+    term: NDArray[np.int64],
+    limbs: int,
+    units: NDArray[np.float64],
+    sums: int,
+) -> None:
+    """Add one term to the sums of ``rows`` rows, rounded up to whole groups; see ``row_dots``."""
+    kind, _, start, offset, steps, at = term
+    table = limbs + 2 * at
+    low, high = units
+    for row in range(0, rows, 4):
+        x, total = first + row * stride + start, sums + 8 * row
+        if kind == LINEAR:
+            add_linear(x, stride, offset, steps, table, low, high, total)
+        elif kind == MAX:
+            add_max(x, stride, offset, steps, table, low, high, total)
+        else:
+            add_product(x, stride, offset, steps, table, low, high, total)
 
 
 @njit(
-    ["f8[:](u1[:, ::1], i8[::1], f8[::1])"],
+    ["i8(u1[:, ::1], i8, i8, i8[:, ::1], f8[:, ::1], i2[::1], i8[:, ::1], f8[::1], f8[:, ::1], f8[:, ::1])"],
     cache=True,
     nogil=True,
+    error_model="numpy",  # a division that could raise would not be vectorised
 )  # type: ignore[untyped-decorator]
-def model_ratio(
-    bits: NDArray[np.uint8], weights: NDArray[np.int64], params: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """sum_w(params_w * b_w) / sum_w(params_w * 32) for each row of ``bits``.
-
-    Args:
-        bits: uint8[N, Q].
-        weights: int64[W], node index of each weight quantizer.
-        params: float64[W], weights of each.
-
-    Returns:
-        float64[N].
-    """
-    count = bits.shape[0]
-    ratios = np.empty(count)
-    full = params.sum() * FULL_PRECISION
-    for row in range(count):
-        total = 0.0
-        for j in range(weights.shape[0]):
-            total += params[j] * bits[row, weights[j]]
-        ratios[row] = total / full
-    return ratios
-
-
-@njit(
-    ["f8[:](u1[:, ::1], i8[::1], i8[::1], f8[::1], b1)"],
-    cache=True,
-    nogil=True,
-)  # type: ignore[untyped-decorator]
-def bitop_ratio(
+def sum_costs(
     bits: NDArray[np.uint8],
-    weights: NDArray[np.int64],
-    activations: NDArray[np.int64],
-    macs: NDArray[np.float64],
-    product: bool,
-) -> NDArray[np.float64]:
-    """Bit-operations relative to full precision, for each row of ``bits``.
-
-    ``max``: sum_l(MAC_l * max(b_w, b_a)) / sum_l(MAC_l * 32);
-    ``product``: sum_l(MAC_l * b_w * b_a) / sum_l(MAC_l * 1024).
+    begin: int,
+    end: int,
+    terms: NDArray[np.int64],
+    units: NDArray[np.float64],
+    limbs: NDArray[np.int16],
+    pairs: NDArray[np.int64],
+    pair_macs: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> int:
+    """Both ratios of the rows ``begin`` to ``end``, written to the first two columns of ``out``.
 
     Args:
         bits: uint8[N, Q].
-        weights, activations: int64[L], the two nodes that meet in each layer.
-        macs: float64[L].
-        product: which of the two.
+        begin, end: which rows.
+        terms: int64[T, 6], see ``Plan.terms``.
+        units: float64[T, 2], what a unit of each limb counts.
+        limbs: int16[...], the coefficients of all terms, one after the other.
+        pairs: int64[P, 3], pairs that are in no term: two nodes, and ``MAX`` or ``PRODUCT``.
+        pair_macs: float64[P].
+        ends: float64[2, 2], what is added to each sum, then what it is divided by.
+        out: float64[N, 2 + tables].
 
     Returns:
-        float64[N].
+        -1, or the first row with a width outside 1 to 32; ``out`` is then of no use.
     """
-    count = bits.shape[0]
-    ratios = np.empty(count)
-    full = macs.sum() * FULL_PRECISION
-    if product:
-        full *= FULL_PRECISION
-    for row in range(count):
-        total = 0.0
-        for j in range(macs.shape[0]):
-            weight = float(bits[row, weights[j]])
-            activation = float(bits[row, activations[j]])
-            total += macs[j] * (weight * activation if product else max(weight, activation))
-        ratios[row] = total / full
-    return ratios
+    nodes = bits.shape[1]
+    size = BLOCK * nodes
+    sums = np.empty((2, BLOCK))
+    last = np.empty(0, dtype=np.uint8)  # a copy of the rows that end the array: vectors read past them
+    slack = 0
+    for t in range(terms.shape[0]):
+        slack = max(slack, terms[t, 2] + terms[t, 3] + 32 * terms[t, 4] - nodes)
+    flat = bits.reshape(-1)
+    for row in range(begin, end, BLOCK):
+        rows = min(BLOCK, end - row)
+        here = flat[row * nodes : (row + rows) * nodes]
+        worst = np.uint8(0)
+        for i in range(here.shape[0]):
+            worst = max(worst, np.uint8(here[i] - np.uint8(1)))  # 0 becomes 255
+        if worst >= WIDEST:
+            for i in range(here.shape[0]):
+                if np.uint8(here[i] - np.uint8(1)) >= WIDEST:
+                    return int(row + i // nodes)
+        address = here.ctypes.data
+        if row * nodes + size + slack > flat.shape[0]:
+            groups = (rows + 3) // 4 * 4
+            last = np.ones(groups * nodes + slack, dtype=np.uint8)
+            last[: here.shape[0]] = here
+            address = last.ctypes.data
+        sums[0] = ends[0, 0]
+        sums[1] = ends[0, 1]
+        for t in range(terms.shape[0]):
+            target = sums.ctypes.data + terms[t, 1] * 8 * BLOCK
+            _add_term(rows, address, nodes, terms[t], limbs.ctypes.data, units[t], target)
+        for p in range(pairs.shape[0]):
+            left, right, kind = pairs[p]
+            for r in range(rows):
+                a, b = int(here[r * nodes + left]), int(here[r * nodes + right])
+                sums[1, r] += pair_macs[p] * (max(a, b) if kind == MAX else a * b)
+        for cost in range(2):
+            for r in range(BLOCK):  # all of them, so that the division takes whole registers
+                sums[cost, r] /= ends[1, cost]
+        for r in range(rows):
+            out[row + r, 0] = sums[0, r]
+            out[row + r, 1] = sums[1, r]
+    return -1
+
+
+@njit(
+    ["void(u1[:, ::1], i8, i8, f8[:, :, ::1], f8[:, ::1])"],
+    cache=True,
+    nogil=True,
+)  # type: ignore[untyped-decorator]
+def sum_tables(
+    bits: NDArray[np.uint8], begin: int, end: int, tables: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    """sum_n table[n, b_n] of the rows ``begin`` to ``end``, written to ``out`` from its third column on.
+
+    Args:
+        bits: uint8[N, Q], widths of 1 to 32.
+        begin, end: which rows.
+        tables: float64[K, Q, 33], cost of each node at each width; NaN where it is not known.
+        out: float64[N, 2 + K].
+    """
+    for row in range(begin, end):
+        for k in range(tables.shape[0]):
+            total = 0.0
+            for node in range(bits.shape[1]):
+                total += tables[k, node, bits[row, node]]
+            out[row, 2 + k] = total

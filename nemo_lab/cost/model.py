@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.cost.plan import FULL_PRECISION, BitOps, Scales, count, make_plan
+from nemo_lab.cost.tables import missing_width, read_table
 from nemo_lab.errors import ArgumentError, BitWidthError
-from nemo_lab.workload.records import Workload
+from nemo_lab.workload.workload import Workload
 
-BitOps = Literal["max", "product"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COST_NAMES", "BitOps", "CostModel", "Scales", "as_bits"]
 COST_NAMES = ("model_ratio", "bitop_ratio")
-FULL_PRECISION = 32
+THREADS_FROM = 1 << 22  # bytes of bits; fewer are done before a thread has started
+_kernels: Any = None  # numba is paid for by the first evaluation, not by an import
 
 
 class CostModel:
-    """Exact costs of bit-width configurations, as ratios to the 32-bit network.
+    """Exact costs of bit-width configurations, as ratios to the 32-bit network and in absolute numbers.
 
     Args:
         workload: whose layers are counted.
         bitops: ``"max"``: a MAC costs the wider of its two operands (the paper's linear form);
             ``"product"``: the product of both widths (HAQ, HAWQ). METHOD section 3.
+        scales: what the model size counts beside the weights: ``"none"``; ``"per_tensor"``: a scale of 32
+            bits and a zero point of b bits for each quantizer; ``"per_channel"``: as many of each for a
+            weight as it has channels.
+        tables: further costs, each a sum over nodes: name -> DataFrame (index: node names, columns:
+            bit-widths), path of a CSV of that shape, or mapping node name -> {width: cost}.
+
+    Attributes:
+        cost_names: what each column of ``evaluate`` is.
 
     Raises:
-        ArgumentError: if ``bitops`` is neither.
+        ArgumentError: on an unknown option, a name that is taken, or a workload without weights or MACs.
+        NemoError: on a table that cannot be used, see ``nemo_lab.cost.tables.read_table``.
 
     >>> from nemo_lab import load_workload
     >>> costs = CostModel(load_workload("digits"))
@@ -32,48 +51,163 @@ class CostModel:
     [[0.25, 0.25]]
     """
 
-    cost_names = COST_NAMES
-
-    def __init__(self, workload: Workload, bitops: BitOps = "max") -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        bitops: BitOps = "max",
+        *,
+        scales: Scales = "none",
+        tables: Mapping[str, Any] | None = None,
+    ) -> None:
         if bitops not in get_args(BitOps):
             raise ArgumentError(f"no bit-operations model {bitops!r}", "use 'max' or 'product'")
+        if scales not in get_args(Scales):
+            raise ArgumentError(
+                f"no way {scales!r} to count scales", "use 'none', 'per_tensor' or 'per_channel'"
+            )
         self.workload = workload
-        self.bitops = bitops
-        weights = [node for node in workload.nodes if node.kind == "weight"]
-        self._weights = np.array([node.index for node in weights], dtype=np.int64)
-        self._params = np.array([node.params for node in weights], dtype=np.float64)
-        self._layer_weights = np.array([layer.weight for layer in workload.layers], dtype=np.int64)
-        self._layer_inputs = np.array([layer.activation for layer in workload.layers], dtype=np.int64)
-        self._macs = np.array([layer.macs for layer in workload.layers], dtype=np.float64)
+        self.bitops: BitOps = bitops
+        self.scales: Scales = scales
+        self._num_nodes = len(workload.nodes)
+        self._counts = count(workload, bitops, scales)
+        plan = make_plan(self._counts, self._num_nodes, bitops)
+        self._arrays = (plan.terms, plan.units, plan.limbs, plan.pairs, plan.pair_macs)
+        self._ratio_ends = np.stack([plan.constants, plan.full])
+        self._absolute_ends = np.stack([plan.constants, [8e6, 1e9]])  # bits in a megabyte, giga
+        self.cost_names: tuple[str, ...] = COST_NAMES
+        self._tables = np.empty((0, self._num_nodes, FULL_PRECISION + 1))
+        for name, table in (tables or {}).items():
+            self._add(name, table)
 
-    def uniform(self, width: int) -> tuple[float, float]:
-        """Both ratios of the network with one width everywhere, in closed form."""
-        ratio = width / FULL_PRECISION
-        return ratio, ratio * ratio if self.bitops == "product" else ratio
+    def with_table(self, name: str, table: Any) -> CostModel:
+        """A cost model with one more table; this one stays as it is."""
+        model = CostModel(self.workload, self.bitops, scales=self.scales)
+        model.cost_names, model._tables = self.cost_names, self._tables
+        model._add(name, table)
+        return model
+
+    def _add(self, name: str, table: Any) -> None:
+        read = read_table(name, table, self.workload, self.cost_names)
+        self._tables = np.concatenate([self._tables, read[None]])
+        self.cost_names = (*self.cost_names, name)
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
-        """Model ratio and bit-operation ratio of every configuration.
+        """Costs of every configuration, in the order of ``cost_names``.
 
         Args:
             bits: integers[N, Q] or [Q], each 1 to 32.
 
         Returns:
-            float64[N, 2].
+            float64[N, 2 + tables]: model ratio, bit-operation ratio, then the tables' costs.
 
         Raises:
-            BitWidthError: on a wrong shape, fractions, or widths outside 1 to 32.
+            BitWidthError: on a wrong shape, fractions, widths outside 1 to 32, or a width that a table lacks.
         """
-        from nemo_lab.cost.kernels import bitop_ratio, model_ratio
+        return self._run(bits, self._ratio_ends)
 
-        checked = as_bits(bits, len(self.workload.nodes))
-        return np.column_stack(
-            [
-                model_ratio(checked, self._weights, self._params),
-                bitop_ratio(
-                    checked, self._layer_weights, self._layer_inputs, self._macs, self.bitops == "product"
-                ),
-            ]
-        )
+    def absolute(self, bits: Any) -> NDArray[np.float64]:
+        """Model size in MB (10^6 bytes) and 10^9 bit-operations: integers[N, Q] -> float64[N, 2].
+
+        A MAC counts max(b_w, b_a) bit-operations, or b_w * b_a, as ``bitops`` says.
+
+        Raises:
+            BitWidthError: as ``evaluate``.
+        """
+        return self._run(bits, self._absolute_ends)[:, :2]
+
+    @property
+    def full_precision(self) -> tuple[float, float]:
+        """Size in MB and work in 10^9 bit-operations of the network with 32 bits everywhere."""
+        size, work = self._counts.full
+        return size / 8e6, work / 1e9
+
+    def to_frame(self, bits: Any) -> pd.DataFrame:
+        """A table, one row a configuration: ratios, ``model_mb``, ``gbops``, then the tables' costs."""
+        import pandas as pd
+
+        rows = as_bits(bits, self._num_nodes)
+        costs, absolute = self.evaluate(rows), self.absolute(rows)
+        columns = [*COST_NAMES, "model_mb", "gbops", *self.cost_names[2:]]
+        return pd.DataFrame(np.hstack([costs[:, :2], absolute, costs[:, 2:]]), columns=columns)
+
+    def uniform(self, width: int) -> tuple[float, ...]:
+        """All costs of the network with one width everywhere; needs no compiled kernel.
+
+        Raises:
+            BitWidthError: on a width outside 1 to 32, or one that a table lacks.
+        """
+        bits = as_bits(np.full((1, self._num_nodes), width), self._num_nodes)
+        chosen = int(width)
+        pair = chosen if self.bitops == "max" else chosen * chosen
+        totals = [
+            constant + chosen * sum(linear.values())
+            for constant, linear in zip(self._counts.constants, self._counts.linear, strict=True)
+        ]
+        totals[1] += pair * sum(self._counts.pairs.values())
+        sums = self._tables[:, :, chosen].sum(axis=1)
+        self._check_tables(sums[None], bits)
+        ratios = (total / full for total, full in zip(totals, self._counts.full, strict=True))
+        return (*ratios, *sums.tolist())
+
+    def bounds(self, widths: Iterable[int]) -> NDArray[np.float64]:
+        """float64[2, K]: the lowest and the highest value that each cost takes over the given widths.
+
+        Raises:
+            BitWidthError: without a width, or as ``uniform``.
+        """
+        chosen = sorted(set(widths))
+        if not chosen:
+            raise BitWidthError("there is no bit-width to choose from", "give at least one, 1 to 32")
+        every = np.array([self.uniform(width) for width in chosen])
+        of_tables = self._tables[:, :, chosen]
+        low = [*every[0, :2], *of_tables.min(axis=2).sum(axis=1)]
+        high = [*every[-1, :2], *of_tables.max(axis=2).sum(axis=1)]
+        return np.array([low, high])
+
+    def _run(self, bits: Any, ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        global _kernels
+        if _kernels is None:
+            from nemo_lab.cost import kernels
+
+            _kernels = kernels
+        if not (type(bits) is np.ndarray and bits.dtype == np.uint8 and bits.flags.c_contiguous):
+            bits = as_bits(bits, self._num_nodes)
+        elif bits.ndim != 2 or bits.shape[1] != self._num_nodes:
+            bits = _shaped(bits, self._num_nodes)
+        rows = len(bits)
+        out = np.empty((rows, len(self.cost_names)))
+        if bits.size < THREADS_FROM:
+            self._rows(bits, 0, rows, ends, out)
+        else:
+            threads = _num_threads()
+            edges = [rows * i // threads for i in range(threads + 1)]
+            with ThreadPoolExecutor(threads) as pool:
+                parts = [pool.submit(self._rows, bits, *edge, ends, out) for edge in pairwise(edges)]
+                for part in parts:
+                    part.result()
+        if len(self._tables):
+            self._check_tables(out[:, 2:], bits)
+        return out
+
+    def _rows(
+        self,
+        bits: NDArray[np.uint8],
+        begin: int,
+        end: int,
+        ends: NDArray[np.float64],
+        out: NDArray[np.float64],
+    ) -> None:
+        wrong = _kernels.sum_costs(bits, begin, end, *self._arrays, ends, out)
+        if wrong >= 0:
+            as_bits(bits[wrong], self._num_nodes)  # raises
+        if len(self._tables):
+            _kernels.sum_tables(bits, begin, end, self._tables, out)
+
+    def _check_tables(self, sums: NDArray[np.float64], bits: NDArray[np.uint8]) -> None:
+        unknown = np.isnan(sums)
+        if unknown.any():
+            row, k = np.argwhere(unknown)[0]
+            raise missing_width(self.cost_names[2 + k], self._tables[k], bits[row : row + 1], self.workload)
 
 
 def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
@@ -82,23 +216,45 @@ def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -
     Raises:
         BitWidthError: on a wrong shape, fractions, or widths that are not allowed.
     """
-    way_out = f"give one width for each of the {num_nodes} nodes"
     try:
         array = np.asarray(bits)
     except ValueError as error:
-        raise BitWidthError("bits have rows of different lengths", way_out) from error
-    if array.ndim == 1:
-        array = array[None]
-    if array.ndim != 2 or array.shape[1] != num_nodes:
-        raise BitWidthError(f"bits have shape {np.shape(bits)}", way_out)
+        raise BitWidthError(
+            "bits have rows of different lengths", f"give one width for each of the {num_nodes} nodes"
+        ) from error
+    array = _shaped(array, num_nodes)
     if array.dtype.kind not in "iu" and not (
         array.dtype.kind == "f" and bool(np.all(array == np.round(array)))
     ):
         raise BitWidthError(f"bits of type {array.dtype} are not whole numbers", "give integers")
-    permitted = np.asarray(allowed if allowed is not None else range(1, 33))
-    wrong = ~np.isin(array, permitted)
-    if wrong.any():
-        value = array[wrong][0]
+    if array.size == 0:
+        return np.ascontiguousarray(array, dtype=np.uint8)
+    if allowed is None:
+        fits = bool(array.min() >= 1 and array.max() <= FULL_PRECISION)
+    elif fits := bool(array.min() >= 0 and array.max() <= 255):
+        array = np.ascontiguousarray(array, dtype=np.uint8)
+        permitted = np.zeros(256, dtype=bool)
+        permitted[list(allowed)] = True
+        fits = bool(permitted[array].all())
+    if not fits:
+        permitted = np.asarray(allowed if allowed is not None else range(1, FULL_PRECISION + 1))
+        value = array[~np.isin(array, permitted)][0]
         choice = ", ".join(map(str, allowed)) if allowed is not None else "1 to 32"
         raise BitWidthError(f"bit-width {value} is not allowed", f"choose from {choice}")
     return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def _shaped(array: NDArray[Any], num_nodes: int) -> NDArray[Any]:
+    rows = array[None] if array.ndim == 1 else array
+    if rows.ndim != 2 or rows.shape[1] != num_nodes:
+        raise BitWidthError(
+            f"bits have shape {array.shape}", f"give one width for each of the {num_nodes} nodes"
+        )
+    return rows
+
+
+def _num_threads() -> int:
+    """As many threads as there are cores for this process, or fewer if ``NUMBA_NUM_THREADS`` says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    return min(cores, max(1, int(given))) if given.isdigit() else cores

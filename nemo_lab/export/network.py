@@ -40,8 +40,7 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
     widths: list[int] = rows[0].tolist()
 
     network = QuantizedNetwork(problem.workload)  # a copy of its own
-    ranges = problem.ranges
-    network.ranges.update({index: ranges[problem.node_names[index]] for index in network.activations})
+    network.ranges.update(problem.ranges)
     network.set_bits(widths)
     graph = network.graph
     for node in list(graph.graph.nodes):

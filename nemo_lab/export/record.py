@@ -30,7 +30,8 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
 
     Every node has its ``name``, ``kind`` and ``bits``. An activation of a ``QuantizationProblem``
     also has its calibrated ``range`` and the integers it becomes: q = clip(round(x / scale) +
-    zero_point, quant_min, quant_max), x_hat = (q - zero_point) * scale (METHOD section 2).
+    zero_point, quant_min, quant_max), x_hat = (q - zero_point) * scale (METHOD section 2). A decision
+    over several quantizers lists the others as ``tied``.
 
     Args:
         study: where it was evaluated.
@@ -141,29 +142,45 @@ def _settings(problem: Problem) -> dict[str, Any]:
 
 
 def _nodes(problem: Problem, bits: list[int]) -> list[dict[str, Any]]:
-    kinds = {node.name: node.kind for node in getattr(getattr(problem, "workload", None), "nodes", ())}
+    known = {node.name: node for node in getattr(getattr(problem, "workload", None), "nodes", ())}
     ranges = _ranges(problem)
     nodes: list[dict[str, Any]] = []
     for name, width in zip(problem.node_names, bits, strict=True):
-        node: dict[str, Any] = {"name": name, "kind": kinds.get(name), "bits": width}
-        if name in ranges:
-            from nemo_lab.quantize.affine import affine
-
-            quantizer = affine(*ranges[name], bits=width)
-            lowest, highest = -(2 ** (width - 1)), 2 ** (width - 1) - 1
-            node |= {
-                "range": list(ranges[name]),
-                "scale": quantizer.scale,
-                "zero_point": int(lowest - quantizer.low),
-                "quant_min": lowest,
-                "quant_max": highest,
-            }
+        found = known.get(name)
+        node = {
+            "name": name,
+            "kind": found and found.kind,
+            "bits": width,
+            **_integers(ranges.get(name), width),
+        }
+        if found is not None and len(found.quantizers) > 1:
+            node["tied"] = [
+                {"name": tied.name, "kind": tied.kind, **_integers(ranges.get(tied.name), width)}
+                for tied in found.quantizers[1:]
+            ]
         nodes.append(node)
     return nodes
 
 
+def _integers(bounds: tuple[float, float] | None, width: int) -> dict[str, Any]:
+    """The calibrated range of an activation and the integers it becomes; nothing for a weight."""
+    if bounds is None:
+        return {}
+    from nemo_lab.quantize.affine import affine
+
+    quantizer = affine(*bounds, bits=width)
+    lowest, highest = -(2 ** (width - 1)), 2 ** (width - 1) - 1
+    return {
+        "range": list(bounds),
+        "scale": quantizer.scale,
+        "zero_point": int(lowest - quantizer.low),
+        "quant_min": lowest,
+        "quant_max": highest,
+    }
+
+
 def _ranges(problem: Any) -> dict[str, tuple[float, float]]:
-    """Calibrated ranges by node name; none if the problem is no ``QuantizationProblem``."""
+    """Calibrated ranges by quantizer name; none if the problem is no ``QuantizationProblem``."""
     if not hasattr(problem, "ranges"):  # spares the import of torch
         return {}
     from nemo_lab.quantize import QuantizationProblem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import operator
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -12,11 +12,29 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nemo_lab.errors import DataError
 from nemo_lab.quantize.affine import Affine, affine, fake_quantize_, quantize_weight
-from nemo_lab.workload.operations import ADDITIONS, BATCH_NORMS, CONVOLUTIONS, LAYERS
-from nemo_lab.workload.records import Workload
+from nemo_lab.workload.operations import (
+    BATCH_NORMS,
+    CONVOLUTIONS,
+    LAYERS,
+    PRODUCTS,
+    function_name,
+    works_in_place,
+)
+from nemo_lab.workload.workload import Workload
 
 DEAD_VARIANCE = 1e-10
-FRESH = (*LAYERS, *BATCH_NORMS, nn.ReLU, nn.ReLU6, nn.AdaptiveAvgPool2d)
+FRESH = (
+    *LAYERS,
+    *BATCH_NORMS,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.SiLU,
+    nn.Hardswish,
+    nn.GELU,
+    nn.LayerNorm,
+    nn.AdaptiveAvgPool2d,
+)
+FRESH_FUNCTIONS = {*PRODUCTS, "add", "cat", "gelu", "layer_norm", "mul", "relu", "silu", "softmax"}
 
 
 class ActivationQuantizer(nn.Module):
@@ -49,43 +67,41 @@ class QuantizedNetwork:
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
-        self.graph = copy.deepcopy(workload.graph).eval().requires_grad_(False)
+        self.graph = copy.deepcopy(workload.graph).eval().requires_grad_(False).float()
         fold_batch_norms(self.graph)
         self.activations = self._insert_quantizers()
-        self._weights: dict[tuple[int, int], Tensor] = {}
-        self._layers = {
-            node.index: self.graph.get_submodule(node.source)
+        self._weights: dict[tuple[str, int], Tensor] = {}
+        self._stored = {
+            quantizer.name: _stored(self.graph, quantizer.source)
             for node in workload.nodes
-            if node.kind == "weight"
+            for quantizer in node.quantizers
+            if quantizer.kind == "weight"
         }
-        for layer in self._layers.values():  # layers may share a parameter, but not their widths
-            layer.weight = nn.Parameter(_tensor(layer, "weight").data, requires_grad=False)
-        self._full = {index: _tensor(layer, "weight").data for index, layer in self._layers.items()}
-        self.ranges: dict[int, tuple[float, float]] = {}
+        self._full = {name: tensor.data for name, tensor in self._stored.items()}
+        self.ranges: dict[str, tuple[float, float]] = {}
 
-    def _insert_quantizers(self) -> dict[int, ActivationQuantizer]:
+    def _insert_quantizers(self) -> dict[str, ActivationQuantizer]:
         by_name = {node.name: node for node in self.graph.graph.nodes}
         quantizers = {}
-        for node in self.workload.nodes:
-            if node.kind == "weight":
-                continue
-            producer = by_name.get(node.source)
+        placed = [q for node in self.workload.nodes for q in node.quantizers if q.kind == "activation"]
+        for number, place in enumerate(placed):
+            producer = by_name.get(place.source)
             if producer is None:  # a batch norm that was folded into the conv before it
-                producer = by_name[self._folded[node.source]]
+                producer = by_name[self._folded[place.source]]
             quantizer = ActivationQuantizer(in_place=self._is_fresh(producer))
-            target = f"quantizer_{node.index}"
+            target = f"quantizer_{number}"
             self.graph.add_submodule(target, quantizer)
             with self.graph.graph.inserting_after(producer):
                 inserted = self.graph.graph.call_module(target, (producer,))
             producer.replace_all_uses_with(
                 inserted, delete_user_cb=lambda user, new=inserted: user is not new
             )
-            quantizers[node.index] = quantizer
+            quantizers[place.name] = quantizer
         self.graph.recompile()
         return quantizers
 
     def _is_fresh(self, producer: fx.Node) -> bool:
-        """Whether the tensor is nobody else's storage, unlike a parameter or a view.
+        """Whether the tensor is nobody else's storage, unlike a view.
 
         An input is, since every batch is copied; what works in place is as fresh as its input.
         """
@@ -93,12 +109,12 @@ class QuantizedNetwork:
             return True
         if producer.op == "call_module":
             module = self.graph.get_submodule(str(producer.target))
-            in_place = getattr(module, "inplace", False)
+            fresh, in_place = isinstance(module, FRESH), getattr(module, "inplace", False)
         else:
-            module, in_place = None, producer.target is operator.iadd
+            fresh, in_place = function_name(producer) in FRESH_FUNCTIONS, works_in_place(producer)
         if in_place:
             return self._is_fresh(producer.all_input_nodes[0])
-        return isinstance(module, FRESH) or (producer.op == "call_function" and producer.target in ADDITIONS)
+        return fresh
 
     @property
     def _folded(self) -> dict[str, str]:
@@ -113,39 +129,40 @@ class QuantizedNetwork:
         """
         if not batches:
             raise DataError("the calibration set is empty", "give at least one batch of training images")
+        self.set_bits(None)
         for quantizer in self.activations.values():
-            quantizer.quantizer, quantizer.observed = None, []
-        self._use_weights(None)
+            quantizer.observed = []
         with torch.inference_mode():
             for batch in batches:
                 self.graph(batch.clone())
-        for index, quantizer in self.activations.items():
+        for name, quantizer in self.activations.items():
             observed = torch.tensor(quantizer.observed, dtype=torch.float64)
             quantizer.observed = None
             if not bool(torch.isfinite(observed).all()):
                 raise DataError(
-                    f"activation {self.workload.nodes[index].name!r} is not finite on the calibration set",
+                    f"activation {name!r} is not finite on the calibration set",
                     "remove NaN and infinity from the calibration images, or check the weights",
                 )
             low, high = observed.mean(0).tolist()
-            self.ranges[index] = (low, high)
+            self.ranges[name] = (low, high)
 
     def set_bits(self, bits: Sequence[int] | None) -> None:
         """Quantize every node to the given widths, or run in full precision on ``None``."""
-        for index, quantizer in self.activations.items():
-            quantizer.quantizer = None if bits is None else affine(*self.ranges[index], bits=int(bits[index]))
-        self._use_weights(bits)
+        for node in self.workload.nodes:
+            for quantizer in node.quantizers:
+                width = None if bits is None else int(bits[node.index])
+                if quantizer.kind == "weight":
+                    self._stored[quantizer.name].data = self._weight(quantizer.name, width)
+                else:
+                    found = None if width is None else affine(*self.ranges[quantizer.name], bits=width)
+                    self.activations[quantizer.name].quantizer = found
 
-    def _use_weights(self, bits: Sequence[int] | None) -> None:
-        for index, layer in self._layers.items():
-            if bits is None:
-                _tensor(layer, "weight").data = self._full[index]
-                continue
-            width = int(bits[index])
-            quantized = self._weights.get((index, width))
-            if quantized is None:
-                quantized = self._weights[index, width] = quantize_weight(self._full[index], width)
-            _tensor(layer, "weight").data = quantized
+    def _weight(self, name: str, width: int | None) -> Tensor:
+        if width is None:
+            return self._full[name]
+        if (name, width) not in self._weights:
+            self._weights[name, width] = quantize_weight(self._full[name], width)
+        return self._weights[name, width]
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Logits of a batch at the widths last set."""
@@ -160,6 +177,7 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
     ``graph.meta["folded"]`` maps the fx name of each folded batch norm to its conv's.
     """
     modules = dict(graph.named_modules())
+    uses = Counter(id(tensor) for node in graph.graph.nodes for tensor in _read(graph, node))
     folded: dict[str, str] = {}
     for norm in list(graph.graph.nodes):
         if norm.op != "call_module" or not isinstance(modules[str(norm.target)], BATCH_NORMS):
@@ -167,8 +185,9 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
         conv = norm.all_input_nodes[0]
         if conv.op != "call_module" or not isinstance(modules[str(conv.target)], CONVOLUTIONS):
             continue
-        calls = [n for n in graph.graph.nodes if n.op == "call_module" and n.target == conv.target]
-        if len(conv.users) > 1 or len(calls) > 1 or modules[str(norm.target)].running_var is None:
+        if len(conv.users) > 1 or uses[id(modules[str(conv.target)].weight)] > 1:
+            continue
+        if modules[str(norm.target)].running_var is None:
             continue
         fused = fuse_conv_bn_eval(modules[str(conv.target)], modules[str(norm.target)])
         _silence_dead_channels(fused, modules[str(norm.target)])
@@ -191,6 +210,19 @@ def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
     dead = _tensor(norm, "running_var") < DEAD_VARIANCE
     _tensor(conv, "weight").data[dead] = 0.0
     _tensor(conv, "bias").data[dead] = 0.0 if norm.bias is None else _tensor(norm, "bias").data[dead]
+
+
+def _read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
+    """The stored tensors that a node reads."""
+    if node.op == "call_module":
+        return list(graph.get_submodule(str(node.target)).parameters())
+    return [_stored(graph, str(node.target))] if node.op == "get_attr" else []
+
+
+def _stored(graph: fx.GraphModule, path: str) -> Tensor:
+    """A parameter or buffer by its path."""
+    owner, _, name = path.rpartition(".")
+    return _tensor(graph.get_submodule(owner), name)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nemo_lab._torch import torch_threads
-from nemo_lab.cost import COST_NAMES, CostModel, as_bits
+from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.workload.records import Split, Workload
+from nemo_lab.workload.records import Split
+from nemo_lab.workload.workload import Workload
 
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 METRICS = {"top1": 1, "top5": 5}
 
 
 class QuantizationProblem:
-    """Task error, model ratio and bit-operation ratio of mixed-precision configurations.
+    """Task error, model ratio, bit-operation ratio (and more) of mixed-precision configurations.
 
     Args:
         workload: a traced network, see ``load_workload`` and ``Workload.from_module``.
@@ -34,6 +35,7 @@ class QuantizationProblem:
         metric: ``"top1"`` or ``"top5"`` accuracy.
         bit_widths: the widths to choose from, ascending, each 2 to 16.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
+        cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
         batch_size: examples per forward pass.
         calibration_batch: examples per calibration batch.
         threads: torch threads of a forward pass; one is fastest for small networks.
@@ -45,9 +47,6 @@ class QuantizationProblem:
     ``evaluate`` may be called from any thread; calls wait for each other.
     """
 
-    objective_names: tuple[str, ...] = ("task_error", *COST_NAMES)
-    cost_names: tuple[str, ...] = COST_NAMES
-
     def __init__(
         self,
         workload: Workload,
@@ -57,6 +56,7 @@ class QuantizationProblem:
         bit_widths: Sequence[int] = BIT_WIDTHS,
         bitops: BitOps = "max",
         *,
+        cost_model: CostModel | None = None,
         batch_size: int = 128,
         calibration_batch: int = 32,
         threads: int = 1,
@@ -67,7 +67,17 @@ class QuantizationProblem:
         self.workload = workload
         self.metric = metric
         self.threads = threads
-        self.cost_model = CostModel(workload, bitops)
+        if cost_model is not None and cost_model.workload is not workload:
+            raise ArgumentError("the cost model is of another workload", "give CostModel(workload)")
+        self.cost_model = CostModel(workload, bitops) if cost_model is None else cost_model
+        self.cost_names = self.cost_model.cost_names
+        self.objective_names = ("task_error", *self.cost_names)
+        if not workload.trained:
+            raise DataError(
+                f"the weights of {workload.name!r} are random: their accuracy means nothing",
+                "load trained weights into workload.module and trace it by Workload.from_module; "
+                "CostModel(workload) gives exact costs either way",
+            )
         if calibration is None:
             calibration = _shipped(workload, "calibration").inputs
         data = as_split(_shipped(workload, "search") if data is None else data, "data")
@@ -77,12 +87,7 @@ class QuantizationProblem:
         self._data = _batches(data, batch_size)
         self._network = QuantizedNetwork(workload)
         images = _finite(calibration, "calibration")
-        for what, inputs in (("calibration", images), ("data", self._data[0][0])):
-            if inputs.shape[1:] != workload.example_shape[1:]:
-                raise DataError(
-                    f"an example of {what} has shape {tuple(inputs.shape[1:])}",
-                    f"the network was traced with {workload.example_shape[1:]}",
-                )
+        _check_shapes(workload, calibration=images, data=self._data[0][0])
         with self._lock, torch_threads(threads):
             self._network.calibrate(images.split(calibration_batch))
             classes = self._network(images[:1]).shape[1]
@@ -99,16 +104,16 @@ class QuantizationProblem:
     @property
     def objective_bounds(self) -> NDArray[np.float64]:
         """float64[2, K]: what no configuration can be better or worse than."""
-        low, high = (self.cost_model.uniform(width) for width in (self.bit_widths[0], self.bit_widths[-1]))
+        low, high = self.cost_model.bounds(self.bit_widths)
         return np.array([[0.0, *low], [1.0, *high]])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Calibrated range of every activation: node name -> (low, high)."""
-        return {self.node_names[index]: bounds for index, bounds in self._network.ranges.items()}
+        """Calibrated range of every activation: quantizer name -> (low, high)."""
+        return dict(self._network.ranges)
 
     def costs(self, bits: Any) -> NDArray[np.float64]:
-        """Exact model ratio and bit-operation ratio: integers[N, Q] -> float64[N, 2]."""
+        """Exact costs, in the order of ``cost_names``: integers[N, Q] -> float64[N, K - 1]."""
         return self.cost_model.evaluate(bits)
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
@@ -118,7 +123,7 @@ class QuantizationProblem:
             bits: integers[N, Q] or [Q] from ``bit_widths``.
 
         Returns:
-            float64[N, 3]: task error, model ratio, bit-operation ratio.
+            float64[N, K]: task error, model ratio, bit-operation ratio, then the tables' costs.
 
         Raises:
             BitWidthError: on a wrong shape or a width that is not among ``bit_widths``.
@@ -163,6 +168,21 @@ def as_split(data: Any, what: str) -> Split:
     if inputs.ndim < 2:
         raise DataError(f"inputs of {what} have shape {inputs.shape}", "give float[N, ...]")
     return Split(inputs.astype(np.float32), labels.astype(np.int64))
+
+
+def _check_shapes(workload: Workload, **examples: Tensor) -> None:
+    if len(workload.example_shapes) != 1:
+        raise DataError(
+            f"{workload.name!r} takes {len(workload.example_shapes)} tensors, a problem feeds one",
+            "wrap the network in a module that takes one tensor and makes the others of it",
+        )
+    expected = workload.example_shapes[0][1:]
+    for what, inputs in examples.items():
+        if inputs.shape[1:] != expected:
+            raise DataError(
+                f"an example of {what} has shape {tuple(inputs.shape[1:])}",
+                f"the network was traced with {expected}",
+            )
 
 
 def _finite(inputs: Any, what: str) -> Tensor:

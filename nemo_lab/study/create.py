@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.study import Study
-from nemo_lab.workload.records import Workload
+from nemo_lab.workload.workload import Workload
 
 
 def create_study(
@@ -43,7 +43,14 @@ def create_study(
     """
     if isinstance(problem, str):
         from nemo_lab.workload import load_workload
+        from nemo_lab.workload.zoo import VISION
 
+        if problem in VISION:
+            raise DataError(
+                f"the images of {problem!r} are not in the package",
+                f"w = load_workload({problem!r}), then create_study(QuantizationProblem(w, calibration=images, "
+                "data=(images, labels)))",
+            )
         problem = load_workload(problem)
     if isinstance(problem, Workload):
         from nemo_lab.quantize import QuantizationProblem

@@ -107,13 +107,12 @@ def selection(
     if config is None:
         return '<span class="nemo-hint">Tap a point of the front, or choose a configuration here.</span>'
     log_ = snapshot.evaluations
+    bits: NDArray[np.uint8] = log_.bits[config]
+    absolute = _absolute(problem, bits)
     rows = []
     for name, value in zip(problem.objective_names, log_.objectives[config], strict=True):
-        shown = (
-            f"{1 - value:.2%}" if name == "task_error" else f"{value:.4f}{_absolute(problem, name, value)}"
-        )
+        shown = f"{1 - value:.2%}" if name == "task_error" else f"{value:.4f}{absolute.get(name, '')}"
         rows.append((objective_label(name).split(",")[0], shown))
-    bits: NDArray[np.uint8] = log_.bits[config]
     weight = np.array([kind == "weight" for kind in kinds])
     if weight.any() and not weight.all():
         rows.append(
@@ -132,16 +131,15 @@ def selection(
     return f"<b>Configuration {config}</b><table>{body}</table>"
 
 
-def _absolute(problem: Problem, name: str, ratio: float) -> str:
-    """A ratio to 32 bit in bytes or bit-operations, where the problem has a workload."""
-    workload = getattr(problem, "workload", None)
-    if workload is None:
-        return ""
-    if name == "model_ratio":
-        return f" = {ratio * workload.params * 4 / 1024:.1f} KiB"
-    if name == "bitop_ratio" and problem.cost_model.bitops == "max":  # type: ignore[attr-defined]
-        return f" = {ratio * workload.macs * 32 / 1e6:.2f} M bit-operations"
-    return ""
+def _absolute(problem: Problem, bits: NDArray[np.uint8]) -> dict[str, str]:
+    """The two ratios of a configuration in bytes and bit-operations, where the problem has a cost model."""
+    model = getattr(problem, "cost_model", None)
+    if model is None:
+        return {}
+    megabytes, giga = model.absolute(bits)[0]
+    size = f"{megabytes:,.2f} MB" if megabytes >= 1 else f"{megabytes * 1000:.1f} kB"
+    work = f"{giga:,.2f} GBOPs" if giga >= 1 else f"{giga * 1000:.2f} MBOPs"
+    return {"model_ratio": f" = {size}", "bitop_ratio": f" = {work}"}
 
 
 def species_legend(species: Sequence[str], *, colored: bool) -> str:

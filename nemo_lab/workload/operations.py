@@ -1,27 +1,215 @@
-"""Which operations have weights, which are quantized at, and which are looked through."""
+"""What each operation of a traced graph is: multiplied, added, looked through, or neither."""
 
 from __future__ import annotations
 
 import operator
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-LAYERS = (*CONVOLUTIONS, nn.Linear)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+LAYERS = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-ADDITIONS = (operator.add, operator.iadd, torch.add)
 TRANSPARENT_MODULES = (
     nn.Identity,
     nn.Flatten,
+    nn.Unflatten,
     nn.Dropout,
+    nn.Dropout1d,
     nn.Dropout2d,
+    nn.Dropout3d,
     nn.MaxPool1d,
     nn.MaxPool2d,
     nn.MaxPool3d,
     nn.AvgPool2d,
 )
-TRANSPARENT_FUNCTIONS = {
-    "flatten", "mean", "adaptive_avg_pool2d", "max_pool2d", "_max_pool2d", "avg_pool2d", "dropout",
-    "view", "reshape", "permute", "transpose", "contiguous", "squeeze", "unsqueeze",
+TRANSPARENT = {
+    "adaptive_avg_pool2d", "alias", "avg_pool2d", "clone", "contiguous", "detach", "dropout", "expand",
+    "feature_dropout", "flatten", "max_pool1d", "max_pool2d", "_max_pool2d", "max_pool3d", "mean", "movedim",
+    "permute", "reshape", "squeeze", "stochastic_depth", "swapaxes", "t", "transpose", "unflatten",
+    "unsqueeze", "view",
 }  # fmt: skip
+ATTENTION = "scaled_dot_product_attention"
+
+# the two arguments that are multiplied: (position, keyword) of each
+PRODUCTS: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {
+    **{
+        f"conv{transposed}{dims}d": ((1, "weight"), (0, "input"))
+        for transposed in ("", "_transpose")
+        for dims in (1, 2, 3)
+    },
+    "convolution": ((1, "weight"), (0, "input")),
+    "linear": ((1, "weight"), (0, "input")),
+    "matmul": ((0, "input"), (1, "other")),
+    "bmm": ((0, "input"), (1, "mat2")),
+    "mm": ((0, "input"), (1, "mat2")),
+    "addmm": ((1, "mat1"), (2, "mat2")),
+    "baddbmm": ((1, "batch1"), (2, "batch2")),
+}
+
+
+def function_name(node: fx.Node) -> str:
+    """What a call is called, whichever way it was traced: ``"add"`` for ``+=`` and ``aten.add_.Tensor``."""
+    target: Any = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        name = target._schema.name.partition("::")[2]
+    elif target is operator.iadd:
+        name = "add"
+    else:
+        name = getattr(target, "__name__", str(target))
+    return name.rstrip("_") if not name.startswith("__") else name.strip("_")
+
+
+def is_function(node: fx.Node) -> bool:
+    """Whether the node calls a function or a method of a tensor."""
+    return node.op in ("call_function", "call_method")
+
+
+def works_in_place(node: fx.Node) -> bool:
+    """Whether a function writes its result into its first argument."""
+    target: Any = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        return bool(target._schema.is_mutable)
+    name = getattr(target, "__name__", str(target))
+    in_place = name.endswith("_") and not name.endswith("__")
+    return target is operator.iadd or in_place or bool(node.kwargs.get("inplace"))
+
+
+def argument(node: fx.Node, position: int, keyword: str, default: Any = None) -> Any:
+    """An argument of a call, however it was passed."""
+    return node.args[position] if len(node.args) > position else node.kwargs.get(keyword, default)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether an argument is a tensor of real numbers, as measured."""
+    return isinstance(value, fx.Node) and bool(getattr(value.meta.get("dtype"), "is_floating_point", False))
+
+
+class Operations:
+    """The nodes of one measured graph, told apart.
+
+    Args:
+        graph: traced, and measured by ``nemo_lab.workload.measure``.
+    """
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        self.modules: Mapping[str, nn.Module] = dict(graph.named_modules())
+        self.names = {node: function_name(node) for node in graph.graph.nodes if is_function(node)}
+
+    def module(self, node: fx.Node) -> nn.Module | None:
+        """The module a node calls, if it calls one."""
+        return self.modules[str(node.target)] if node.op == "call_module" else None
+
+    def function(self, node: fx.Node) -> str | None:
+        """The name of the function a node calls, if it calls one."""
+        return self.names.get(node)
+
+    def operands(self, node: fx.Node) -> tuple[fx.Node | None, fx.Node] | None:
+        """The two tensors a node multiplies, None first for a layer's own weight; None if it does not."""
+        module = self.module(node)
+        if isinstance(module, LAYERS):
+            found = argument(node, 0, "input")
+            weight: Any = getattr(module, "weight", None)
+            return None if weight is None or weight.is_complex() else (None, found)
+        name = self.names.get(node, "")
+        if name == "einsum":
+            tensors = [n for n in node.all_input_nodes if is_tensor(n)]
+            return (tensors[0], tensors[-1]) if _einsum_operands(node) == 2 and tensors else None
+        places = PRODUCTS.get(name)
+        if places is None:
+            return None
+        left, right = (argument(node, *place) for place in places)
+        return (left, right) if is_tensor(left) and is_tensor(right) else None
+
+    def addends(self, node: fx.Node) -> tuple[fx.Node, ...]:
+        """The tensors a node adds; none if it adds a bias, a number, or something to attention scores."""
+        if self.names.get(node) != "add":
+            return ()
+        left = argument(node, 0, "input")
+        right = argument(node, 1, "other")
+        if not (is_tensor(left) and is_tensor(right)) or any(map(self._is_bias, (left, right))):
+            return ()
+        if any(self._is_softmax(user) for user in node.users):
+            return ()
+        return (left, right)
+
+    def pooled(self, node: fx.Node) -> fx.Node | None:
+        """What an ``AdaptiveAvgPool2d`` module pools, which the paper's node counts quantize."""
+        return node.all_input_nodes[0] if isinstance(self.module(node), nn.AdaptiveAvgPool2d) else None
+
+    def hides_products(self, node: fx.Node) -> bool:
+        """Whether a node multiplies inside where torch.fx does not look, and torch.export may."""
+        module = self.module(node)
+        if module is None:
+            return bool(node.meta.get("macs")) and self.operands(node) is None
+        return any(isinstance(part, LAYERS) for part in module.modules() if part is not module)
+
+    def is_transparent(self, node: fx.Node) -> bool:
+        """Whether quantizing before the node serves as well as after it."""
+        module = self.module(node)
+        if module is not None:
+            return isinstance(module, TRANSPARENT_MODULES)
+        return self.names.get(node) in TRANSPARENT and bool(node.all_input_nodes)
+
+    def producer(self, node: fx.Node) -> fx.Node:
+        """The node whose tensor is quantized when ``node`` is consumed."""
+        while self.is_transparent(node):
+            node = node.all_input_nodes[0]
+        return node
+
+    def op(self, node: fx.Node) -> str:
+        """The operation type of a node, in the words of the field."""
+        module = self.module(node)
+        if isinstance(module, CONVOLUTIONS):
+            return "depthwise conv" if 1 < module.groups == module.in_channels else "conv"
+        if isinstance(module, TRANSPOSED):
+            return "transposed conv"
+        if isinstance(module, BATCH_NORMS):
+            return "batch norm"
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            return "pool"
+        if module is not None:
+            return type(module).__name__.lower()
+        if node.op == "placeholder":
+            return "input"
+        if node.op == "get_attr":
+            return "parameter"
+        name = self.names.get(node, node.op)
+        if name.startswith("conv") and name in PRODUCTS:
+            return "transposed conv" if "transpose" in name else self._conv(node)
+        return "matmul" if name in ("bmm", "mm", "addmm", "baddbmm", "einsum") else name
+
+    def _conv(self, node: fx.Node) -> str:
+        operands = self.operands(node)
+        if operands is None or operands[0] is None:
+            return "conv"
+        channels = operands[1].meta["shape"][1]
+        groups = channels // operands[0].meta["shape"][1]
+        return "depthwise conv" if 1 < groups == channels else "conv"
+
+    def _is_bias(self, node: fx.Node) -> bool:
+        if self.producer(node).op != "get_attr":
+            return False
+        shape = node.meta["shape"]
+        return bool(max(shape, default=1) == node.meta["numel"])
+
+    def _is_softmax(self, node: fx.Node) -> bool:
+        return isinstance(self.module(node), nn.Softmax) or self.names.get(node) in ("softmax", "_softmax")
+
+
+def _einsum_operands(node: fx.Node) -> int:
+    given = node.args[1] if len(node.args) > 1 else ()
+    return len(given) if isinstance(given, list | tuple) else len(node.args) - 1
+
+
+def label(node: fx.Node) -> str:
+    """A name for a node: the module it calls, or the function inside its module."""
+    if node.op in ("call_module", "get_attr"):
+        return str(node.target)
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    path = re.sub(r"@\d+", "", stack[-1][0]) if stack else ""
+    return f"{path}.{node.name}" if path else node.name

@@ -1,44 +1,62 @@
-"""Frozen records of a workload: what is quantized, and what it costs."""
+"""Frozen records of a workload: what is quantized, what is not, and what it costs."""
 
 from __future__ import annotations
 
-import html
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.errors import DataError, UnknownNameError
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import nn
-    from torch.fx import GraphModule
+from nemo_lab.errors import DataError
 
 Kind = Literal["weight", "activation"]
 
 
 @dataclass(frozen=True)
+class Quantizer:
+    """One place where numbers are rounded: a stored tensor, or a tensor that flows.
+
+    Attributes:
+        name: unique in the workload. A weight is called like its parameter
+            (``"layer1.0.conv1.weight"``), an activation after its first consumer
+            (``"layer1.0.conv1.input"``), or after its producer (``"layer1.0.bn2.output"``) if no
+            layer consumes it.
+        kind: ``"weight"`` (stored, its range is known) or ``"activation"`` (needs calibration).
+        source: where it is in the traced graph: the path of a parameter or buffer for a weight, the
+            name of the fx node that produces the tensor for an activation.
+        shape: of the stored tensor, or of the activation for one example.
+        channels: output channels of a weight, that is, how many scales it has if it is quantized per
+            channel; 1 for an activation.
+        aliases: further names that mean this quantizer.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+    shape: tuple[int, ...]
+    channels: int = 1
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Node:
-    """One quantizer, that is one bit-width decision (METHOD section 1).
+    """One bit-width decision (METHOD section 1): one quantizer, or several that are tied.
 
     Attributes:
         index: position in execution order, the column of this node in every bits array.
-        name: module path with ``.weight``, ``.input`` (tensor named after its first consumer)
-            or ``.output`` (tensor that no module consumes, named after its producer).
-        kind: ``"weight"`` or ``"activation"``.
+        name: the name of its first quantizer.
+        kind: ``"weight"`` or ``"activation"``, that of its first quantizer.
         op: operation type: of the layer for a weight, of the producer for an activation.
-        shape: of the weight tensor, or of the activation for one example.
+        shape: of the first quantizer.
         in_channels, out_channels: channels; both the tensor's own for an activation.
         feature_size: elements per channel of the (input) feature map; input features of a linear.
         kernel_size: elements of the spatial kernel, 1 for a linear layer, 0 for an activation.
         stride: of the layer, 1 for a linear layer, 0 for an activation.
-        params: weights of the layer without bias, 0 for an activation.
-        macs: multiply-accumulates of the layers that use this tensor, one example.
+        params: stored numbers, biases not counted, 0 for an activation; summed over tied weights.
+        macs: multiply-accumulates of the layers that use these tensors, for one example.
         depthwise: whether the layer has one input channel per group.
-        source: where the tensor comes from in the traced graph: module path or fx node name.
+        quantizers: what the decision sets; one, unless nodes were tied.
         aliases: further names that mean this node.
     """
 
@@ -55,27 +73,43 @@ class Node:
     params: int
     macs: int
     depthwise: bool
-    source: str
+    quantizers: tuple[Quantizer, ...]
     aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer whose MACs count: which weight meets which activation.
+    """A multiplication whose MACs count: one call of a conv, a linear layer or a matrix product.
 
     Attributes:
-        name: module path.
-        weight: node index of its weights.
-        activation: node index of its input.
+        name: path of the module, or of the function call inside its module.
+        op: operation type, such as ``"conv"``, ``"linear"`` or ``"matmul"``.
+        operands: node indices of the two tensors that meet, the weight first if there is one;
+            None where a tensor stays in full precision.
         macs: multiply-accumulates for one example.
-        params: weights, bias not counted.
     """
 
     name: str
-    weight: int
-    activation: int
+    op: str
+    operands: tuple[int | None, int | None]
     macs: int
+
+
+@dataclass(frozen=True)
+class FullPrecision:
+    """Something that is not quantized, and counts with 32 bits in every cost.
+
+    Attributes:
+        name: path of the module, parameter or function call.
+        op: operation type, such as ``"lstm"``.
+        params: stored numbers that stay in full precision.
+        macs: multiply-accumulates between two operands in full precision, for one example.
+    """
+
+    name: str
+    op: str
     params: int
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -105,106 +139,3 @@ class Splits:
     search: Split
     held_out: Split
     classes: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Workload:
-    """A trained network as a graph of quantizers.
-
-    Attributes:
-        name: how it is called in tables and titles.
-        nodes: every bit-width decision, in execution order; ``len(w.nodes)`` is Q.
-        layers: every layer whose multiply-accumulates count.
-        topology: int64[2, E], the true data flow between nodes, residual branches included.
-        module: the network as given; never modified.
-        graph: its torch.fx trace, sharing the weights of ``module``.
-        example_shape: shape of one input batch the network was traced with.
-        data: images that come with the workload, if any.
-    """
-
-    name: str
-    nodes: tuple[Node, ...]
-    layers: tuple[Layer, ...]
-    topology: NDArray[np.int64] = field(repr=False)
-    module: nn.Module = field(repr=False)
-    graph: GraphModule = field(repr=False)
-    example_shape: tuple[int, ...]
-    data: Splits | None = field(default=None, repr=False)
-
-    @classmethod
-    def from_module(cls, module: nn.Module, example_input: Any, *, name: str | None = None) -> Workload:
-        """Trace ``module`` with torch.fx; see ``nemo_lab.workload.tracer.trace``."""
-        from nemo_lab.workload.tracer import trace
-
-        return trace(module, example_input, name=name)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of all layers for one example."""
-        return sum(layer.macs for layer in self.layers)
-
-    @property
-    def params(self) -> int:
-        """Quantized weights of all layers, biases and batch norms not counted."""
-        return sum(node.params for node in self.nodes)
-
-    @cached_property
-    def edges(self) -> NDArray[np.int64]:
-        """int64[2, Q - 1]: the paper's sequential graph, each node to the next."""
-        order = np.arange(len(self.nodes), dtype=np.int64)
-        return np.stack([order[:-1], order[1:]])
-
-    @cached_property
-    def features(self) -> NDArray[np.float32]:
-        """float32[Q, F] in [0, 1]; see ``nemo_lab.workload.features``."""
-        from nemo_lab.workload.features import node_features
-
-        return node_features(self.nodes)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The name of every node, in execution order."""
-        return tuple(node.name for node in self.nodes)
-
-    def find(self, name: str) -> Node:
-        """The node of that name or alias.
-
-        Raises:
-            UnknownNameError: if there is none; the hint proposes the nearest name.
-        """
-        for node in self.nodes:
-            if name == node.name or name in node.aliases:
-                return node
-        raise UnknownNameError("node", name, [n for node in self.nodes for n in (node.name, *node.aliases)])
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per node, indexed by name."""
-        import pandas as pd
-
-        columns = [
-            "index",
-            "kind",
-            "op",
-            "shape",
-            "in_channels",
-            "out_channels",
-            "feature_size",
-            "kernel_size",
-            "stride",
-            "params",
-            "macs",
-            "depthwise",
-        ]
-        rows = [[getattr(node, column) for column in columns] for node in self.nodes]
-        return pd.DataFrame(rows, columns=columns, index=pd.Index(self.names, name="node"))
-
-    def summary(self) -> str:
-        """One line: decisions, weights and multiply-accumulates."""
-        weights = sum(node.kind == "weight" for node in self.nodes)
-        return (
-            f"{self.name}: {len(self.nodes)} bit-width decisions ({weights} weights, "
-            f"{len(self.nodes) - weights} activations), {self.params:,} weights, {self.macs:,} MACs"
-        )
-
-    def _repr_html_(self) -> str:
-        return f"<p><b>{html.escape(self.summary())}</b></p>{self.to_frame().to_html(max_rows=12)}"

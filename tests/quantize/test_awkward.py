@@ -34,16 +34,17 @@ class Shared(nn.Module):
         return out
 
 
-def test_layers_that_share_a_parameter_keep_their_own_widths() -> None:
+def test_layers_that_share_a_parameter_share_its_width() -> None:
     problem = problem_of(Shared())
-    network = problem._network
-    names = list(problem.node_names)
+    network, workload = problem._network, problem.workload
+    assert [node.name for node in workload.nodes if node.kind == "weight"].count("first.weight") == 1
+    assert workload.find("second.weight") is workload.find("first.weight")
     bits = [8] * problem.num_nodes
-    bits[names.index("second.weight")] = 2
+    bits[workload.find("first.weight").index] = 2
     network.set_bits(bits)
     first, second = (network.graph.get_submodule(name).weight for name in ("first", "second"))
-    assert len(torch.unique(second)) <= 4
-    assert len(torch.unique(first)) > 4
+    assert first.data_ptr() == second.data_ptr()
+    assert len(torch.unique(first)) <= 4
 
 
 def test_a_weight_that_is_computed_is_refused_by_name() -> None:

@@ -23,9 +23,14 @@ class Reference(fx.Interpreter):
     def __init__(self, problem: QuantizationProblem, bits: Any) -> None:
         graph = problem._network.graph
         super().__init__(graph)
-        self.widths = {f"quantizer_{i}": int(bits[i]) for i in problem._network.ranges}
-        self.ranges = {f"quantizer_{i}": r for i, r in problem._network.ranges.items()}
-        self.weights = {node.source: int(bits[node.index]) for node in problem.workload.nodes if node.params}
+        find, network = problem.workload.find, problem._network
+        self.widths = {f"quantizer_{i}": int(bits[find(q).index]) for i, q in enumerate(network.activations)}
+        self.ranges = {f"quantizer_{i}": network.ranges[q] for i, q in enumerate(network.activations)}
+        self.weights = {
+            node.name.removesuffix(".weight"): int(bits[node.index])
+            for node in problem.workload.nodes
+            if node.kind == "weight"
+        }
 
     def quantized(self, x: torch.Tensor, low: float, high: float, bits: int) -> torch.Tensor:
         low, high = min(low, 0.0), max(high, 0.0)
@@ -61,20 +66,14 @@ def test_evaluate_equals_a_slow_reference(request: pytest.FixtureRequest, name: 
     inputs = torch.from_numpy(workload.data.search.inputs)
     labels = torch.from_numpy(workload.data.search.labels)
     rows = np.vstack([random_bits(4, problem.num_nodes), np.full((1, problem.num_nodes), 6)])
-    layers = (
-        [layer.weight for layer in workload.layers],
-        [layer.activation for layer in workload.layers],
-        [layer.macs for layer in workload.layers],
-    )
-    params = [layer.params for layer in workload.layers]
     got = problem.evaluate(rows)
     problem._network.set_bits(None)
     for row, objectives in zip(rows, got, strict=True):
         with torch.no_grad():
             predicted = Reference(problem, row).run(inputs).argmax(1)
         assert objectives[0] == pytest.approx(float((predicted != labels).double().mean()), abs=1e-12)
-        assert objectives[1] == pytest.approx(oracle.model_ratio(row[None], layers[0], params)[0], rel=1e-12)
-        assert objectives[2] == pytest.approx(oracle.bitop_ratio(row[None], *layers, "max")[0], rel=1e-12)
+        expected = oracle.ratios(workload, row[None], "max")[0]
+        assert objectives[1:] == pytest.approx(expected, rel=1e-12)
 
 
 def test_order_and_company_do_not_matter(digits_problem: QuantizationProblem) -> None:
@@ -186,7 +185,7 @@ def test_widths_that_are_not_allowed(digits: Workload) -> None:
 
 
 def test_a_workload_without_data_says_what_to_pass(digits: Workload) -> None:
-    bare = Workload.from_module(digits.module, torch.zeros(digits.example_shape), name="mine")
+    bare = Workload.from_module(digits.module, torch.zeros(digits.example_shapes[0]), name="mine")
     with pytest.raises(DataError, match="'mine' came without data; pass calibration="):
         QuantizationProblem(bare)
     assert digits.data is not None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nemo_lab import NemoError, Workload
-from nemo_lab.errors import NemoWarning, TraceError, UnknownNameError
+from nemo_lab.errors import TraceError, UnknownNameError
 
 
 class Residual(nn.Module):
@@ -87,11 +87,11 @@ def test_residual_nodes_by_hand(residual: Workload) -> None:
 
 
 def test_residual_costs_by_hand(residual: Workload) -> None:
-    layers = [(x.name, x.weight, x.activation, x.macs, x.params) for x in residual.layers]
+    layers = [(x.name, x.op, x.operands, x.macs) for x in residual.layers]
     assert layers == [
-        ("first", 1, 0, 2 * 16 * 1 * 9, 18),
-        ("second", 3, 2, 2 * 16 * 2 * 9, 36),
-        ("linear", 6, 5, 3 * 2, 6),
+        ("first", "conv", (1, 0), 2 * 16 * 1 * 9),
+        ("second", "conv", (3, 2), 2 * 16 * 2 * 9),
+        ("linear", "linear", (6, 5), 3 * 2),
     ]
 
 
@@ -112,8 +112,8 @@ def test_a_module_called_twice_shares_one_weight_and_counts_each_call() -> None:
     assert workload.params == 81 + 6
     calls = [layer for layer in workload.layers if layer.name == "conv"]
     assert [layer.macs for layer in calls] == [once, once]
-    assert {layer.weight for layer in calls} == {weights[0].index}
-    assert len({layer.activation for layer in calls}) == 2
+    assert {layer.operands[0] for layer in calls} == {weights[0].index}
+    assert len({layer.operands[1] for layer in calls}) == 2
 
 
 def test_a_module_called_twice_leaves_every_node_a_name_of_its_own() -> None:
@@ -153,7 +153,7 @@ def test_tracing_leaves_the_module_as_it_was() -> None:
 
 def test_flags_are_restored_when_tracing_fails() -> None:
     module = Branching().train()
-    with pytest.raises(TraceError, match="data-dependent control flow"):
+    with pytest.raises(TraceError, match="control flow that depends on data"):
         Workload.from_module(module, torch.zeros(1, 2))
     assert module.training
     assert module.linear.training
@@ -162,8 +162,8 @@ def test_flags_are_restored_when_tracing_fails() -> None:
 @pytest.mark.parametrize(
     ("module", "example", "message"),
     [
-        (nn.ReLU(), torch.zeros(1, 2), "no conv or linear layer"),
-        (Residual(), torch.zeros(1, 5, 4, 4), "cannot trace Residual"),
+        (nn.ReLU(), torch.zeros(1, 2), "no conv, linear layer or matrix product"),
+        (Residual(), torch.zeros(1, 5, 4, 4), "Residual does not run on the example input"),
         (Residual(), np.zeros((1, 1, 4, 4)), "expected a tensor"),
         ("resnet", torch.zeros(1, 2), r"expected a torch\.nn\.Module, got str"),
     ],
@@ -197,6 +197,10 @@ class Functional(nn.Module):
         return out
 
 
-def test_weights_that_no_node_stands_for_are_named() -> None:
-    with pytest.warns(NemoWarning, match="1 weights stay in full precision .*: kernel"):
-        Workload.from_module(Functional(), torch.zeros(1, 3, 8, 8))
+def test_a_function_with_a_weight_of_its_own_is_a_layer() -> None:
+    workload = Workload.from_module(Functional(), torch.zeros(1, 3, 8, 8))
+    assert workload.names == ("kernel.input", "kernel", "conv.input", "conv.weight")
+    assert [(x.name, x.op, x.operands) for x in workload.layers] == [
+        ("kernel", "conv", (1, 0)),
+        ("conv", "conv", (3, 2)),
+    ]

@@ -47,7 +47,7 @@ def test_macs_and_params_agree_with_forward_hooks(workload: Workload) -> None:
     layers = {n: m for n, m in workload.module.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     handles = [layer.register_forward_hook(count(name)) for name, layer in layers.items()]
     with torch.no_grad():
-        workload.module(torch.zeros(workload.example_shape))
+        workload.module(torch.zeros(workload.example_shapes[0]))
     for handle in handles:
         handle.remove()
     assert {layer.name: layer.macs for layer in workload.layers} == macs

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 with warnings.catch_warnings():  # its import uses what torch has deprecated
     warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch say it so
     from torch_geometric.nn import GATConv, GCNConv, GraphUNet
     from torch_geometric.utils import add_self_loops, remove_self_loops
 

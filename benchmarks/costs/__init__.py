@@ -1,0 +1,1 @@
+"""How fast costs are computed."""

@@ -1,0 +1,139 @@
+"""From a torch module to its graph: torch.fx first, torch.export second, or a clear error."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from nemo_lab.errors import TraceError
+from nemo_lab.workload.attention import write_out_attention
+from nemo_lab.workload.exported import export
+from nemo_lab.workload.measure import evaluating, measure, plain_attention
+from nemo_lab.workload.operations import Operations
+
+TORCH = str(Path(torch.__file__).parent)
+WAY_OUT = (
+    "take the part that cannot be traced out of the module and trace the rest, or write it without control "
+    "flow that depends on data, such as torch.where in place of if"
+)
+
+
+def capture(
+    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], name: str
+) -> tuple[fx.GraphModule, str, int]:
+    """A measured graph of ``module`` that computes what the module computes on the example.
+
+    torch.fx is tried first. torch.export is tried where fx fails, where its graph computes something
+    else (a branch that was decided while tracing), or where it leaves layers inside of an opaque
+    module, as it does with ``nn.MultiheadAttention``.
+
+    Returns:
+        the graph, which of the two made it, and the examples in the batch.
+
+    Raises:
+        TraceError: if the module does not run on the example, or neither way leads to a graph.
+    """
+    with evaluating(module), plain_attention(module), torch.no_grad():
+        try:
+            expected = _run(module, args, kwargs)
+        except Exception as error:
+            raise TraceError(
+                f"{name} does not run on the example input: {_reason(error)}{_place(error)}",
+                "pass one batch of inputs that the network accepts: a tensor, a tuple of the positional "
+                "arguments, or a dictionary of the keyword arguments",
+            ) from error
+        opaque: tuple[fx.GraphModule, int] | None = None
+        tracer = _FxTracer()
+        try:
+            traced = fx.GraphModule(module, tracer.trace(module), type(module).__name__)
+            batch = _checked(traced, args, kwargs, expected)
+            operations = Operations(traced)
+            if not any(map(operations.hides_products, traced.graph.nodes)):
+                return traced, "torch.fx", batch
+            opaque = traced, batch
+        except Exception as error:  # the second way is open
+            first = error
+        try:
+            exported = export(module, args, kwargs)
+            return exported, "torch.export", _checked(exported, args, kwargs, expected)
+        except Exception as error:
+            if opaque is not None:
+                return opaque[0], "torch.fx", opaque[1]
+            inside = f" in module {tracer.failed}" if tracer.failed else ""
+            raise TraceError(
+                f"cannot trace {name}{inside}: torch.fx says {_reason(first)}{_place(first)}; "
+                f"torch.export says {_reason(error)}",
+                WAY_OUT,
+            ) from first
+
+
+class _FxTracer(fx.Tracer):
+    """Remembers the innermost module in which tracing failed."""
+
+    failed: str | None = None
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Trace the call of a submodule."""
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed = self.failed or f"{self.path_of_module(m)!r} ({type(m).__name__})"
+            raise
+
+
+class _OtherResultError(Exception):
+    """The graph does not compute what the module computes."""
+
+
+def _checked(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any], expected: Any) -> int:
+    """Measure a graph, write out its attention, and hold its output against the module's."""
+    batch = measure(graph, args, kwargs)
+    if write_out_attention(graph):
+        batch = measure(graph, args, kwargs)
+    found, wanted = (pytree.tree_leaves(out) for out in (_run(graph, args, kwargs), expected))
+    if len(found) != len(wanted) or not all(map(_same, found, wanted)):
+        raise _OtherResultError("the traced graph gives another result than the module on the example")
+    return batch
+
+
+def _run(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """One call on copies of the input, with the same random numbers each time."""
+    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return module(*args, **kwargs)
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if not isinstance(wanted, Tensor):
+        return not isinstance(found, Tensor)
+    if not isinstance(found, Tensor) or found.shape != wanted.shape or found.dtype != wanted.dtype:
+        return False
+    rtol = 1e-2 if wanted.dtype in (torch.float16, torch.bfloat16) else 1e-3
+    scale = float(wanted.abs().nan_to_num(0, 0, 0).max()) if wanted.numel() else 0.0
+    return torch.allclose(found, wanted, rtol=rtol, atol=rtol * scale, equal_nan=True)
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"\s+", " ", lines[0]).strip() if lines else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _place(error: BaseException) -> str:
+    """The last line of the user's own code that led to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((TORCH, str(Path(__file__).parent), "<eval_with"))]
+    if not own:
+        return ""
+    frame = own[-1]
+    line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
+    return f" (line {frame.lineno} of {Path(frame.filename).name}, in {frame.name}: {line})"

@@ -1,0 +1,81 @@
+"""The second way to a graph: torch.export, with the modules people know put back in."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+
+def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> fx.GraphModule:
+    """``module`` as torch.export sees it on this input, sharing its weights.
+
+    The first axis of every tensor is exported for any size, if the network permits it. Calls of a
+    module of ``torch.nn`` that became one operation are that module's call again.
+
+    Raises:
+        Exception: whatever torch.export raises.
+    """
+    try:
+        program = _export(module, args, kwargs, any_batch=True)
+    except Exception:  # a batch size that is built in
+        program = _export(module, args, kwargs, any_batch=False)
+    graph = program.module()
+    if not isinstance(graph, fx.GraphModule):
+        raise TypeError(f"torch.export gave a {type(graph).__name__}")
+    _put_modules_back(graph, module)
+    graph.graph.lint()
+    graph.recompile()
+    return graph
+
+
+def _export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], any_batch: bool) -> Any:
+    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
+    shapes: Any = None
+    if any_batch:  # torch.export holds an axis of size 1 for a constant
+        args, kwargs = pytree.tree_map_only(Tensor, _doubled, (args, kwargs))
+        bound = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+        shapes = pytree.tree_map(_any_first_axis, dict(bound))
+    with torch.no_grad():
+        return torch.export.export(module, tuple(args), kwargs, dynamic_shapes=shapes, strict=False)
+
+
+def _doubled(tensor: Tensor) -> Tensor:
+    return torch.cat([tensor, tensor]) if tensor.ndim and tensor.shape[0] == 1 else tensor
+
+
+def _any_first_axis(value: Any) -> Any:
+    return {0: torch.export.Dim.AUTO} if isinstance(value, Tensor) and value.ndim else None
+
+
+def _put_modules_back(graph: fx.GraphModule, module: nn.Module) -> None:
+    """Where a module of torch.nn became one operation on one tensor, call the module instead."""
+    modules = dict(module.named_modules())
+    calls: dict[str, list[fx.Node]] = {}
+    for node in list(graph.graph.nodes):
+        stack = node.meta.get("nn_module_stack")
+        if node.op == "call_function" and stack:
+            calls.setdefault(list(stack.values())[-1][0], []).append(node)
+    for call, nodes in calls.items():
+        path = re.sub(r"@\d+", "", call)
+        original = modules.get(path)
+        inputs = [n for n in nodes[0].all_input_nodes if n.op != "get_attr"]
+        own = type(original).__module__.startswith("torch.nn.")
+        if len(nodes) != 1 or not path or not own or len(inputs) != 1:
+            continue
+        graph.set_submodule(path, modules[path])
+        with graph.graph.inserting_before(nodes[0]):
+            restored = graph.graph.call_module(path, (inputs[0],))
+        restored.meta = dict(nodes[0].meta)
+        nodes[0].replace_all_uses_with(restored)
+        graph.graph.erase_node(nodes[0])
+    for node in list(graph.graph.nodes):  # guards repeat the example's sizes, which is no error of ours
+        if not node.users and (node.op == "get_attr" or node.target == "_guards_fn"):
+            graph.graph.erase_node(node)
+    if hasattr(graph, "_guards_fn"):
+        del graph._guards_fn

@@ -1,0 +1,119 @@
+"""One run of a traced graph on the example: shapes, and multiply-accumulates by torch's own formulas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+
+def _recurrent(x: Any, weight: Any, recurrent: Any, *args: Any, **kwargs: Any) -> int:
+    """One direction of one recurrent layer over input [T, N, ...]: every weight once a step."""
+    return int(2 * x.shape[0] * x.shape[1] * (weight.numel() + recurrent.numel()))
+
+
+FLOPS: dict[Any, Any] = {**flop_registry, torch.ops.aten.mkldnn_rnn_layer: _recurrent}
+
+
+class _CountMacs(TorchDispatchMode):
+    """Adds up what every matrix product and convolution costs, wherever it is called from."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.macs = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and torch's guard imports its compiler: a second and 150 MB
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = FLOPS.get(func._overloadpacket)
+        if formula is not None:
+            self.macs += formula(*args, **(kwargs or {}), out_val=out) // 2
+        return out
+
+
+class _Measure(fx.Interpreter):
+    """Notes on every node its tensor's shape, size and type, and the MACs it took."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One node."""
+        with _CountMacs() as counter:
+            result = super().run_node(n)
+        n.meta["macs"] = counter.macs
+        if isinstance(result, Tensor):
+            n.meta["shape"] = tuple(result.shape)
+            n.meta["numel"] = result.numel()
+            n.meta["dtype"] = result.dtype
+        return result
+
+
+def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Run ``graph`` once and note what flowed, in ``node.meta``.
+
+    ``shape``, ``numel`` and ``dtype`` of every tensor, and ``macs``: the multiply-accumulates of the
+    node for one example, whatever it calls inside. (torch's own pass imports sympy, which takes as long
+    as all the rest.)
+
+    Returns:
+        examples in the batch: the first axis that all tensors of the input share, or 1.
+    """
+    inputs = [leaf for leaf in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(leaf, Tensor)]
+    first = {tensor.shape[0] for tensor in inputs if tensor.ndim}
+    batch = first.pop() if len(first) == 1 else 1
+    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
+    with plain_attention(graph), torch.no_grad():
+        _Measure(graph).run(*placeholders(graph, args, kwargs), enable_io_processing=False)
+    flowing: set[fx.Node] = set()  # what depends on the input, and so is done once for each example
+    for node in graph.graph.nodes:
+        if node.op == "placeholder" or flowing.intersection(node.all_input_nodes):
+            flowing.add(node)
+            node.meta["macs"] = math.ceil(node.meta["macs"] / batch)
+    return batch
+
+
+def placeholders(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """The inputs in the order of the graph's placeholders, defaults filled in."""
+    if isinstance(graph.graph._codegen, fx.graph._PyTreeCodeGen):
+        return list(pytree.arg_tree_leaves(*args, **kwargs))
+    values, positional = [], iter(args)
+    for node in graph.graph.nodes:
+        if node.op == "placeholder":
+            name = str(node.target).lstrip("*")
+            value = kwargs[name] if name in kwargs else next(positional, *node.args)
+            values.append(value)
+    return values
+
+
+@contextmanager
+def plain_attention(module: nn.Module) -> Iterator[None]:
+    """Attention as the products it is made of: torch's fused encoder kernels hide them."""
+    if not any(isinstance(part, nn.MultiheadAttention) for part in module.modules()):
+        yield
+        return
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """``module`` in evaluation mode, and afterwards as it was, each part of it."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, flag in training.items():
+            part.training = flag

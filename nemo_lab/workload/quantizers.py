@@ -1,0 +1,262 @@
+"""Reads a measured graph: which tensors are multiplied, which are rounded, and what is left over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
+
+from torch import Tensor, fx, nn
+
+from nemo_lab.errors import TraceError
+from nemo_lab.workload.operations import Operations, label
+from nemo_lab.workload.records import FullPrecision, Quantizer
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+
+
+@dataclass
+class Source:
+    """A tensor that is rounded, under construction.
+
+    Attributes:
+        path: of a stored tensor, None for one that flows.
+        node: the fx node that produces it; for a stored tensor the one that uses it first.
+        uses: name of each place that consumes it, such as ``"conv1.input"``.
+        macs: of the products that read it, for one example.
+    """
+
+    path: str | None
+    node: fx.Node
+    uses: list[str] = field(default_factory=list)
+    macs: int = 0
+
+
+@dataclass(frozen=True)
+class Product:
+    """One multiplication of two tensors, each named by the source it reads."""
+
+    node: fx.Node
+    sources: tuple[Source, Source]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one example."""
+        return int(self.node.meta["macs"])
+
+
+class Quantizers:
+    """Every quantizer that a graph has, in execution order.
+
+    Args:
+        graph: traced and measured.
+        module: the network it was traced from.
+        batch: examples in the measured batch.
+
+    Raises:
+        TraceError: if the weight of a layer is no plain parameter.
+    """
+
+    def __init__(self, graph: fx.GraphModule, module: nn.Module, batch: int) -> None:
+        self.graph, self.batch = graph, batch
+        self.operations = Operations(graph)
+        self.products: list[Product] = []
+        self._modules = dict(module.named_modules())
+        self._stored: dict[int, Source] = {}
+        self._flowing: dict[fx.Node, Source] = {}
+        for node in graph.graph.nodes:
+            self._read(node)
+
+    def _read(self, node: fx.Node) -> None:
+        ops = self.operations
+        operands = ops.operands(node)
+        if operands is not None:
+            left, right = operands
+            own = f"{node.target}.weight" if left is None else None
+            second = "input" if own or ops.op(node) != "matmul" else "other"
+            first = self._source(left, own, node, "input")
+            product = Product(node, (first, self._source(right, None, node, second)))
+            self.products.append(product)
+            for source in {id(source): source for source in product.sources}.values():
+                source.macs += product.macs
+        for addend in ops.addends(node):
+            self._source(addend, None, node, None)
+        pooled = ops.pooled(node)
+        if pooled is not None:
+            self._source(pooled, None, node, "input")
+
+    def _source(self, tensor: fx.Node | None, path: str | None, user: fx.Node, use: str | None) -> Source:
+        """The source of an operand, made on first sight."""
+        producer = None if tensor is None else self.operations.producer(tensor)
+        if producer is not None and producer.op == "get_attr":
+            path = str(producer.target)
+        if path is not None:
+            return self._stored.setdefault(id(self._tensor(path)), Source(path, user))
+        if producer is None:
+            raise RuntimeError(f"{user} multiplies nothing")
+        source = self._flowing.setdefault(producer, Source(None, producer))
+        if use is not None:
+            source.uses += [f"{name}.{use}" for name in self._labels(user)]
+        return source
+
+    def _tensor(self, path: str) -> Tensor:
+        found = attrgetter(path)(self.graph)
+        owner = self.graph.get_submodule(path.rpartition(".")[0])
+        name = path.rpartition(".")[2]
+        plain = name in owner._parameters or name in owner._buffers
+        if not plain or not isinstance(found, Tensor) or isinstance(found, nn.UninitializedParameter):
+            raise TraceError(
+                f"the weight of layer {path.rpartition('.')[0]!r} is no plain parameter",
+                "run lazy layers once, and remove parametrizations such as weight norm first",
+            )
+        return found
+
+    def tensor(self, source: Source) -> Tensor:
+        """The stored tensor of a source that has a path."""
+        return self._tensor(str(source.path))
+
+    def added(self, node: fx.Node, index: Mapping[int, int]) -> set[int]:
+        """The decision of an attribute's stored tensor, if it has one."""
+        source = self._stored.get(id(attrgetter(str(node.target))(self.graph)))
+        return set() if source is None or id(source) not in index else {index[id(source)]}
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """In execution order: a weight where it is first used, an activation where it is produced."""
+        weights: dict[fx.Node, list[Source]] = {}
+        for source in self._stored.values():
+            weights.setdefault(source.node, []).append(source)
+        order: list[Source] = []
+        for node in self.graph.graph.nodes:
+            order += weights.get(node, [])
+            order += [self._flowing[node]] if node in self._flowing else []
+        return tuple(order)
+
+    @cached_property
+    def all(self) -> tuple[Quantizer, ...]:
+        """The quantizer of every source, each with a name of its own."""
+        candidates = [list(dict.fromkeys(self._names(source))) for source in self.sources]
+        primary: dict[str, int] = {}
+        for place, names in enumerate(candidates):
+            free = next(name for name in names if name not in primary)
+            primary[free] = place
+        chosen = {place: name for name, place in primary.items()}
+        taken = set(primary)
+        quantizers = []
+        for place, (source, names) in enumerate(zip(self.sources, candidates, strict=True)):
+            aliases = tuple(name for name in names if name not in taken)
+            taken.update(aliases)
+            quantizers.append(self._quantizer(source, chosen[place], aliases))
+        return tuple(quantizers)
+
+    def _quantizer(self, source: Source, name: str, aliases: tuple[str, ...]) -> Quantizer:
+        if source.path is None:
+            return Quantizer(name, "activation", source.node.name, self.shape(source.node), 1, aliases)
+        shape = tuple(self.tensor(source).shape)
+        transposed = self.operations.op(source.node) == "transposed conv"
+        channels = shape[1] if transposed else shape[0]
+        return Quantizer(name, "weight", source.path, shape, int(channels), aliases)
+
+    def _names(self, source: Source) -> Iterator[str]:
+        if source.path is None:
+            yield from source.uses
+            for name in self._labels(source.node):
+                yield f"{name}.output"
+            yield f"{source.node.name}.output"
+        else:
+            yield source.path
+            same = id(self.tensor(source))
+            for path, tensor in self.graph.named_parameters(remove_duplicate=False):
+                if id(tensor) == same:
+                    yield path
+
+    def label(self, node: fx.Node) -> str:
+        """The name of a layer: its module, the stem of its weight's name, or the function's."""
+        return self._labels(node)[0]
+
+    def _labels(self, node: fx.Node) -> list[str]:
+        """Names for a node, the nicest first: fx numbers repeated calls, which the path tells apart."""
+        full = label(node)
+        if node.op in ("call_module", "get_attr"):
+            return [full]
+        operands = self.operations.operands(node) or ()
+        producers = [self.operations.producer(n) for n in operands if n is not None]
+        stems = [re.sub(r"[._]weight$", "", str(n.target)) for n in producers if n.op == "get_attr"]
+        return [*stems[:1], re.sub(r"_\d+$", "", full), full]
+
+    def shape(self, node: fx.Node) -> tuple[int, ...]:
+        """The shape of a node's tensor for one example."""
+        shape: tuple[int, ...] = node.meta["shape"]
+        return (shape[1:] if shape[:1] == (self.batch,) else shape) or (1,)
+
+    def full_precision(
+        self, left_out: set[str]
+    ) -> tuple[tuple[FullPrecision, ...], tuple[FullPrecision, ...]]:
+        """What counts with 32 bits: declared by the user, and what cannot be quantized.
+
+        Args:
+            left_out: names of the quantizers that the user ignores.
+        """
+        declared, unplanned = _Parts(), _Parts()
+        name_of = {id(source): q.name for source, q in zip(self.sources, self.all, strict=True)}
+        for source in self.sources:
+            if source.path is not None and name_of[id(source)] in left_out:
+                op = self.operations.op(source.node)
+                declared.add(self.label(source.node), op, self.tensor(source).numel(), 0)
+        multiplied = set()
+        for product in self.products:
+            multiplied.add(product.node)
+            if all(name_of[id(source)] in left_out for source in product.sources):
+                declared.add(self.label(product.node), self.operations.op(product.node), 0, product.macs)
+        for node in self.graph.graph.nodes:
+            if node.meta.get("macs", 0) and node not in multiplied:
+                unplanned.add(*self._owner(label(node), node), 0, node.meta["macs"])
+            for path, tensor in self._reached(node):
+                if id(tensor) not in self._stored:
+                    owner = self._owner(path, node)
+                    unplanned.add(*owner, tensor.numel(), 0)
+                    self._stored.setdefault(id(tensor), Source(path, node))
+        return declared.all(), unplanned.all()
+
+    def _reached(self, node: fx.Node) -> list[tuple[str, Tensor]]:
+        """Weights, biases not counted, that a node reads from the module it calls or as an attribute."""
+        module = self.operations.module(node)
+        if module is not None:
+            named = [(f"{node.target}.{name}", p) for name, p in module.named_parameters()]
+        elif node.op == "get_attr":
+            named = [(str(node.target), attrgetter(str(node.target))(self.graph))]
+        else:
+            return []
+        return [
+            (path, tensor)
+            for path, tensor in named
+            if isinstance(tensor, nn.Parameter) and tensor.numel() > max(tensor.shape, default=1)
+        ]
+
+    def _owner(self, path: str, node: fx.Node) -> tuple[str, str]:
+        """The name and operation type under which a part is listed: its module of torch.nn, or itself."""
+        if node.op == "call_module":
+            return str(node.target), self.operations.op(node)
+        parent = path.rpartition(".")[0]
+        module = self._modules.get(parent)
+        if parent and type(module).__module__.startswith("torch.nn.") and not isinstance(module, CONTAINERS):
+            return parent, type(module).__name__.lower()
+        return path, self.operations.op(node)
+
+
+class _Parts:
+    """Adds up what belongs to the same part."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[str, int, int]] = {}
+
+    def add(self, name: str, op: str, params: int, macs: int) -> None:
+        """Count weights and multiply-accumulates under a name."""
+        _, p, m = self.found.get(name, (op, 0, 0))
+        self.found[name] = (self.found.get(name, (op,))[0], p + params, m + macs)
+
+    def all(self) -> tuple[FullPrecision, ...]:
+        """One record a part."""
+        return tuple(FullPrecision(name, *counted) for name, counted in self.found.items())

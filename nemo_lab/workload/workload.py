@@ -1,0 +1,167 @@
+"""The workload: a trained network as a graph of bit-width decisions."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.workload.records import FullPrecision, Layer, Node, Splits
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+    from torch.fx import GraphModule
+
+
+NODE_COLUMNS = (
+    "index", "kind", "op", "shape", "in_channels", "out_channels", "feature_size", "kernel_size", "stride",
+    "params", "macs", "depthwise",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Workload:
+    """A trained network as a graph of bit-width decisions.
+
+    Attributes:
+        name: how it is called in tables and titles.
+        nodes: every bit-width decision, in execution order; ``len(w.nodes)`` is Q.
+        layers: every multiplication with at least one quantized operand.
+        full_precision: what has weights or multiply-accumulates but is not quantized.
+        topology: int64[2, E], the true data flow between nodes, residual branches included.
+        module: the network as given; never modified.
+        graph: its trace, sharing the weights of ``module``; called like ``module``.
+        example_shapes: of each tensor of the input that the network was traced with.
+        traced_by: ``"torch.fx"`` or ``"torch.export"``.
+        data: images that come with the workload, if any.
+        trained: False if the weights are random, which costs do not mind but accuracy does.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    layers: tuple[Layer, ...]
+    full_precision: tuple[FullPrecision, ...]
+    topology: NDArray[np.int64]
+    module: nn.Module
+    graph: GraphModule
+    example_shapes: tuple[tuple[int, ...], ...]
+    traced_by: str = "torch.fx"
+    data: Splits | None = None
+    trained: bool = True
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        example_input: Any,
+        *,
+        name: str | None = None,
+        ignore: str | Iterable[str] = (),
+        tie: Iterable[Sequence[str]] = (),
+    ) -> Workload:
+        """Trace ``module``; see ``nemo_lab.workload.tracer.trace``."""
+        from nemo_lab.workload.tracer import trace
+
+        return trace(module, example_input, name=name, ignore=ignore, tie=tie)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one example, what stays in full precision included."""
+        return sum(layer.macs for layer in self.layers) + sum(part.macs for part in self.full_precision)
+
+    @property
+    def params(self) -> int:
+        """Stored weights that count in the model size; biases and normalisation do not."""
+        return sum(node.params for node in self.nodes) + sum(part.params for part in self.full_precision)
+
+    @cached_property
+    def edges(self) -> NDArray[np.int64]:
+        """int64[2, Q - 1]: the paper's sequential graph, each node to the next."""
+        order = np.arange(len(self.nodes), dtype=np.int64)
+        return np.stack([order[:-1], order[1:]])
+
+    @cached_property
+    def features(self) -> NDArray[np.float32]:
+        """float32[Q, F] in [0, 1]; column by column in ``feature_names``."""
+        from nemo_lab.workload.features import node_features
+
+        return node_features(self.nodes)
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """What each column of ``features`` is; see ``nemo_lab.workload.features``."""
+        from nemo_lab.workload.features import feature_names
+
+        return feature_names(self.nodes)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The name of every node, in execution order."""
+        return tuple(node.name for node in self.nodes)
+
+    def find(self, name: str) -> Node:
+        """The node of that name or alias.
+
+        Raises:
+            UnknownNameError: if there is none; the hint proposes the nearest name.
+        """
+        for node in self.nodes:
+            if name == node.name or name in node.aliases:
+                return node
+        raise UnknownNameError("node", name, [n for node in self.nodes for n in (node.name, *node.aliases)])
+
+    def to_frame(self, of: Literal["nodes", "layers", "full_precision"] = "nodes") -> pd.DataFrame:
+        """A table: one row per node (default), per layer, or per part in full precision.
+
+        Raises:
+            ArgumentError: if ``of`` is none of the three.
+        """
+        import pandas as pd
+
+        if of == "nodes":
+            columns = list(NODE_COLUMNS)
+            rows = [[getattr(node, column) for column in columns] for node in self.nodes]
+            return pd.DataFrame(rows, columns=columns, index=pd.Index(self.names, name="node"))
+        if of == "layers":
+            return pd.DataFrame(
+                [[layer.op, *map(self._operand, layer.operands), layer.macs] for layer in self.layers],
+                columns=["op", "left", "right", "macs"],
+                index=pd.Index([layer.name for layer in self.layers], name="layer"),
+            )
+        if of == "full_precision":
+            return pd.DataFrame(
+                [[part.op, part.params, part.macs] for part in self.full_precision],
+                columns=["op", "params", "macs"],
+                index=pd.Index([part.name for part in self.full_precision], name="part"),
+            )
+        raise ArgumentError(f"no table of {of!r}", "use 'nodes', 'layers' or 'full_precision'")
+
+    def _operand(self, index: int | None) -> str:
+        return "(full precision)" if index is None else self.names[index]
+
+    def summary(self) -> str:
+        """One line: decisions, weights and multiply-accumulates."""
+        weights = sum(node.kind == "weight" for node in self.nodes)
+        line = (
+            f"{self.name}: {len(self.nodes)} bit-width decisions ({weights} weights, "
+            f"{len(self.nodes) - weights} activations), {self.params:,} weights, {self.macs:,} MACs"
+        )
+        if self.full_precision:
+            params = sum(part.params for part in self.full_precision)
+            macs = sum(part.macs for part in self.full_precision)
+            line += f"; {params:,} weights and {macs:,} MACs of them stay in full precision"
+        return line if self.trained else f"{line}; random weights"
+
+    def __repr__(self) -> str:
+        return f"<Workload {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        table = self.to_frame().to_html(max_rows=12)
+        return f"<p><b>{html.escape(self.summary())}</b></p>{table}"
