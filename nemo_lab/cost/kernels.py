@@ -11,7 +11,7 @@ is summed over it. All sums are of whole numbers, hence exact and the same in an
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numpy.typing import NDArray
 
 from nemo_lab.cost.vectors import row_dots
@@ -19,6 +19,9 @@ from nemo_lab.cost.vectors import row_dots
 BLOCK = 64  # rows; a multiple of 4
 WIDEST = 32
 LINEAR, MAX, PRODUCT = 0, 1, 2
+BITS = types.Array(types.uint8, 2, "C", readonly=True)  # which takes writable ones, too
+I8, I2 = types.Array(types.int64, 2, "C"), types.Array(types.int16, 1, "C")
+F8, ROWS, TABLES = (types.Array(types.float64, dimensions, "C") for dimensions in (1, 2, 3))
 
 add_linear, add_max, add_product = row_dots("linear"), row_dots("max"), row_dots("product")
 
@@ -48,7 +51,7 @@ def _add_term(
 
 
 @njit(
-    ["i8(u1[:, ::1], i8, i8, i8[:, ::1], f8[:, ::1], i2[::1], i8[:, ::1], f8[::1], f8[:, ::1], f8[:, ::1])"],
+    [types.int64(BITS, types.int64, types.int64, I8, ROWS, I2, I8, F8, ROWS, ROWS)],
     cache=True,
     nogil=True,
     error_model="numpy",  # a division that could raise would not be vectorised
@@ -125,7 +128,7 @@ def sum_costs(
 
 
 @njit(
-    ["void(u1[:, ::1], i8, i8, f8[:, :, ::1], f8[:, ::1])"],
+    [types.void(BITS, types.int64, types.int64, TABLES, ROWS)],
     cache=True,
     nogil=True,
 )  # type: ignore[untyped-decorator]

@@ -175,3 +175,14 @@ def test_processors_without_the_special_instruction_get_the_same(tmp_path: Any) 
     )
     environment = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **environment})
+
+
+def test_bits_that_may_not_be_written_to_cost_the_same(digits: Workload) -> None:
+    bits = np.random.default_rng(2).integers(2, 9, (7, 36), dtype=np.uint8)
+    frozen = bits.copy()
+    frozen.flags.writeable = False
+    costs = CostModel(
+        digits, tables={"latency": {name: dict.fromkeys(range(1, 33), 1.0) for name in digits.names}}
+    )
+    assert costs.evaluate(frozen).tolist() == costs.evaluate(bits).tolist()
+    assert costs.absolute(frozen[:1]).tolist() == costs.absolute(bits[:1]).tolist()
