@@ -190,7 +190,8 @@ def main() -> None:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "torch"))
     text = (
         "# Speed of the exact costs\n\n"
-        f"`OMP_NUM_THREADS=1 python -m benchmarks.costs.run`, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, "
+        f"`OMP_NUM_THREADS=1 python -m benchmarks.costs.run`, "
+        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, "
         f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}\n\n"
         "`CostModel.evaluate` on uint8[N, Q], both ratios, checks and the array of results included. Above "
         f"{model.THREADS_FROM / 2**20:.0f} MiB it uses a thread for each core; *serial* is the same on one. "

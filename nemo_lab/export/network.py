@@ -8,7 +8,7 @@ from torch import fx
 
 from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.quantize import QuantizationProblem
-from nemo_lab.quantize.network import ActivationQuantizer, QuantizedNetwork
+from nemo_lab.quantize.network import ActivationQuantizer
 from nemo_lab.study.names import NodeNames
 
 
@@ -39,8 +39,7 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
         raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")
     widths: list[int] = rows[0].tolist()
 
-    network = QuantizedNetwork(problem.workload)  # a copy of its own
-    network.ranges.update(problem.ranges)
+    network = problem.network()
     network.set_bits(widths)
     graph = network.graph
     for node in list(graph.graph.nodes):

@@ -143,49 +143,39 @@ def _settings(problem: Problem) -> dict[str, Any]:
 
 def _nodes(problem: Problem, bits: list[int]) -> list[dict[str, Any]]:
     known = {node.name: node for node in getattr(getattr(problem, "workload", None), "nodes", ())}
-    ranges = _ranges(problem)
     nodes: list[dict[str, Any]] = []
     for name, width in zip(problem.node_names, bits, strict=True):
         found = known.get(name)
-        node = {
-            "name": name,
-            "kind": found and found.kind,
-            "bits": width,
-            **_integers(ranges.get(name), width),
-        }
+        node: dict[str, Any] = {"name": name, "kind": found and found.kind, "bits": width}
+        node |= _integers(problem, name, width)
         if found is not None and len(found.quantizers) > 1:
             node["tied"] = [
-                {"name": tied.name, "kind": tied.kind, **_integers(ranges.get(tied.name), width)}
+                {"name": tied.name, "kind": tied.kind, **_integers(problem, tied.name, width)}
                 for tied in found.quantizers[1:]
             ]
         nodes.append(node)
     return nodes
 
 
-def _integers(bounds: tuple[float, float] | None, width: int) -> dict[str, Any]:
+def _integers(problem: Any, name: str, width: int) -> dict[str, Any]:
     """The calibrated range of an activation and the integers it becomes; nothing for a weight."""
-    if bounds is None:
-        return {}
-    from nemo_lab.quantize.affine import affine
-
-    quantizer = affine(*bounds, bits=width)
-    lowest, highest = -(2 ** (width - 1)), 2 ** (width - 1) - 1
-    return {
-        "range": list(bounds),
-        "scale": quantizer.scale,
-        "zero_point": int(lowest - quantizer.low),
-        "quant_min": lowest,
-        "quant_max": highest,
-    }
-
-
-def _ranges(problem: Any) -> dict[str, tuple[float, float]]:
-    """Calibrated ranges by quantizer name; none if the problem is no ``QuantizationProblem``."""
-    if not hasattr(problem, "ranges"):  # spares the import of torch
+    if not hasattr(problem, "quantizer"):  # spares the import of torch
         return {}
     from nemo_lab.quantize import QuantizationProblem
 
-    return problem.ranges if isinstance(problem, QuantizationProblem) else {}
+    found = problem.quantizer(name, width) if isinstance(problem, QuantizationProblem) else None
+    if found is None:
+        return {}
+    bounds, quantizer = found
+    highest = 2 ** (width - 1) - 1
+    zero_point = int(highest - quantizer.high)
+    return {
+        "range": list(bounds),
+        "scale": quantizer.scale,
+        "zero_point": zero_point,
+        "quant_min": int(quantizer.low) + zero_point,
+        "quant_max": highest,
+    }
 
 
 def _parse(path: str | os.PathLike[str]) -> dict[str, Any]:

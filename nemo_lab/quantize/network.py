@@ -1,59 +1,89 @@
-"""The network that runs quantized: batch norm folded, a quantizer at every node."""
+"""The network that runs quantized: batch norm folded, a quantizer at every decision."""
 
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nemo_lab.errors import DataError
-from nemo_lab.quantize.affine import Affine, affine, fake_quantize_, quantize_weight
+from nemo_lab.quantize.affine import Affine, Codes, round_, round_and_keep_
+from nemo_lab.quantize.folding import fold_batch_norms, stored
+from nemo_lab.quantize.ranges import Calibration, Observed, Ranges
+from nemo_lab.quantize.segments import Kept, KeptStates, cut
+from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.operations import (
     BATCH_NORMS,
-    CONVOLUTIONS,
     LAYERS,
     PRODUCTS,
+    TRANSPOSED,
     function_name,
+    is_function,
     works_in_place,
 )
 from nemo_lab.workload.workload import Workload
 
-DEAD_VARIANCE = 1e-10
 FRESH = (
-    *LAYERS,
-    *BATCH_NORMS,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.SiLU,
-    nn.Hardswish,
-    nn.GELU,
-    nn.LayerNorm,
+    *LAYERS, *BATCH_NORMS, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.LayerNorm,
     nn.AdaptiveAvgPool2d,
-)
-FRESH_FUNCTIONS = {*PRODUCTS, "add", "cat", "gelu", "layer_norm", "mul", "relu", "silu", "softmax"}
+)  # fmt: skip
+FRESH_FUNCTIONS = {*PRODUCTS, "add", "cat", "gelu", "layer_norm", "mul", "relu", "relu6", "silu", "softmax"}
+CLAMPS: dict[Any, tuple[float, float]] = {
+    nn.ReLU: (0.0, math.inf),
+    nn.ReLU6: (0.0, 6.0),
+    "relu": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+}
 
 
 class ActivationQuantizer(nn.Module):
-    """A place in the network where a tensor is observed or quantized, or passes untouched."""
+    """A place in the network where a tensor is observed or rounded.
 
-    def __init__(self, in_place: bool) -> None:
+    A ReLU or ReLU6 before it is absorbed: rounding is monotone, so clamping the integers gives the very
+    same numbers in the pass that is needed anyway.
+
+    Args:
+        in_place: whether the tensor is nobody else's.
+        floor, ceiling: of the activation function that was absorbed.
+    """
+
+    def __init__(self, in_place: bool, floor: float, ceiling: float) -> None:
         super().__init__()
-        self.in_place = in_place
+        self.in_place, self.floor, self.ceiling = in_place, floor, ceiling
         self.quantizer: Affine | None = None
-        self.observed: list[tuple[float, float]] | None = None
+        self.observe: Callable[[Tensor], None] | None = None
+        self.keep = False
+        self.codes: Codes | None = None
+
+    def set(self, quantizer: Affine | None) -> None:
+        """Round by ``quantizer``, or not at all on None."""
+        if quantizer is not None:
+            scale, low, high = quantizer
+            floor, ceiling = (
+                float(np.rint(np.float32(x) / np.float32(scale))) for x in (self.floor, self.ceiling)
+            )
+            quantizer = Affine(scale, max(low, floor), min(high, ceiling))
+        self.quantizer = quantizer
 
     def forward(self, x: Tensor) -> Tensor:
-        """The tensor, quantized if a quantizer is set."""
-        if self.observed is not None:
-            low, high = torch.aminmax(x)
-            self.observed.append((float(low), float(high)))
-        if self.quantizer is None:
-            return x
-        return fake_quantize_(x if self.in_place else x.clone(), self.quantizer)
+        """The tensor, rounded if a quantizer is set."""
+        if self.quantizer is not None:
+            x = x if self.in_place else x.clone()
+            if self.keep:
+                self.codes = round_and_keep_(x, self.quantizer)
+                return x
+            return round_(x, self.quantizer)
+        if (self.floor, self.ceiling) != (-math.inf, math.inf):
+            x = torch.clamp(x, self.floor, self.ceiling, out=x if self.in_place else None)
+        if self.observe is not None:
+            self.observe(x)
+        return x
 
 
 class QuantizedNetwork:
@@ -61,68 +91,106 @@ class QuantizedNetwork:
 
     Args:
         workload: what to quantize; its own module is not touched.
+        calibration: how ranges are found.
+        device: where it runs.
+        kept: bytes of activations kept for configurations that begin alike.
 
-    Weights are quantized once for each layer and width and kept. Not safe from two threads at once.
+    Not safe from two threads at once.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        calibration: Calibration | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        kept: int = 2**27,
+    ) -> None:
         self.workload = workload
-        self.graph = copy.deepcopy(workload.graph).eval().requires_grad_(False).float()
-        fold_batch_norms(self.graph)
-        self.activations = self._insert_quantizers()
-        self._weights: dict[tuple[str, int], Tensor] = {}
-        self._stored = {
-            quantizer.name: _stored(self.graph, quantizer.source)
-            for node in workload.nodes
-            for quantizer in node.quantizers
-            if quantizer.kind == "weight"
-        }
-        self._full = {name: tensor.data for name, tensor in self._stored.items()}
-        self.ranges: dict[str, tuple[float, float]] = {}
+        self.calibration = calibration or Calibration()
+        self.device = torch.device(device)
+        self.graph = copy.deepcopy(workload.graph).eval().requires_grad_(False).float().to(self.device)
+        self._folded = fold_batch_norms(self.graph) if self.calibration.fold else {}
+        columns: dict[str, int] = {}
+        self.activations = self._insert_quantizers(columns)
+        self._stored: dict[str, Tensor] = {}
+        axes = {}
+        for node in workload.nodes:
+            for quantizer in (q for q in node.quantizers if q.kind == "weight"):
+                columns[quantizer.source] = node.index
+                self._stored[quantizer.name] = stored(self.graph, quantizer.source)
+                owner = self.graph.get_submodule(quantizer.source.rpartition(".")[0])
+                axes[quantizer.name] = 1 if isinstance(owner, TRANSPOSED) else 0
+        full = {name: tensor.data for name, tensor in self._stored.items()}
+        limit = max(2**28, 2 * sum(tensor.nbytes for tensor in full.values()))  # two configurations at least
+        self.weights = Weights(full, axes, self.calibration, limit)
+        self.ranges: dict[str, Ranges] = {}
+        self.kept = KeptStates(kept)
+        self.channels_last = False
+        self._columns = columns
+        self._cut()
 
-    def _insert_quantizers(self) -> dict[str, ActivationQuantizer]:
+    def _cut(self) -> None:
+        places = {f"quantizer_{i}": module for i, module in enumerate(self.activations.values())}
+        self.segments = cut(self.graph, places, self._columns)
+        self._modules = {n: places[n.target] for n in self.graph.graph.nodes if n.target in places}
+        inputs = [n for n in self.graph.graph.nodes if n.op == "placeholder"]
+        self._copies_input = any(user not in self._modules for n in inputs for user in n.users)
+
+    def _insert_quantizers(self, columns: dict[str, int]) -> dict[str, ActivationQuantizer]:
         by_name = {node.name: node for node in self.graph.graph.nodes}
-        quantizers = {}
-        placed = [q for node in self.workload.nodes for q in node.quantizers if q.kind == "activation"]
-        for number, place in enumerate(placed):
-            producer = by_name.get(place.source)
-            if producer is None:  # a batch norm that was folded into the conv before it
-                producer = by_name[self._folded[place.source]]
-            quantizer = ActivationQuantizer(in_place=self._is_fresh(producer))
-            target = f"quantizer_{number}"
-            self.graph.add_submodule(target, quantizer)
-            with self.graph.graph.inserting_after(producer):
-                inserted = self.graph.graph.call_module(target, (producer,))
-            producer.replace_all_uses_with(
-                inserted, delete_user_cb=lambda user, new=inserted: user is not new
-            )
-            quantizers[place.name] = quantizer
+        quantizers: dict[str, ActivationQuantizer] = {}
+        for node in self.workload.nodes:
+            for place in (q for q in node.quantizers if q.kind == "activation"):
+                producer = by_name.get(place.source)
+                if producer is None:  # a batch norm that was folded into the conv before it
+                    producer = by_name[self._folded[place.source]]
+                path = f"quantizer_{len(quantizers)}"
+                quantizers[place.name] = self._insert(producer, path)
+                columns[path] = node.index
+        self.graph.graph.lint()
         self.graph.recompile()
         return quantizers
 
-    def _is_fresh(self, producer: fx.Node) -> bool:
-        """Whether the tensor is nobody else's storage, unlike a view.
+    def _insert(self, producer: fx.Node, path: str) -> ActivationQuantizer:
+        clamp = self._clamp(producer)
+        reads = producer if clamp is None else producer.all_input_nodes[0]
+        alone = clamp is None or len(reads.users) == 1
+        quantizer = ActivationQuantizer(alone and self._is_fresh(reads), *(clamp or (-math.inf, math.inf)))
+        self.graph.add_submodule(path, quantizer)
+        with self.graph.graph.inserting_after(producer):
+            inserted = self.graph.graph.call_module(path, (reads,))
+        producer.replace_all_uses_with(inserted, delete_user_cb=lambda user: user is not inserted)
+        if clamp is not None:
+            self.graph.graph.erase_node(producer)
+        return quantizer
 
-        An input is, since every batch is copied; what works in place is as fresh as its input.
-        """
-        if producer.op == "placeholder":
-            return True
+    def _clamp(self, node: fx.Node) -> tuple[float, float] | None:
+        """The bounds of an activation function that a quantizer behind it can absorb."""
+        if node.op == "call_module":
+            module = self.graph.get_submodule(str(node.target))
+            found, in_place = CLAMPS.get(type(module)), bool(getattr(module, "inplace", False))
+        elif is_function(node):
+            found, in_place = CLAMPS.get(function_name(node)), works_in_place(node)
+        else:
+            return None
+        return None if in_place and len(node.all_input_nodes[0].users) > 1 else found
+
+    def _is_fresh(self, producer: fx.Node) -> bool:
+        """Whether the tensor is nobody else's storage; what works in place is as fresh as its input."""
         if producer.op == "call_module":
             module = self.graph.get_submodule(str(producer.target))
             fresh, in_place = isinstance(module, FRESH), getattr(module, "inplace", False)
-        else:
+        elif is_function(producer):
             fresh, in_place = function_name(producer) in FRESH_FUNCTIONS, works_in_place(producer)
+        else:
+            return False
         if in_place:
             return self._is_fresh(producer.all_input_nodes[0])
         return fresh
 
-    @property
-    def _folded(self) -> dict[str, str]:
-        folded: dict[str, str] = self.graph.meta["folded"]
-        return folded
-
     def calibrate(self, batches: Sequence[Tensor]) -> None:
-        """Range of every activation: the mean over batches of the batch minimum and maximum.
+        """Find the range of every activation.
 
         Raises:
             DataError: if there is no batch, or a range is not finite.
@@ -130,104 +198,106 @@ class QuantizedNetwork:
         if not batches:
             raise DataError("the calibration set is empty", "give at least one batch of training images")
         self.set_bits(None)
-        for quantizer in self.activations.values():
-            quantizer.observed = []
-        with torch.inference_mode():
-            for batch in batches:
-                self.graph(batch.clone())
+        self._try_channels_last(batches[0])
+        seen = {name: Observed() for name in self.activations}
         for name, quantizer in self.activations.items():
-            observed = torch.tensor(quantizer.observed, dtype=torch.float64)
-            quantizer.observed = None
-            if not bool(torch.isfinite(observed).all()):
-                raise DataError(
-                    f"activation {name!r} is not finite on the calibration set",
-                    "remove NaN and infinity from the calibration images, or check the weights",
-                )
-            low, high = observed.mean(0).tolist()
-            self.ranges[name] = (low, high)
+            quantizer.observe = lambda x, observed=seen[name]: observed.see(x, self.calibration)
+        try:
+            for batch in batches:
+                self(self.prepare(batch))
+        finally:
+            for quantizer in self.activations.values():
+                quantizer.observe = None
+        self.ranges = {name: Ranges(name, observed, self.calibration) for name, observed in seen.items()}
 
-    def set_bits(self, bits: Sequence[int] | None) -> None:
+    def _try_channels_last(self, batch: Tensor) -> None:
+        """Convolutions are faster where channels lie together, if nothing asks for the other layout."""
+        if batch.ndim != 4 or self.device.type != "cpu":
+            return
+        expected = self(batch[:1])
+        before = self.weights.full
+        self._use_layout(True, {name: _channels_last(weight) for name, weight in before.items()})
+        try:
+            found = self(self.prepare(batch[:1]))
+            atol = 1e-3 * float(expected.abs().max())
+            same = torch.allclose(found, expected, rtol=1e-3, atol=atol, equal_nan=True)
+        except Exception:  # such as a view that only the other layout permits
+            same = False
+        if not same:
+            self._use_layout(False, before)
+
+    def _use_layout(self, channels_last: bool, weights: dict[str, Tensor]) -> None:
+        self.channels_last, self.weights.full = channels_last, weights
+        self.set_bits(None)
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """A batch where and as the network wants it."""
+        layout = torch.channels_last if self.channels_last and batch.ndim == 4 else torch.contiguous_format
+        return batch.to(self.device).contiguous(memory_format=layout)
+
+    def set_bits(self, bits: Any) -> None:
         """Quantize every node to the given widths, or run in full precision on ``None``."""
         for node in self.workload.nodes:
+            width = None if bits is None else int(bits[node.index])
             for quantizer in node.quantizers:
-                width = None if bits is None else int(bits[node.index])
+                name = quantizer.name
                 if quantizer.kind == "weight":
-                    self._stored[quantizer.name].data = self._weight(quantizer.name, width)
+                    full = self.weights.full[name]
+                    self._stored[name].data = full if width is None else self.weights.at(name, width)
                 else:
-                    found = None if width is None else affine(*self.ranges[quantizer.name], bits=width)
-                    self.activations[quantizer.name].quantizer = found
+                    found = None if width is None else self.ranges[name].quantizer(width)
+                    self.activations[name].set(found)
+        self._row = None if bits is None else np.asarray(bits, dtype=np.uint8)
 
-    def _weight(self, name: str, width: int | None) -> Tensor:
-        if width is None:
-            return self._full[name]
-        if (name, width) not in self._weights:
-            self._weights[name, width] = quantize_weight(self._full[name], width)
-        return self._weights[name, width]
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Logits of a batch at the widths last set."""
+    def __call__(self, inputs: Tensor) -> Any:
+        """The output for a prepared batch at the widths last set."""
         with torch.inference_mode():
-            logits: Tensor = self.graph(inputs.clone())  # a network may begin in place
-            return logits
+            values: Any = (inputs.clone() if self._copies_input else inputs,)
+            for segment in self.segments:
+                values = segment.run.forward(*values)
+            return self.graph.graph.process_outputs(values)
+
+    def run(self, batch: int, inputs: Tensor) -> Any:
+        """The same for batch number ``batch`` of a data set, from where an earlier run agrees."""
+        if self._row is None or len(self.segments) < 2:
+            return self(inputs)
+        last, row = len(self.segments) - 1, self._row.tobytes()
+        beginnings = [(k, self._row[segment.decisions].tobytes()) for k, segment in enumerate(self.segments)]
+        begin, parts = 0, dict[fx.Node, Kept]()
+        values: Any = (inputs.clone() if self._copies_input else inputs,)
+        wanted = [k for k in range(last) if self.kept.recurs(beginnings[k], row)]
+        flowing = {node for k in wanted for node in self.segments[k].outputs}
+        with torch.inference_mode(), self._coding(flowing):
+            for k in range(last - 1, -1, -1):
+                state = self.kept.get((batch, beginnings[k]))
+                if state is not None:
+                    begin = k + 1
+                    parts = dict(zip(self.segments[k].outputs, state, strict=True))
+                    values = tuple(p.decode() if isinstance(p, Codes) else p.clone() for p in state)
+                    break
+            for k in range(begin, last):
+                values = self.segments[k].run.forward(*values)
+                for node, value in zip(self.segments[k].outputs, values, strict=True):
+                    if node in flowing and node not in parts:
+                        codes = self._modules[node].codes if node in self._modules else None
+                        parts[node] = value.clone() if codes is None else codes
+                if k in wanted:
+                    state = tuple(parts[node] for node in self.segments[k].outputs)
+                    self.kept.put((batch, beginnings[k]), state)
+            return self.graph.graph.process_outputs(self.segments[last].run.forward(*values))
+
+    @contextmanager
+    def _coding(self, nodes: set[fx.Node]) -> Iterator[None]:
+        """Have the quantizers at these nodes give codes."""
+        modules = [module for node, module in self._modules.items() if node in nodes]
+        for module in modules:
+            module.keep = True
+        try:
+            yield
+        finally:
+            for module in modules:
+                module.keep, module.codes = False, None
 
 
-def fold_batch_norms(graph: fx.GraphModule) -> None:
-    """Fold every batch norm that follows a conv of its own into that conv, in place.
-
-    ``graph.meta["folded"]`` maps the fx name of each folded batch norm to its conv's.
-    """
-    modules = dict(graph.named_modules())
-    uses = Counter(id(tensor) for node in graph.graph.nodes for tensor in _read(graph, node))
-    folded: dict[str, str] = {}
-    for norm in list(graph.graph.nodes):
-        if norm.op != "call_module" or not isinstance(modules[str(norm.target)], BATCH_NORMS):
-            continue
-        conv = norm.all_input_nodes[0]
-        if conv.op != "call_module" or not isinstance(modules[str(conv.target)], CONVOLUTIONS):
-            continue
-        if len(conv.users) > 1 or uses[id(modules[str(conv.target)].weight)] > 1:
-            continue
-        if modules[str(norm.target)].running_var is None:
-            continue
-        fused = fuse_conv_bn_eval(modules[str(conv.target)], modules[str(norm.target)])
-        _silence_dead_channels(fused, modules[str(norm.target)])
-        graph.set_submodule(str(conv.target), fused)
-        norm.replace_all_uses_with(conv)
-        graph.graph.erase_node(norm)
-        folded[norm.name] = conv.name
-    graph.meta["folded"] = folded
-    graph.graph.lint()
-    graph.recompile()
-
-
-def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
-    """Give channels that never varied in training their constant output.
-
-    Folding divides a channel's weights by its deviation. Where that is zero (a channel that died),
-    the weights grow by 1 / sqrt(eps), some hundredfold, and widen the range of the whole tensor for
-    a channel that carries nothing; in full precision the two are the same.
-    """
-    dead = _tensor(norm, "running_var") < DEAD_VARIANCE
-    _tensor(conv, "weight").data[dead] = 0.0
-    _tensor(conv, "bias").data[dead] = 0.0 if norm.bias is None else _tensor(norm, "bias").data[dead]
-
-
-def _read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
-    """The stored tensors that a node reads."""
-    if node.op == "call_module":
-        return list(graph.get_submodule(str(node.target)).parameters())
-    return [_stored(graph, str(node.target))] if node.op == "get_attr" else []
-
-
-def _stored(graph: fx.GraphModule, path: str) -> Tensor:
-    """A parameter or buffer by its path."""
-    owner, _, name = path.rpartition(".")
-    return _tensor(graph.get_submodule(owner), name)
-
-
-def _tensor(module: nn.Module, name: str) -> Tensor:
-    """A parameter or buffer that is known to be there."""
-    found = getattr(module, name)
-    if not isinstance(found, Tensor):
-        raise TypeError(f"{type(module).__name__}.{name} is a {type(found).__name__}")
-    return found
+def _channels_last(weight: Tensor) -> Tensor:
+    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight

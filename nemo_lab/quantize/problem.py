@@ -1,10 +1,11 @@
-"""The problem the search solves: bits in, task error and exact costs out."""
+"""The problem the search solves: bits in, task errors and exact costs out."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,13 +15,22 @@ from torch import Tensor
 from nemo_lab._torch import torch_threads
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
-from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.errors import ArgumentError, DataError, EvaluationError, NemoError
+from nemo_lab.quantize.affine import Affine
+from nemo_lab.quantize.data import Examples, as_examples, checked_widths, shipped
+from nemo_lab.quantize.memory import check_memory, default_batch
+from nemo_lab.quantize.metrics import Metric, as_metrics, check_scores
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.workload.records import Split
+from nemo_lab.quantize.ranges import Calibration, RangeRule, sqnr
 from nemo_lab.workload.workload import Workload
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8)
-METRICS = {"top1": 1, "top5": 5}
+MANY_MACS = 2 * 10**7  # from here on an example keeps more than one thread busy
+
+Batch = tuple[Tensor, Tensor | None]
 
 
 class QuantizationProblem:
@@ -28,23 +38,39 @@ class QuantizationProblem:
 
     Args:
         workload: a traced network, see ``load_workload`` and ``Workload.from_module``.
-        calibration: float[N, ...] training inputs that give the activation ranges; what came with
-            the workload by default.
-        data: ``Split`` or (inputs float[N, ...], labels int[N]) on which accuracy is measured;
-            the search split that came with the workload by default.
-        metric: ``"top1"`` or ``"top5"`` accuracy.
+        calibration: inputs that give the activation ranges: float[N, ...], or a loader of batches; what
+            came with the workload by default. Labels, if there are any, are not looked at.
+        data: examples on which the task error is measured: ``Split``, pair (inputs, labels), or a loader of
+            such pairs; inputs alone for metrics without labels. What came with the workload by default.
+        metric: ``"top1"``, ``"top5"``; without labels ``"agreement"`` (share of predictions that differ
+            from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
+            ln(classes), at most 1); a function (outputs, labels) -> error, one number for the batch or
+            one for each example; or several, each an objective.
         bit_widths: the widths to choose from, ascending, each 2 to 16.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
         cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
-        batch_size: examples per forward pass.
+        ranges: ``"minmax"``, ``"percentile"`` or ``"mse"``, see ``Calibration``.
+        percentile: the upper one of ``"percentile"``.
+        per_channel: one weight range for each output channel.
+        symmetric: zero points of 0.
+        fold: fold batch norms into the convolutions before them.
+        batch_size: examples per forward pass; chosen by the size of the activations by default.
         calibration_batch: examples per calibration batch.
-        threads: torch threads of a forward pass; one is fastest for small networks.
+        threads: torch threads of a forward pass; by default one for small networks, which are slower on
+            more, else all cores. Neither default is timed: a choice that depended on the machine's load
+            would make results depend on it, too, in the last digit.
+        device: where the network runs; the GPU if torch sees one.
+        kept_mb: cap on activations kept for configurations that begin alike, in MB.
 
     Raises:
         DataError: on data that is missing, empty, not finite, or does not fit.
-        ArgumentError: on an unknown metric or impossible widths.
+        ArgumentError: on an unknown metric or rule, impossible widths, or too little memory.
 
-    ``evaluate`` may be called from any thread; calls wait for each other.
+    Warns:
+        NemoWarning: if it will take more than 1 GB of memory, with the estimate.
+
+    ``evaluate`` may be called from any thread; calls wait for each other. Configurations that were
+    evaluated before cost nothing.
     """
 
     def __init__(
@@ -52,68 +78,112 @@ class QuantizationProblem:
         workload: Workload,
         calibration: Any = None,
         data: Any = None,
-        metric: str = "top1",
+        metric: Any = "top1",
         bit_widths: Sequence[int] = BIT_WIDTHS,
         bitops: BitOps = "max",
         *,
         cost_model: CostModel | None = None,
-        batch_size: int = 128,
+        ranges: RangeRule = "minmax",
+        percentile: float = 99.99,
+        per_channel: bool = False,
+        symmetric: bool = False,
+        fold: bool = True,
+        batch_size: int | None = None,
         calibration_batch: int = 32,
-        threads: int = 1,
+        threads: int | None = None,
+        device: torch.device | str | None = None,
+        kept_mb: float = 128,
     ) -> None:
-        if metric not in METRICS:
-            raise ArgumentError(f"no metric {metric!r}", f"use one of {', '.join(METRICS)}")
-        self.bit_widths = _checked_widths(bit_widths)
-        self.workload = workload
-        self.metric = metric
-        self.threads = threads
+        self.metrics = as_metrics(metric)
+        self.metric = ", ".join(m.name for m in self.metrics)
+        self.bit_widths = checked_widths(bit_widths)
         if cost_model is not None and cost_model.workload is not workload:
             raise ArgumentError("the cost model is of another workload", "give CostModel(workload)")
-        self.cost_model = CostModel(workload, bitops) if cost_model is None else cost_model
-        self.cost_names = self.cost_model.cost_names
-        self.objective_names = ("task_error", *self.cost_names)
         if not workload.trained:
             raise DataError(
                 f"the weights of {workload.name!r} are random: their accuracy means nothing",
                 "load trained weights into workload.module and trace it by Workload.from_module; "
                 "CostModel(workload) gives exact costs either way",
             )
-        if calibration is None:
-            calibration = _shipped(workload, "calibration").inputs
-        data = as_split(_shipped(workload, "search") if data is None else data, "data")
-        self._k = METRICS[metric]
-        self._lock = threading.Lock()
-        self._batch_size = batch_size
-        self._data = _batches(data, batch_size)
-        self._network = QuantizedNetwork(workload)
-        images = _finite(calibration, "calibration")
-        _check_shapes(workload, calibration=images, data=self._data[0][0])
-        with self._lock, torch_threads(threads):
-            self._network.calibrate(images.split(calibration_batch))
-            classes = self._network(images[:1]).shape[1]
-        if not 0 <= data.labels.min() <= data.labels.max() < classes:
-            raise DataError(
-                f"labels run from {data.labels.min()} to {data.labels.max()}",
-                f"the network tells {classes} classes apart: 0 to {classes - 1}",
-            )
+        for name, value in (
+            ("batch_size", batch_size),
+            ("threads", threads),
+            ("calibration_batch", calibration_batch),
+        ):
+            if value is not None and value < 1:
+                raise ArgumentError(f"{name}={value}", "give a whole number of at least 1")
+        self.workload = workload
+        self.cost_model = CostModel(workload, bitops) if cost_model is None else cost_model
+        self.cost_names = self.cost_model.cost_names
+        self.objective_names = (*(m.objective for m in self.metrics), *self.cost_names)
         self.num_nodes = len(workload.nodes)
         self.node_names = workload.names
         self.node_features = workload.features
         self.edges = workload.edges
 
+        self._labelled = any(m.needs_labels for m in self.metrics)
+        given = shipped(workload, "calibration") if calibration is None else calibration
+        images = as_examples(given, workload, "calibration", labelled=False)
+        examples = self._examples(shipped(workload, "search") if data is None else data)
+        self.batch_size = batch_size or default_batch(workload)
+        self.threads = threads or (1 if workload.macs < MANY_MACS else os.cpu_count() or 1)
+        self._lock = threading.Lock()
+        self._found: dict[bytes, tuple[float, ...]] = {}
+        self.memory_bytes = check_memory(
+            workload, len(images) + len(examples), self.batch_size, int(kept_mb * 1e6)
+        )
+        if device is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._network = QuantizedNetwork(
+            workload,
+            Calibration(ranges, percentile, symmetric, per_channel, fold),
+            device=device,
+            kept=int(kept_mb * 1e6),
+        )
+        with self._lock, torch_threads(self.threads):
+            self._network.calibrate([b for b, _ in images.batches(calibration_batch)])
+            self._network.set_bits(None)
+            check_scores(self.metrics, examples, self._network(self._network.prepare(images.inputs[:1])))
+            self._data = self._batches(examples)
+            self._reference = self._references(self._data)
+
+    def _examples(self, data: Any) -> Examples:
+        return as_examples(data, self.workload, "data", labelled=self._labelled)
+
+    def _batches(self, examples: Examples) -> list[Batch]:
+        return [(self._network.prepare(x), y) for x, y in examples.batches(self.batch_size)]
+
+    def _references(self, batches: Sequence[Batch]) -> list[Any]:
+        """Outputs in full precision, where a metric wants them; the network must be set to it."""
+        if not any(m.needs_reference for m in self.metrics):
+            return [None] * len(batches)
+        return [self._network(inputs) for inputs, _ in batches]
+
     @property
     def objective_bounds(self) -> NDArray[np.float64]:
         """float64[2, K]: what no configuration can be better or worse than."""
         low, high = self.cost_model.bounds(self.bit_widths)
-        return np.array([[0.0, *low], [1.0, *high]])
+        count = len(self.metrics)
+        return np.array([[*[0.0] * count, *low], [*[1.0] * count, *high]])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Calibrated range of every activation: quantizer name -> (low, high)."""
-        return dict(self._network.ranges)
+        """Calibrated range of every activation, at no width in particular: name -> (low, high)."""
+        return {name: found.overall for name, found in self._network.ranges.items()}
+
+    def quantizer(self, name: str, bits: int) -> tuple[tuple[float, float], Affine] | None:
+        """Range and quantizer of an activation at a width; None for a weight, which has its own numbers."""
+        found = self._network.ranges.get(name)
+        return None if found is None else (found.at(bits), found.quantizer(bits))
+
+    def network(self) -> QuantizedNetwork:
+        """A quantized network of the caller's own, with this problem's calibration."""
+        own = QuantizedNetwork(self.workload, self._network.calibration)
+        own.ranges = dict(self._network.ranges)
+        return own
 
     def costs(self, bits: Any) -> NDArray[np.float64]:
-        """Exact costs, in the order of ``cost_names``: integers[N, Q] -> float64[N, K - 1]."""
+        """Exact costs, in the order of ``cost_names``: integers[N, Q] -> float64[N, len(cost_names)]."""
         return self.cost_model.evaluate(bits)
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
@@ -123,103 +193,108 @@ class QuantizationProblem:
             bits: integers[N, Q] or [Q] from ``bit_widths``.
 
         Returns:
-            float64[N, K]: task error, model ratio, bit-operation ratio, then the tables' costs.
+            float64[N, K]: task errors, model ratio, bit-operation ratio, then the tables' costs. No
+            row depends on the others, or on what was evaluated before.
 
         Raises:
             BitWidthError: on a wrong shape or a width that is not among ``bit_widths``.
+            EvaluationError: if a metric returns no finite number, or memory runs out.
         """
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
-        errors = [self._error(self._data, row.tolist()) for row in rows]
-        return np.column_stack([errors, self.costs(rows)])
+        with self._lock:
+            new = [row for row in np.unique(rows, axis=0) if row.tobytes() not in self._found]
+            for row, errors in zip(new, self._errors(self._data, self._reference, new), strict=True):
+                self._found[row.tobytes()] = errors
+            found = [self._found[row.tobytes()] for row in rows]
+        measured = np.array(found, dtype=np.float64).reshape(len(rows), len(self.metrics))
+        return np.column_stack([measured, self.costs(rows)])
 
-    def error(self, bits: Any, data: Any) -> NDArray[np.float64]:
-        """Task error on other data, such as a held-out split: integers[N, Q] -> float64[N]."""
+    def error(self, bits: Any, data: Any, metric: Any = None, *, count: bool = False) -> Any:
+        """Task error on other data, such as a held-out split: integers[N, Q] -> float64[N].
+
+        Args:
+            bits: configurations.
+            data: as the problem's own.
+            metric: ``"top1"``, ``"top5"`` or a function; the problem's first by default.
+            count: return the number of examples, too.
+        """
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
-        batches = _batches(as_split(data, "data"), self._batch_size)
-        return np.array([self._error(batches, row.tolist()) for row in rows])
+        metrics = self.metrics[:1] if metric is None else as_metrics(metric)
+        labelled = any(m.needs_labels for m in metrics)
+        examples = as_examples(data, self.workload, "data", labelled=labelled)
+        batches = self._batches(examples)
+        with self._lock, torch_threads(self.threads):
+            self._network.set_bits(None)
+            check_scores(metrics, examples, self._network(batches[0][0][:1]))
+            reference = self._references(batches)
+        found = []
+        for row in rows:  # one by one, so that a search goes on in between
+            with self._lock:
+                (errors,) = self._errors(batches, reference, [row], metrics, remember=False)
+            found.append(errors[0])
+        return (np.array(found), len(examples)) if count else np.array(found)
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""
-        batches = self._data if data is None else _batches(as_split(data, "data"), self._batch_size)
-        return self._error(batches, None)
-
-    def _error(self, batches: Sequence[tuple[Tensor, Tensor]], bits: Sequence[int] | None) -> float:
-        wrong = total = 0
+        batches = self._data if data is None else self._batches(self._examples(data))
         with self._lock, torch_threads(self.threads):
-            self._network.set_bits(bits)
-            for inputs, labels in batches:
-                logits = self._network(inputs)
-                k = min(self._k, logits.shape[1])
-                best = logits.topk(k).indices if k > 1 else logits.argmax(1, keepdim=True)
-                wrong += int((best != labels[:, None]).all(1).sum())
-                total += len(labels)
-        return wrong / total
+            self._network.set_bits(None)
+            reference = self._references(batches)
+        with self._lock:
+            (errors,) = self._errors(batches, reference, [None], remember=False)
+        return errors[0]
 
+    def sqnr(self) -> pd.DataFrame:
+        """Signal to quantization noise of every node at every width, in dB, each node alone.
 
-def as_split(data: Any, what: str) -> Split:
-    """A ``Split`` from a split or a pair (inputs, labels) of arrays or tensors."""
-    if isinstance(data, Split):
-        return data
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise DataError(f"{what} is a {type(data).__name__}", "give a Split or a pair (inputs, labels)")
-    inputs, labels = (np.asarray(part) for part in data)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise DataError(f"labels have shape {labels.shape} and type {labels.dtype}", "give integers[N]")
-    if inputs.ndim < 2:
-        raise DataError(f"inputs of {what} have shape {inputs.shape}", "give float[N, ...]")
-    return Split(inputs.astype(np.float32), labels.astype(np.int64))
+        Weights exactly, activations on samples of the calibration set. The cheapest sign of what a node
+        can bear: 6 dB are one bit. A tied node has the worst of its quantizers.
+        """
+        import pandas as pd
 
+        with self._lock:
+            rows = [
+                [min(self._sqnr(q.name, width) for q in node.quantizers) for width in self.bit_widths]
+                for node in self.workload.nodes
+            ]
+        widths = pd.Index(self.bit_widths, name="bits")
+        return pd.DataFrame(rows, index=pd.Index(self.node_names, name="node"), columns=widths)
 
-def _check_shapes(workload: Workload, **examples: Tensor) -> None:
-    if len(workload.example_shapes) != 1:
-        raise DataError(
-            f"{workload.name!r} takes {len(workload.example_shapes)} tensors, a problem feeds one",
-            "wrap the network in a module that takes one tensor and makes the others of it",
-        )
-    expected = workload.example_shapes[0][1:]
-    for what, inputs in examples.items():
-        if inputs.shape[1:] != expected:
-            raise DataError(
-                f"an example of {what} has shape {tuple(inputs.shape[1:])}",
-                f"the network was traced with {expected}",
-            )
+    def _sqnr(self, name: str, width: int) -> float:
+        weights = self._network.weights
+        if name in weights.full:
+            return sqnr(weights.full[name], weights.at(name, width))
+        return self._network.ranges[name].sqnr(width)
 
-
-def _finite(inputs: Any, what: str) -> Tensor:
-    array = np.asarray(inputs, dtype=np.float32)
-    if array.ndim < 2 or len(array) == 0:
-        raise DataError(f"{what} has shape {array.shape}", "give at least one example, [N, ...]")
-    if not np.isfinite(array).all():
-        bad = int(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))[0])
-        raise DataError(f"{what} has NaN or infinity, first in example {bad}", "remove such examples")
-    return torch.from_numpy(array)
-
-
-def _batches(data: Split, size: int) -> list[tuple[Tensor, Tensor]]:
-    inputs, labels = _finite(data.inputs, "data"), torch.from_numpy(data.labels)
-    return list(zip(inputs.split(size), labels.split(size), strict=True))
-
-
-def _shipped(workload: Workload, split: str) -> Split:
-    if workload.data is None:
-        raise DataError(
-            f"workload {workload.name!r} came without data",
-            "pass calibration= (inputs) and data= (inputs, labels)",
-        )
-    found: Split = getattr(workload.data, split)
-    return found
-
-
-def _checked_widths(bit_widths: Sequence[int]) -> tuple[int, ...]:
-    widths = tuple(int(width) for width in bit_widths)
-    whole = all(given == width for given, width in zip(bit_widths, widths, strict=True))
-    if (
-        not whole
-        or not widths
-        or list(widths) != sorted(set(widths))
-        or not 2 <= widths[0] <= widths[-1] <= 16
-    ):
-        raise ArgumentError(
-            f"bit_widths {tuple(bit_widths)} cannot be used", "give ascending whole numbers, each 2 to 16"
-        )
-    return widths
+    def _errors(
+        self,
+        batches: Sequence[Batch],
+        references: Sequence[Any],
+        rows: Sequence[Any],
+        metrics: Sequence[Metric] | None = None,
+        *,
+        remember: bool = True,
+    ) -> list[tuple[float, ...]]:
+        """Mean error of every row by every metric; rows share what they have in common, batch by batch."""
+        chosen = self.metrics if metrics is None else metrics
+        sums = np.zeros((len(rows), len(chosen)))
+        total = sum(len(inputs) for inputs, _ in batches)
+        try:
+            with torch_threads(self.threads):
+                for number, (inputs, labels) in enumerate(batches if rows else ()):
+                    for i, row in enumerate(rows):
+                        if number == 0 or len(rows) > 1:
+                            self._network.set_bits(row)
+                        outputs = self._network.run(number, inputs) if remember else self._network(inputs)
+                        sums[i] += [m.sum(outputs, labels, references[number]) for m in chosen]
+        except NemoError:
+            raise
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and "memory" not in str(error):
+                raise
+            self._network.kept.clear()
+            raise EvaluationError(
+                f"out of memory in a batch of {self.batch_size} examples",
+                "make the problem again with a smaller batch_size, fewer images, or kept_mb=0",
+            ) from error
+        return [tuple(row) for row in (sums / total).tolist()]

@@ -48,8 +48,8 @@ def create_study(
         if problem in VISION:
             raise DataError(
                 f"the images of {problem!r} are not in the package",
-                f"w = load_workload({problem!r}), then create_study(QuantizationProblem(w, calibration=images, "
-                "data=(images, labels)))",
+                f"w = load_workload({problem!r}), then create_study(QuantizationProblem(w, "
+                "calibration=images, data=(images, labels)))",
             )
         problem = load_workload(problem)
     if isinstance(problem, Workload):

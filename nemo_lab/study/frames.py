@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nemo_lab.errors import UnknownNameError
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study.records import Snapshot
 
@@ -40,6 +41,20 @@ def evaluations_frame(
             name: log.bits[rows, node].astype(np.int64) for node, name in enumerate(problem.node_names)
         }
     return pd.DataFrame(columns, index=pd.Index(rows.astype(np.int64), name="config"))
+
+
+def config_series(snapshot: Snapshot, problem: Problem, config_id: Any) -> pd.Series[int]:
+    """The bit-width of every node of an evaluated configuration.
+
+    Raises:
+        UnknownNameError: if there is no evaluation of that number.
+    """
+    log = snapshot.evaluations
+    whole = isinstance(config_id, int | np.integer) and not isinstance(config_id, bool)
+    if not whole or not 0 <= config_id < len(log):
+        raise UnknownNameError("config", config_id, [f"0 to {len(log) - 1}"] if len(log) else [])
+    index = pd.Index(problem.node_names, name="node")
+    return pd.Series(log.bits[config_id].astype("int64"), index=index, name=int(config_id))
 
 
 def history_frame(snapshot: Snapshot) -> pd.DataFrame:

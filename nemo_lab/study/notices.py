@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from nemo_lab.errors import NemoWarning
+from nemo_lab.study.records import Snapshot
 
 _collected: ContextVar[list[str] | None] = ContextVar("nemo_lab_notices", default=None)
 
@@ -30,3 +31,13 @@ def collect() -> Iterator[list[str]]:
         yield gathered
     finally:
         _collected.reset(token)
+
+
+def tell_of_waiting(snapshot: Snapshot) -> None:
+    """Say that projected configurations wait, if no run is on that would evaluate them."""
+    if snapshot.waiting and snapshot.state in ("finished", "failed"):
+        notice(
+            f"the study is {snapshot.state}: {snapshot.waiting} projected configurations wait; "
+            f"call start({snapshot.waiting}), or press Start, to evaluate them",
+            stacklevel=4,
+        )

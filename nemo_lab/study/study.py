@@ -17,8 +17,9 @@ from nemo_lab.study import frames
 from nemo_lab.study.budget import budget
 from nemo_lab.study.commands import Enqueue, Pin, Prepare, Reseed, Unpin, WhatIf
 from nemo_lab.study.names import NodeNames
-from nemo_lab.study.notices import notice
+from nemo_lab.study.notices import notice, tell_of_waiting
 from nemo_lab.study.records import Snapshot, State
+from nemo_lab.study.validation import Validation, validate, validation_frame
 from nemo_lab.study.worker import Worker
 
 SOURCES = ("random", "front")
@@ -42,6 +43,7 @@ class Study:
         self._names = NodeNames(problem)
         self._worker = Worker(Engine(problem, self.species, options, seed))
         self._cleanup = weakref.finalize(self, self._worker.stop)
+        self.validated: dict[int, Validation] = {}
 
     # running
 
@@ -175,19 +177,25 @@ class Study:
         """Every hand steer, with the evaluation after which it took effect."""
         return frames.interventions_frame(self.snapshot)
 
-    def config(self, config_id: int | np.integer[Any]) -> pd.Series[int]:
-        """The bit-width of every node of an evaluated configuration, indexed by node name.
+    def validate(self, ids: Any = None, data: Any = None) -> pd.DataFrame:
+        """Top-1 accuracy on images the search has never seen, with 95 % confidence intervals. Blocks.
 
-        Raises:
-            UnknownNameError: if there is no evaluation of that number.
+        Args:
+            ids: config ids; the front by default.
+            data: as the problem's own; the workload's held-out images by default.
+
+        Returns:
+            per configuration ``searched`` (one minus the first objective), ``held_out``, ``low``, ``high``.
         """
-        log = self.snapshot.evaluations
-        whole = isinstance(config_id, int | np.integer) and not isinstance(config_id, bool)
-        if not whole or not 0 <= config_id < len(log):
-            known = [f"0 to {len(log) - 1}"] if len(log) else []
-            raise UnknownNameError("config", config_id, known)
-        index = pd.Index(self.problem.node_names, name="node")
-        return pd.Series(log.bits[config_id].astype("int64"), index=index, name=int(config_id))
+        chosen = list(self.front().index if ids is None else np.atleast_1d(ids))
+        bits = [self.config(i).to_numpy() for i in chosen]
+        self.validated |= zip(chosen, validate(self.problem, bits, data), strict=True)
+        self._worker.tell_listeners()
+        return validation_frame(self.snapshot, self.validated, chosen)
+
+    def config(self, config_id: int | np.integer[Any]) -> pd.Series[int]:
+        """The bit-width of every node of an evaluated configuration; UnknownNameError if there is none."""
+        return frames.config_series(self.snapshot, self.problem, config_id)
 
     # steering
 
@@ -213,12 +221,7 @@ class Study:
             NemoWarning: if no run is on, so that projected configurations wait for the next.
         """
         self._worker.post(Pin(self._names.pins(name, bits, weight, activation)))
-        snapshot = self.snapshot
-        if snapshot.waiting and snapshot.state in ("finished", "failed"):
-            notice(
-                f"the study is {snapshot.state}: {snapshot.waiting} projected configurations wait; "
-                f"call start({snapshot.waiting}), or press Start, to evaluate them"
-            )
+        tell_of_waiting(self.snapshot)
 
     def unpin(self, name: str | None = None) -> None:
         """Free a node, both nodes of a layer, or everything; earlier evaluations come back.

@@ -263,6 +263,10 @@ class Worker:
                 )
             )
             self._condition.notify_all()
+        self.tell_listeners()
+
+    def tell_listeners(self) -> None:
+        """Call every listener, as after a snapshot."""
         for listener in self._listeners:
             try:
                 listener()

@@ -65,7 +65,7 @@ class Dashboard(w.VBox):
         )
         self._species = Figure(plots.species_plot(self._names))
         self._strip = Figure(plots.bits_plot(problem.node_names, problem.bit_widths))
-        self._inspector = panels.Inspector(self._strip, do, self._step, self.select)
+        self._inspector = panels.Inspector(self._strip, do, self._step, self.select, self._validate)
         self._message = w.HTML()
         legend = w.HTML(text.width_legend(problem.bit_widths))
         self.controls = self._controls.widget
@@ -99,6 +99,13 @@ class Dashboard(w.VBox):
     def _select_nodes(self, nodes: tuple[int, ...]) -> None:
         self._nodes = tuple(sorted(nodes))
         self._publisher.wake()
+
+    def _validate(self) -> None:
+        """Measure the selected configuration on held-out images, beside the search."""
+        config = self._config
+        if config is None:
+            raise ValueError("no configuration is selected; tap a point of the front first")
+        self._publisher.aside(lambda: self.study.validate(config))
 
     def close(self) -> None:
         """Take the dashboard away; the study goes on."""
@@ -152,7 +159,10 @@ class Dashboard(w.VBox):
         if not self._chosen and len(snapshot.front):
             self._config = _suggestion(snapshot)
         self._controls.show(snapshot.state, text.status(snapshot, self.study.seed))
-        state = (snapshot.version, self._config, self._nodes, len(self._references), self._notice)
+        validated = self.study.validated.get(-1 if self._config is None else self._config)
+        state = (
+            snapshot.version, self._config, self._nodes, len(self._references), self._notice, validated
+        )  # fmt: skip
         if state == self._drawn:
             return
         self._show_message(snapshot)
@@ -174,7 +184,7 @@ class Dashboard(w.VBox):
         self._inspector.show(
             self._config,
             done,
-            text.selection(snapshot, problem, self._names, self._config, self._graph_info.kinds),
+            text.selection(snapshot, problem, self._names, self._config, self._graph_info.kinds, validated),
         )
         self._species.show(plots.species_columns(infos.species_info(snapshot, self._names)))
         self._drawn = state

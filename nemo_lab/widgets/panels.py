@@ -143,10 +143,16 @@ class Inspector:
     """The selected configuration: numbers, bits strip, and controls to choose it by keyboard."""
 
     def __init__(
-        self, strip: w.Widget, do: Do, step: Callable[[int], None], on_config: Callable[[int], None]
+        self,
+        strip: w.Widget,
+        do: Do,
+        step: Callable[[int], None],
+        on_config: Callable[[int], None],
+        validate: Callable[[], None],
     ) -> None:
         self.previous = button("Previous", "The next smaller model of the front", do, lambda: step(-1))
         self.next = button("Next", "The next larger model of the front", do, lambda: step(1))
+        self.validate = button("Validate", "Measure it on held-out images", do, validate)
         self.config = w.BoundedIntText(
             value=0, min=0, max=0, description="Config", style={"description_width": "48px"},
             layout={"width": "150px"},
@@ -158,7 +164,7 @@ class Inspector:
         self.widget = w.VBox(
             [
                 title("Inspect"),
-                w.HBox([self.previous, self.next, self.config], layout=WRAP),
+                w.HBox([self.previous, self.next, self.config, self.validate], layout=WRAP),
                 self.text,
                 strip,
             ],

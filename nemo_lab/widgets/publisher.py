@@ -76,7 +76,7 @@ class Publisher:
         else:
             self.do(_nothing)  # the notice about an earlier action goes
 
-    def aside(self, action: Callable[[], None]) -> None:
+    def aside(self, action: Callable[[], object]) -> None:
         """Carry out a slow action on a thread of its own, then draw; it should look at ``closed``."""
 
         def run() -> None:

@@ -101,7 +101,12 @@ def pins(snapshot: Snapshot, problem: Problem) -> str:
 
 
 def selection(
-    snapshot: Snapshot, problem: Problem, species: Sequence[str], config: int | None, kinds: Sequence[str]
+    snapshot: Snapshot,
+    problem: Problem,
+    species: Sequence[str],
+    config: int | None,
+    kinds: Sequence[str],
+    validated: object = None,
 ) -> str:
     """The selected configuration in numbers."""
     if config is None:
@@ -113,6 +118,8 @@ def selection(
     for name, value in zip(problem.objective_names, log_.objectives[config], strict=True):
         shown = f"{1 - value:.2%}" if name == "task_error" else f"{value:.4f}{absolute.get(name, '')}"
         rows.append((objective_label(name).split(",")[0], shown))
+    if validated is not None:
+        rows.insert(1, ("held out", str(validated)))
     weight = np.array([kind == "weight" for kind in kinds])
     if weight.any() and not weight.all():
         rows.append(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import linecache
+import logging
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +17,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from nemo_lab._torch import torch_threads
 from nemo_lab.errors import TraceError
 from nemo_lab.workload.attention import write_out_attention
 from nemo_lab.workload.exported import export
-from nemo_lab.workload.measure import evaluating, measure, plain_attention
-from nemo_lab.workload.operations import Operations
+from nemo_lab.workload.measure import evaluating, measure, plain_attention, untouched
+from nemo_lab.workload.operations import Operations, read_what_was_written
 
 TORCH = str(Path(torch.__file__).parent)
 WAY_OUT = (
@@ -41,7 +46,7 @@ def capture(
     Raises:
         TraceError: if the module does not run on the example, or neither way leads to a graph.
     """
-    with evaluating(module), plain_attention(module), torch.no_grad():
+    with evaluating(module), plain_attention(module), torch_threads(1):
         try:
             expected = _run(module, args, kwargs)
         except Exception as error:
@@ -53,7 +58,9 @@ def capture(
         opaque: tuple[fx.GraphModule, int] | None = None
         tracer = _FxTracer()
         try:
-            traced = fx.GraphModule(module, tracer.trace(module), type(module).__name__)
+            with untouched(module):
+                traced = fx.GraphModule(module, tracer.trace(module), type(module).__name__)
+            read_what_was_written(traced)
             batch = _checked(traced, args, kwargs, expected)
             operations = Operations(traced)
             if not any(map(operations.hides_products, traced.graph.nodes)):
@@ -62,7 +69,9 @@ def capture(
         except Exception as error:  # the second way is open
             first = error
         try:
-            exported = export(module, args, kwargs)
+            with untouched(module), _quiet():
+                exported = export(module, args, kwargs)
+            read_what_was_written(exported)
             return exported, "torch.export", _checked(exported, args, kwargs, expected)
         except Exception as error:
             if opaque is not None:
@@ -89,27 +98,45 @@ class _FxTracer(fx.Tracer):
             raise
 
 
-class _OtherResultError(Exception):
+class TracedResultError(Exception):
     """The graph does not compute what the module computes."""
 
 
 def _checked(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any], expected: Any) -> int:
     """Measure a graph, write out its attention, and hold its output against the module's."""
-    batch = measure(graph, args, kwargs)
+    batch, found = measure(graph, args, kwargs)
     if write_out_attention(graph):
-        batch = measure(graph, args, kwargs)
-    found, wanted = (pytree.tree_leaves(out) for out in (_run(graph, args, kwargs), expected))
+        batch, found = measure(graph, args, kwargs)
+    wanted = pytree.tree_leaves(expected)
     if len(found) != len(wanted) or not all(map(_same, found, wanted)):
-        raise _OtherResultError("the traced graph gives another result than the module on the example")
+        raise TracedResultError("the traced graph gives another result than the module on the example")
     return batch
 
 
 def _run(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """One call on copies of the input, with the same random numbers each time."""
     args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with untouched(module):
         return module(*args, **kwargs)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch.export from writing whole graphs into the notebook; what matters is in the error."""
+    handlers = logging.getLogger("torch").handlers
+    for handler in handlers:
+        handler.addFilter(_nothing)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_nothing)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
 
 
 def _same(found: Any, wanted: Any) -> bool:

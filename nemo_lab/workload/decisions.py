@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx
 
-from nemo_lab.workload.operations import argument
+from nemo_lab.workload.operations import argument, label
 from nemo_lab.workload.quantizers import Quantizers, Source
 from nemo_lab.workload.records import Layer, Node, Quantizer
+
+CONSTANTS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"}
 
 
 def decisions(
@@ -35,18 +37,18 @@ def decisions(
             members.setdefault(first, []).append((source, quantizer))
     index = {id(source): i for i, group in enumerate(members.values()) for source, _ in group}
     nodes = tuple(_node(i, group, quantizers) for i, group in enumerate(members.values()))
-    layers = tuple(
-        Layer(
-            quantizers.label(product.node),
-            quantizers.operations.op(product.node),
-            (left, right),
-            product.macs,
-        )
-        for product in quantizers.products
-        for left, right in [tuple(index.get(id(source)) for source in product.sources)]
-        if left is not None or right is not None
-    )
-    return nodes, layers, _topology(quantizers, index)
+    layers = []
+    callers: dict[str, fx.Node] = {}
+    for product in quantizers.products:
+        left, right = (index.get(id(source)) for source in product.sources)
+        if left is None and right is None:
+            continue
+        name, node = quantizers.label(product.node), product.node
+        flowing = all(source.path is None for source in product.sources)
+        if flowing and callers.setdefault(name, node) is not node:
+            name = label(node)
+        layers.append(Layer(name, quantizers.operations.op(node), (left, right), product.macs))
+    return nodes, tuple(layers), _topology(quantizers, index)
 
 
 def _node(index: int, group: list[tuple[Source, Quantizer]], quantizers: Quantizers) -> Node:
@@ -158,7 +160,8 @@ def _topology(quantizers: Quantizers, index: Mapping[int, int]) -> NDArray[np.in
     reach: dict[fx.Node, set[int]] = {}
     edges: set[tuple[int, int]] = set()
     for node in quantizers.graph.graph.nodes:
-        arriving = {i for before in node.all_input_nodes for i in reach[before]}
+        made = node.meta.get("flows") and quantizers.operations.function(node) not in CONSTANTS
+        arriving = {i for before in node.all_input_nodes for i in reach[before]} if made else set()
         if node.op == "get_attr":
             arriving = quantizers.added(node, index)
         product = products.get(node)

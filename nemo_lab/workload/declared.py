@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.workload.records import Quantizer
 
 
-def ignored(quantizers: Sequence[Quantizer], patterns: str | Iterable[str]) -> set[str]:
-    """Names of the quantizers that a pattern names.
+def ignored(
+    quantizers: Sequence[Quantizer], parts: Sequence[str], patterns: str | Iterable[str]
+) -> tuple[set[str], set[str]]:
+    """Names of the quantizers, and of the parts in full precision anyway, that a pattern names.
 
     Args:
         quantizers: all of them.
-        patterns: names, aliases or globs such as ``"classifier.*"``.
+        parts: names of what cannot be quantized.
+        patterns: names, aliases, modules or globs, such as ``"classifier"`` or ``"blocks.*.attn.*"``.
 
     Raises:
         UnknownNameError: if a pattern names none.
         ArgumentError: if ``patterns`` are not text.
     """
-    given = [patterns] if isinstance(patterns, str) else patterns
-    return {name for pattern in given for name in _matches(quantizers, pattern, "ignore")}
+    given = [patterns] if isinstance(patterns, str) else _listed("ignore", patterns)
+    left_out: set[str] = set()
+    declared: set[str] = set()
+    for pattern in given:
+        also = [part for part in parts if _fits(part, pattern, "ignore")]
+        left_out |= set(_matches(quantizers, pattern, "ignore", needed=not also))
+        declared |= set(also)
+    return left_out, declared
 
 
 def tied(
@@ -33,7 +43,7 @@ def tied(
 
     Args:
         quantizers: all of them, in execution order.
-        groups: each a sequence of names, aliases or globs; one glob may be a whole group.
+        groups: each a sequence of names, aliases, modules or globs; one glob may be a whole group.
         left_out: names that stay in full precision and cannot be tied.
 
     Raises:
@@ -41,20 +51,21 @@ def tied(
         ArgumentError: if a group is no sequence of text, has fewer than two quantizers, or one that is
             left out.
     """
+    way_out = "give a list of groups: tie=[('a.weight', 'b.weight')]"
     order = {quantizer.name: place for place, quantizer in enumerate(quantizers)}
     merged: list[set[str]] = []
     if isinstance(groups, str):
-        raise ArgumentError(
-            f"tie={groups!r} is one name", "give a list of groups: tie=[('a.weight', 'b.weight')]"
-        )
-    for group in groups:
-        patterns = [group] if isinstance(group, str) else group
+        raise ArgumentError(f"tie={groups!r} is one name", way_out)
+    for group in _listed("tie", groups):
+        patterns = [group] if isinstance(group, str) else _listed("tie", group)
         names = {name for pattern in patterns for name in _matches(quantizers, pattern, "tie")}
         if len(names) < 2:
-            raise ArgumentError(f"tie group {group!r} names {len(names)} quantizer", "name two or more")
+            raise ArgumentError(
+                f"tie group {group!r} names {len(names)} quantizer", f"name two or more, and {way_out}"
+            )
         if names & left_out:
             raise ArgumentError(
-                f"{sorted(names & left_out)[0]!r} is both tied and ignored", "declare one of the two"
+                f"{min(names & left_out)!r} is both tied and ignored", "declare one of the two"
             )
         for other in [known for known in merged if known & names]:
             merged.remove(other)
@@ -63,14 +74,22 @@ def tied(
     return {name: min(names, key=order.__getitem__) for names in merged for name in names}
 
 
-def _matches(quantizers: Sequence[Quantizer], pattern: object, what: str) -> list[str]:
+def _listed(what: str, given: Any) -> list[Any]:
+    if not isinstance(given, Iterable):
+        raise ArgumentError(f"{what}= has a {type(given).__name__}", "give names or globs of quantizers")
+    return list(given)
+
+
+def _fits(name: str, pattern: object, what: str) -> bool:
     if not isinstance(pattern, str):
         raise ArgumentError(f"{what}= has a {type(pattern).__name__}", "give names or globs of quantizers")
-    found = [
-        quantizer.name
-        for quantizer in quantizers
-        if any(name == pattern or fnmatchcase(name, pattern) for name in (quantizer.name, *quantizer.aliases))
-    ]
-    if not found:
+    return name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
+
+
+def _matches(
+    quantizers: Sequence[Quantizer], pattern: object, what: str, *, needed: bool = True
+) -> list[str]:
+    found = [q.name for q in quantizers if any(_fits(name, pattern, what) for name in (q.name, *q.aliases))]
+    if needed and not found:
         raise UnknownNameError("quantizer", pattern, [q.name for q in quantizers])
     return found

@@ -49,6 +49,7 @@ class _Measure(fx.Interpreter):
         with _CountMacs() as counter:
             result = super().run_node(n)
         n.meta["macs"] = counter.macs
+        n.meta["flows"] = any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(result))
         if isinstance(result, Tensor):
             n.meta["shape"] = tuple(result.shape)
             n.meta["numel"] = result.numel()
@@ -56,28 +57,28 @@ class _Measure(fx.Interpreter):
         return result
 
 
-def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int, Any]:
     """Run ``graph`` once and note what flowed, in ``node.meta``.
 
-    ``shape``, ``numel`` and ``dtype`` of every tensor, and ``macs``: the multiply-accumulates of the
-    node for one example, whatever it calls inside. (torch's own pass imports sympy, which takes as long
-    as all the rest.)
+    ``shape``, ``numel`` and ``dtype`` of every tensor, whether anything ``flows`` at all (sizes do not),
+    and ``macs``: the multiply-accumulates of the node for one example, whatever it calls inside. (torch's
+    own pass imports sympy, which takes as long as all the rest.)
 
     Returns:
-        examples in the batch: the first axis that all tensors of the input share, or 1.
+        examples in the batch, the first axis of the first tensor; and the leaves of the output.
     """
     inputs = [leaf for leaf in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(leaf, Tensor)]
-    first = {tensor.shape[0] for tensor in inputs if tensor.ndim}
-    batch = first.pop() if len(first) == 1 else 1
+    batch = inputs[0].shape[0] if inputs[0].ndim else 1
     args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
-    with plain_attention(graph), torch.no_grad():
-        _Measure(graph).run(*placeholders(graph, args, kwargs), enable_io_processing=False)
+    with plain_attention(graph), untouched(graph):
+        values = placeholders(graph, args, kwargs)
+        outputs = pytree.tree_leaves(_Measure(graph).run(*values, enable_io_processing=False))
     flowing: set[fx.Node] = set()  # what depends on the input, and so is done once for each example
     for node in graph.graph.nodes:
         if node.op == "placeholder" or flowing.intersection(node.all_input_nodes):
             flowing.add(node)
-            node.meta["macs"] = math.ceil(node.meta["macs"] / batch)
-    return batch
+            node.meta["macs"] = math.ceil(node.meta["macs"] / max(batch, 1))
+    return batch, outputs
 
 
 def placeholders(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
@@ -105,6 +106,23 @@ def plain_attention(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def untouched(module: nn.Module) -> Iterator[None]:
+    """Run a module without gradients; its buffers, and torch's random state, are as before afterwards."""
+    buffers = [(part, dict(part._buffers)) for part in module.modules() if part._buffers]
+    values = [{name: None if b is None else b.clone() for name, b in own.items()} for _, own in buffers]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            yield
+        finally:
+            for (part, own), saved in zip(buffers, values, strict=True):
+                part._buffers.update(own)
+                for name, before in saved.items():
+                    if before is not None:
+                        part._buffers[name].copy_(before)  # type: ignore[union-attr]
 
 
 @contextmanager

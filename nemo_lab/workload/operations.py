@@ -28,11 +28,15 @@ TRANSPARENT_MODULES = (
     nn.AvgPool2d,
 )
 TRANSPARENT = {
-    "adaptive_avg_pool2d", "alias", "avg_pool2d", "clone", "contiguous", "detach", "dropout", "expand",
-    "feature_dropout", "flatten", "max_pool1d", "max_pool2d", "_max_pool2d", "max_pool3d", "mean", "movedim",
-    "permute", "reshape", "squeeze", "stochastic_depth", "swapaxes", "t", "transpose", "unflatten",
+    "T", "adaptive_avg_pool2d", "alias", "avg_pool2d", "clone", "contiguous", "detach", "dropout", "expand",
+    "feature_dropout", "flatten", "mT", "max_pool1d", "max_pool2d", "_max_pool2d", "max_pool3d", "mean",
+    "movedim", "permute", "reshape", "squeeze", "stochastic_depth", "swapaxes", "t", "transpose", "unflatten",
     "unsqueeze", "view",
 }  # fmt: skip
+ALIASES = {
+    **dict.fromkeys(("bmm", "mm", "addmm", "baddbmm", "einsum"), "matmul"),
+    **dict.fromkeys(("select", "getitem", "narrow", "slice"), "part"),
+}
 ATTENTION = "scaled_dot_product_attention"
 
 # the two arguments that are multiplied: (position, keyword) of each
@@ -59,6 +63,8 @@ def function_name(node: fx.Node) -> str:
         name = target._schema.name.partition("::")[2]
     elif target is operator.iadd:
         name = "add"
+    elif target is getattr:
+        name = str(node.args[1])
     else:
         name = getattr(target, "__name__", str(target))
     return name.rstrip("_") if not name.startswith("__") else name.strip("_")
@@ -113,8 +119,7 @@ class Operations:
         module = self.module(node)
         if isinstance(module, LAYERS):
             found = argument(node, 0, "input")
-            weight: Any = getattr(module, "weight", None)
-            return None if weight is None or weight.is_complex() else (None, found)
+            return None if _is_complex(module) else (None, found)
         name = self.names.get(node, "")
         if name == "einsum":
             tensors = [n for n in node.all_input_nodes if is_tensor(n)]
@@ -164,6 +169,8 @@ class Operations:
     def op(self, node: fx.Node) -> str:
         """The operation type of a node, in the words of the field."""
         module = self.module(node)
+        if module is not None and _is_complex(module):
+            return f"complex {type(module).__name__.lower()}"
         if isinstance(module, CONVOLUTIONS):
             return "depthwise conv" if 1 < module.groups == module.in_channels else "conv"
         if isinstance(module, TRANSPOSED):
@@ -181,7 +188,7 @@ class Operations:
         name = self.names.get(node, node.op)
         if name.startswith("conv") and name in PRODUCTS:
             return "transposed conv" if "transpose" in name else self._conv(node)
-        return "matmul" if name in ("bmm", "mm", "addmm", "baddbmm", "einsum") else name
+        return ALIASES.get(name, name)
 
     def _conv(self, node: fx.Node) -> str:
         operands = self.operands(node)
@@ -199,6 +206,31 @@ class Operations:
 
     def _is_softmax(self, node: fx.Node) -> bool:
         return isinstance(self.module(node), nn.Softmax) or self.names.get(node) in ("softmax", "_softmax")
+
+
+def changes_in_place(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node, a function or a module, writes into its first input."""
+    if node.op == "call_module":
+        return bool(getattr(graph.get_submodule(str(node.target)), "inplace", False)) and bool(
+            node.all_input_nodes
+        )
+    return is_function(node) and works_in_place(node) and bool(node.all_input_nodes)
+
+
+def read_what_was_written(graph: fx.GraphModule) -> None:
+    """Where a tensor is changed in place and used again under its old name, use the changed one."""
+    order = {node: place for place, node in enumerate(graph.graph.nodes)}
+    for node in list(graph.graph.nodes):
+        if changes_in_place(graph, node):
+            changed, now = node.all_input_nodes[0], order[node]
+            changed.replace_all_uses_with(node, delete_user_cb=lambda user, now=now: order[user] > now)
+    graph.graph.lint()
+    graph.recompile()
+
+
+def _is_complex(module: nn.Module) -> bool:
+    weight = module._parameters.get("weight")  # not the attribute: a parametrization would compute it
+    return weight is not None and weight.is_complex()
 
 
 def _einsum_operands(node: fx.Node) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 
+import torch
 from torch import Tensor, fx, nn
 
 from nemo_lab.errors import TraceError
@@ -102,14 +103,14 @@ class Quantizers:
         return source
 
     def _tensor(self, path: str) -> Tensor:
-        found = attrgetter(path)(self.graph)
-        owner = self.graph.get_submodule(path.rpartition(".")[0])
-        name = path.rpartition(".")[2]
-        plain = name in owner._parameters or name in owner._buffers
-        if not plain or not isinstance(found, Tensor) or isinstance(found, nn.UninitializedParameter):
+        parent, _, name = path.rpartition(".")
+        owner = self.graph.get_submodule(parent)
+        found = owner._parameters.get(name, owner._buffers.get(name))
+        if not isinstance(found, Tensor) or isinstance(found, nn.UninitializedParameter):
             raise TraceError(
-                f"the weight of layer {path.rpartition('.')[0]!r} is no plain parameter",
-                "run lazy layers once, and remove parametrizations such as weight norm first",
+                f"the weight of layer {parent!r} is no plain parameter",
+                "remove parametrizations such as weight norm first, with "
+                "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')",
             )
         return found
 
@@ -189,36 +190,40 @@ class Quantizers:
     def shape(self, node: fx.Node) -> tuple[int, ...]:
         """The shape of a node's tensor for one example."""
         shape: tuple[int, ...] = node.meta["shape"]
-        return (shape[1:] if shape[:1] == (self.batch,) else shape) or (1,)
+        if shape[:1] == (self.batch,):
+            shape = shape[1:]
+        elif shape[1:2] == (self.batch,):  # the sequence comes first
+            shape = (shape[0], *shape[2:])
+        elif shape and self.batch > 1 and shape[0] % self.batch == 0:  # both in one axis
+            shape = (shape[0] // self.batch, *shape[1:])
+        return shape or (1,)
 
-    def full_precision(
-        self, left_out: set[str]
-    ) -> tuple[tuple[FullPrecision, ...], tuple[FullPrecision, ...]]:
-        """What counts with 32 bits: declared by the user, and what cannot be quantized.
-
-        Args:
-            left_out: names of the quantizers that the user ignores.
-        """
-        declared, unplanned = _Parts(), _Parts()
-        name_of = {id(source): q.name for source, q in zip(self.sources, self.all, strict=True)}
+    def left_out(self, names: set[str]) -> tuple[FullPrecision, ...]:
+        """What counts with 32 bits because the user ignores these quantizers."""
+        parts = _Parts()
+        ignored = {id(source) for source, q in zip(self.sources, self.all, strict=True) if q.name in names}
         for source in self.sources:
-            if source.path is not None and name_of[id(source)] in left_out:
+            if source.path is not None and id(source) in ignored:
                 op = self.operations.op(source.node)
-                declared.add(self.label(source.node), op, self.tensor(source).numel(), 0)
-        multiplied = set()
+                parts.add(self.label(source.node), op, self.tensor(source).numel(), 0)
         for product in self.products:
-            multiplied.add(product.node)
-            if all(name_of[id(source)] in left_out for source in product.sources):
-                declared.add(self.label(product.node), self.operations.op(product.node), 0, product.macs)
+            if all(id(source) in ignored for source in product.sources):
+                parts.add(self.label(product.node), self.operations.op(product.node), 0, product.macs)
+        return parts.all()
+
+    def not_quantizable(self) -> tuple[FullPrecision, ...]:
+        """What has weights or multiply-accumulates, and no quantizer stands for."""
+        parts = _Parts()
+        known = {product.node for product in self.products}
+        seen = set(self._stored)
         for node in self.graph.graph.nodes:
-            if node.meta.get("macs", 0) and node not in multiplied:
-                unplanned.add(*self._owner(label(node), node), 0, node.meta["macs"])
+            if node.meta.get("macs", 0) and node not in known:
+                parts.add(*self._owner(label(node), node), 0, node.meta["macs"])
             for path, tensor in self._reached(node):
-                if id(tensor) not in self._stored:
-                    owner = self._owner(path, node)
-                    unplanned.add(*owner, tensor.numel(), 0)
-                    self._stored.setdefault(id(tensor), Source(path, node))
-        return declared.all(), unplanned.all()
+                if id(tensor) not in seen:
+                    parts.add(*self._owner(path, node), tensor.numel(), 0)
+                    seen.add(id(tensor))
+        return parts.all()
 
     def _reached(self, node: fx.Node) -> list[tuple[str, Tensor]]:
         """Weights, biases not counted, that a node reads from the module it calls or as an attribute."""
@@ -227,6 +232,9 @@ class Quantizers:
             named = [(f"{node.target}.{name}", p) for name, p in module.named_parameters()]
         elif node.op == "get_attr":
             named = [(str(node.target), attrgetter(str(node.target))(self.graph))]
+            owner = str(node.target).rpartition(".")[0]
+            if isinstance(self._modules.get(owner), torch.jit.ScriptModule):  # held as a whole
+                named = [(f"{owner}.{name}", p) for name, p in self._modules[owner].named_parameters()]
         else:
             return []
         return [
@@ -241,7 +249,8 @@ class Quantizers:
             return str(node.target), self.operations.op(node)
         parent = path.rpartition(".")[0]
         module = self._modules.get(parent)
-        if parent and type(module).__module__.startswith("torch.nn.") and not isinstance(module, CONTAINERS):
+        own = type(module).__module__.startswith(("torch.nn.", "torch.jit."))
+        if parent and own and not isinstance(module, CONTAINERS):
             return parent, type(module).__name__.lower()
         return path, self.operations.op(node)
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -56,25 +57,28 @@ def trace(
     """
     if not isinstance(module, nn.Module):
         raise TraceError(f"expected a torch.nn.Module, got {type(module).__name__}", "pass the network")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TraceError(
+            f"the network is a {type(module).__name__}", "pass the module as it was before torch.jit.script"
+        )
     args, kwargs = _arguments(example_input)
     name = name or type(module).__name__
     graph, traced_by, batch = capture(module, args, kwargs, name)
     quantizers = Quantizers(graph, module, batch)
-    left_out = ignored(quantizers.all, ignore)
+    parts = quantizers.not_quantizable()
+    left_out, planned = ignored(quantizers.all, [part.name for part in parts], ignore)
     groups = tied(quantizers.all, tie, left_out)
     nodes, layers, topology = decisions(quantizers, left_out, groups)
     if not nodes:
-        raise TraceError(
-            f"{name} has no conv, linear layer or matrix product to quantize", "give a network that has some"
-        )
-    declared, unplanned = quantizers.full_precision(left_out)
+        raise _nothing_to_quantize(name, quantizers, parts)
+    unplanned = [part for part in parts if part.name not in planned]
     if unplanned:
         warnings.warn(_listed(name, unplanned), NemoWarning, stacklevel=3)
     return Workload(
         name=name,
         nodes=nodes,
         layers=layers,
-        full_precision=(*declared, *unplanned),
+        full_precision=(*quantizers.left_out(left_out), *parts),
         topology=topology,
         module=module,
         graph=graph,
@@ -85,9 +89,24 @@ def trace(
     )
 
 
+def _nothing_to_quantize(name: str, quantizers: Quantizers, parts: Sequence[FullPrecision]) -> TraceError:
+    if quantizers.all:
+        return TraceError(f"all of {name} is ignored", "leave something to quantize")
+    if parts:
+        return TraceError(
+            f"nothing in {name} can be quantized: {_named(parts)}",
+            "give a network with convolutions, linear layers or matrix products of real numbers",
+        )
+    return TraceError(
+        f"{name} has no conv, linear layer or matrix product to quantize", "give a network that has some"
+    )
+
+
 def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(example, Mapping):
         args, kwargs = (), dict(example)
+        if any(not isinstance(key, str) for key in kwargs):
+            raise TraceError("example_input has keys that are no text", "name the keyword arguments")
     else:
         args, kwargs = (tuple(example) if isinstance(example, tuple | list) else (example,)), {}
     if not any(isinstance(leaf, Tensor) for leaf in pytree.arg_tree_leaves(*args, **kwargs)):
@@ -96,15 +115,16 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
             "pass one batch of inputs: a tensor, a tuple of the positional arguments, or a dictionary of "
             "the keyword arguments",
         )
-    if any(not isinstance(key, str) for key in kwargs):
-        raise TraceError("example_input has keys that are no text", "name the keyword arguments")
     return args, kwargs
 
 
 def _listed(name: str, parts: Sequence[FullPrecision]) -> str:
-    named = [f"{part.name} ({part.op}: {part.params:,} weights, {part.macs:,} MACs)" for part in parts[:5]]
-    more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
     return (
         f"{name}: {len(parts)} parts cannot be quantized, stay in full precision and count with 32 bits: "
-        f"{', '.join(named)}{more}; see to_frame('full_precision')"
+        f"{_named(parts)}; see to_frame('full_precision'), or name them in ignore= if that is meant"
     )
+
+
+def _named(parts: Sequence[FullPrecision]) -> str:
+    named = [f"{part.name} ({part.op}: {part.params:,} weights, {part.macs:,} MACs)" for part in parts[:5]]
+    return ", ".join(named) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")

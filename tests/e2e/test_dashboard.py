@@ -87,6 +87,20 @@ def test_tapping_the_front_loads_the_network(open_notebook: Opened) -> None:
     expect(notebook.page.locator(".nemo-dashboard").first).not_to_contain_text(f"Configuration {smallest}\n")
 
 
+def test_a_configuration_is_validated_on_held_out_images(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    notebook.ask("dashboard.study.optimize(30, progress=False); print('done')")
+    notebook.wait_for_evaluations(30)
+    notebook.button("Next").click()
+    notebook.button("Validate").focus()
+    notebook.page.keyboard.press("Enter")
+    notebook.wait_for_text("held out")
+    notebook.wait_for_text("300 examples")
+    assert notebook.ask("print(len(dashboard.study.validated))").strip() == "1"
+    assert notebook.errors == []
+
+
 def test_keyboard_alone_starts_pins_and_stops(open_notebook: Opened) -> None:
     notebook = open_notebook()
     notebook.open_dashboard()

@@ -104,7 +104,7 @@ def test_calibration_is_the_mean_of_batch_extremes() -> None:
     assert [node.name for node in nodes] == ["conv.input", "linear.input"]
     for node, name in zip(nodes, ("input", "relu"), strict=True):
         low, high = np.mean(seen[name], axis=0)
-        assert network.ranges[node.name] == pytest.approx((low, high), rel=1e-6)
+        assert network.ranges[node.name].overall == pytest.approx((low, high), rel=1e-6)
 
 
 def affine_reference(x: Tensor, low: float, high: float, bits: int) -> Tensor:
@@ -138,9 +138,9 @@ def test_outputs_equal_a_slow_reference() -> None:
                 )
                 for layer, node in ((conv, conv_node), (linear, linear_node))
             )
-            x = affine_reference(images, *network.ranges["conv.input"], bits[in_node])
+            x = affine_reference(images, *network.ranges["conv.input"].overall, bits[in_node])
             x = torch.relu(nn.functional.conv2d(x, wc, conv.bias, padding=1))
-            x = affine_reference(x, *network.ranges["linear.input"], bits[hidden_node])
+            x = affine_reference(x, *network.ranges["linear.input"].overall, bits[hidden_node])
             expected = nn.functional.linear(x.mean((2, 3)), wl, linear.bias)
         assert torch.equal(network(images).argmax(1), expected.argmax(1))
         torch.testing.assert_close(network(images), expected, rtol=1e-3, atol=1e-2)

@@ -25,7 +25,7 @@ class Reference(fx.Interpreter):
         super().__init__(graph)
         find, network = problem.workload.find, problem._network
         self.widths = {f"quantizer_{i}": int(bits[find(q).index]) for i, q in enumerate(network.activations)}
-        self.ranges = {f"quantizer_{i}": network.ranges[q] for i, q in enumerate(network.activations)}
+        self.ranges = {f"quantizer_{i}": network.ranges[q].overall for i, q in enumerate(network.activations)}
         self.weights = {
             node.name.removesuffix(".weight"): int(bits[node.index])
             for node in problem.workload.nodes
@@ -145,13 +145,13 @@ LABELS = np.zeros(4, dtype=np.int64)
         ({"calibration": GOOD[:0]}, "give at least one example"),
         ({"calibration": np.zeros((4, 3, 8, 8))}, "calibration.*shape"),
         ({"data": (HOLED, LABELS)}, "data has NaN or infinity, first in example 2"),
-        ({"data": (GOOD[:0], LABELS[:0])}, "the data set is empty; give at least one"),
+        ({"data": (GOOD[:0], LABELS[:0])}, "data has shape.*give at least one example"),
         ({"data": (GOOD, LABELS[:3])}, "4 inputs but 3 labels; give one label per input"),
-        ({"data": (GOOD, LABELS.astype(float))}, r"labels have shape \(4,\).*give integers"),
+        ({"data": (GOOD, LABELS.astype(float))}, r"labels are \(4,\) of type torch.float64; give integers"),
         ({"data": (GOOD, np.zeros((4, 10), dtype=int))}, "give integers"),
         ({"data": (np.zeros((4, 3, 8, 8)), LABELS)}, "data.*shape"),
         ({"data": (np.float32(1), LABELS)}, "data|inputs"),
-        ({"data": GOOD}, r"give a Split or a pair \(inputs, labels\)"),
+        ({"data": GOOD}, r"data has no labels; give a Split, a pair \(inputs, labels\)"),
     ],
 )
 def test_data_that_does_not_fit_is_refused(digits: Workload, arguments: Any, message: str) -> None:

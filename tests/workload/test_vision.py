@@ -26,7 +26,7 @@ import pytest
 import torch
 from torch import nn
 
-from nemo_lab import CostModel, NemoError, NemoWarning, create_study, load_workload
+from nemo_lab import CostModel, NemoError, NemoWarning, QuantizationProblem, create_study, load_workload
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.workload.zoo import checkpoints as hub
 from nemo_lab.workload.zoo.checkpoints import WeightsError
@@ -317,8 +317,10 @@ def test_pretrained_takes_three_values_and_embedded_ones_are_always_trained() ->
 
 
 def test_a_study_of_random_weights_is_refused() -> None:
-    with pytest.warns(NemoWarning, match="random weights"), pytest.raises(NemoError, match="random"):
+    with pytest.raises(NemoError, match=r"images of 'resnet18' are not in the package; w = load_workload"):
         create_study("resnet18")
+    with pytest.raises(NemoError, match="weights of 'resnet18' are random"):
+        QuantizationProblem(load_workload("resnet18", pretrained=False))
 
 
 def run(code: str, *path: Path) -> subprocess.CompletedProcess[str]:

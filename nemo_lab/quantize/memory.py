@@ -1,0 +1,83 @@
+"""How much memory a problem takes, told before it is taken."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+from nemo_lab.errors import ArgumentError, NemoWarning
+from nemo_lab.workload.workload import Workload
+
+LARGEST_BATCH = 512
+BATCH_BYTES = 2**23  # of the largest activation in a batch: what a cache holds
+SMALLEST_BATCH = 4  # a call of one example costs more than a cache gives
+ANNOUNCED = 10**9  # bytes
+
+LIMITS = (  # (limit, in use), of the container if there is one
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+
+
+def free_bytes() -> int | None:
+    """Memory this process may still take, by the container's limit and the machine's; None if unknown."""
+    found = []
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        found.append(int(lines["MemAvailable"].split()[0]) * 1024)
+    except (OSError, ValueError, KeyError):
+        pass
+    for limit, used in LIMITS:
+        try:
+            found.append(int(limit.read_text()) - int(used.read_text()))
+        except (OSError, ValueError):  # no such limit, or "max"
+            continue
+    return min(found) if found else None
+
+
+def megabytes(count: float) -> str:
+    """A number of bytes for a reader."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def default_batch(workload: Workload) -> int:
+    """Examples per forward pass: the largest power of two whose largest activation fits ``BATCH_BYTES``."""
+    fits = max(SMALLEST_BATCH, BATCH_BYTES // (4 * _largest(workload)))
+    return int(min(LARGEST_BATCH, 2 ** (fits.bit_length() - 1)))
+
+
+def check_memory(workload: Workload, examples: int, batch_size: int, kept: int) -> int:
+    """Bytes that a problem takes at most: weights at several widths, examples, activations.
+
+    Raises:
+        ArgumentError: if there is not as much.
+
+    Warns:
+        NemoWarning: from ``ANNOUNCED`` on.
+    """
+    stored = 4 * sum(parameter.numel() for parameter in workload.module.parameters())
+    inputs = 4 * examples * sum(math.prod(shape[1:]) for shape in workload.example_shapes)
+    needed = stored + max(2**28, 2 * stored) + inputs + kept + 16 * batch_size * _largest(workload)
+    free, way_out = free_bytes(), "use fewer images, a smaller batch_size, or a smaller kept_mb"
+    if needed > ANNOUNCED:
+        if free is not None and needed > free:
+            raise ArgumentError(
+                f"{workload.name} needs up to {megabytes(needed)} of memory, {megabytes(free)} are free",
+                way_out,
+            )
+        warnings.warn(
+            f"{workload.name} will take up to {megabytes(needed)} of memory; {way_out} to save some",
+            NemoWarning,
+            stacklevel=3,
+        )
+    return needed
+
+
+def _largest(workload: Workload) -> int:
+    """Numbers in the largest activation of one example."""
+    activations = (q for node in workload.nodes for q in node.quantizers if q.kind == "activation")
+    return max((math.prod(q.shape) for q in activations), default=1)

@@ -1,0 +1,159 @@
+"""What is minimised of a network's outputs: errors that need labels, and two that do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nemo_lab.errors import ArgumentError, DataError, EvaluationError
+from nemo_lab.quantize.data import Examples
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One task objective, minimised, averaged over examples.
+
+    Attributes:
+        name: ``"top1"``, ``"top5"``, ``"agreement"``, ``"kl"``, or that of a callable.
+        objective: its name among the objectives.
+        errors: (outputs, labels, full-precision outputs) -> float[N], the error of each example.
+        needs_labels: whether ``labels`` may not be None.
+        needs_reference: whether the outputs in full precision may not be None.
+        classes: whether outputs must be scores of classes, float[N, C].
+    """
+
+    name: str
+    objective: str
+    errors: Callable[[Tensor, Any, Any], Tensor]
+    needs_labels: bool = True
+    needs_reference: bool = False
+    classes: bool = True
+
+    def sum(self, outputs: Tensor, labels: Tensor | None, reference: Tensor | None) -> float:
+        """The errors of a batch, added up.
+
+        Raises:
+            EvaluationError: if they are not one finite number per example.
+        """
+        count = len(labels if labels is not None else outputs)
+        found = torch.as_tensor(self.errors(outputs, labels, reference)).double()
+        if found.ndim == 0:
+            found = found.expand(count)
+        if found.shape != (count,):
+            raise EvaluationError(
+                f"metric {self.name!r} returned shape {tuple(found.shape)} for {count} examples",
+                "return one number for the batch, or one for each example",
+            )
+        if not bool(torch.isfinite(found).all()):
+            raise EvaluationError(
+                f"metric {self.name!r} returned {float(found[~torch.isfinite(found)][0])}",
+                "return finite numbers; give the worst error where a result is not defined",
+            )
+        return float(found.sum())
+
+
+def _top(k: int) -> Callable[[Tensor, Any, Any], Tensor]:
+    def errors(outputs: Tensor, labels: Any, _: Any) -> Tensor:
+        best = outputs.topk(min(k, outputs.shape[1])).indices if k > 1 else outputs.argmax(1, keepdim=True)
+        right = (best == labels[:, None]).any(1)
+        wrong: Tensor = ~(right & torch.isfinite(outputs).all(1))  # NaN ranks first, and would count
+        return wrong
+
+    return errors
+
+
+def _disagreement(outputs: Tensor, _: Any, reference: Any) -> Tensor:
+    differs: Tensor = outputs.argmax(1) != reference.argmax(1)
+    return differs | ~torch.isfinite(outputs).all(1)
+
+
+def _divergence(outputs: Tensor, _: Any, reference: Any) -> Tensor:
+    """KL(full precision || quantized) in units of ln(classes), at most 1: more is a guess or worse."""
+    wanted, found = (torch.log_softmax(x.double(), dim=1) for x in (reference, outputs))
+    nats = (wanted.exp() * (wanted - found)).sum(1) / math.log(max(outputs.shape[1], 2))
+    share: Tensor = nats.nan_to_num(1.0, 1.0, 1.0).clamp(0.0, 1.0)
+    return share
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("top1", "task_error", _top(1)),
+        Metric("top5", "task_error", _top(5)),
+        Metric("agreement", "task_error", _disagreement, needs_labels=False, needs_reference=True),
+        Metric("kl", "kl_divergence", _divergence, needs_labels=False, needs_reference=True),
+    )
+}
+
+
+def as_metrics(given: Any) -> tuple[Metric, ...]:
+    """Metrics from names, callables (outputs, labels) -> error, or a sequence of them.
+
+    The first that is an error between 0 and 1 of its own is the objective ``task_error``; more are called
+    after their metric, such as ``top5_error``.
+
+    Raises:
+        ArgumentError: on an unknown name, none at all, or the same one twice.
+    """
+    entries: Sequence[Any] = given if isinstance(given, tuple | list) else (given,)
+    if not entries:
+        raise ArgumentError("there is no metric", f"use one of {', '.join(METRICS)}, or a function")
+    metrics: list[Metric] = []
+    for entry in entries:
+        metric = _metric(entry)
+        taken = [m.objective for m in metrics]
+        if metric.objective in taken:
+            metric = Metric(**{**vars(metric), "objective": f"{metric.name}_error"})
+        if metric.objective in taken:
+            raise ArgumentError(f"metric {metric.name!r} is given twice", "name each once")
+        metrics.append(metric)
+    return tuple(metrics)
+
+
+def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any) -> None:
+    """Hold what a network returns for one example, and the labels, against what the metrics need.
+
+    Raises:
+        DataError: if the output is not float[1, C] or the labels are not integers below C, and must be.
+    """
+    if not any(m.classes for m in metrics):
+        return
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
+        raise DataError(
+            f"the network returns {shape} for an example, metric {metrics[0].name!r} needs scores of classes",
+            "give a metric of your own: a function (outputs, labels) -> error",
+        )
+    if not any(m.needs_labels for m in metrics):
+        return
+    labels, classes = examples.labels, output.shape[1]
+    if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
+        what = "missing" if labels is None else f"{tuple(labels.shape)} of type {labels.dtype}"
+        raise DataError(f"labels are {what}", "give integers[N]")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise DataError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}",
+            f"the network tells {classes} classes apart: 0 to {classes - 1}",
+        )
+
+
+def _metric(entry: Any) -> Metric:
+    if callable(entry):
+        name = str(getattr(entry, "__name__", type(entry).__name__)).strip("<>")
+
+        def errors(outputs: Tensor, labels: Any, _: Any) -> Tensor:
+            return torch.as_tensor(entry(outputs, labels))
+
+        return Metric(name, name, errors, needs_labels=False, classes=False)
+    found = METRICS.get(entry) if isinstance(entry, str) else None
+    if found is None:
+        raise ArgumentError(
+            f"no metric {entry!r}",
+            f"use one of {', '.join(METRICS)}, or a function (outputs, labels) -> error",
+        )
+    return found

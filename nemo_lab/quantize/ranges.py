@@ -1,0 +1,134 @@
+"""Ranges of activations: what calibration sees, and the range it settles on for each width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.quantize.affine import Affine, affine, dense, round_
+
+RangeRule = Literal["minmax", "percentile", "mse"]
+SAMPLES = 4096  # of a tensor in a batch, evenly spaced
+SHRINK = np.linspace(1.0, 0.2, 33)  # candidates for the range of least squared error
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How ranges are found.
+
+    Attributes:
+        rule: ``"minmax"``: the mean over batches of the batch minimum and maximum (the paper);
+            ``"percentile"``: the same of two percentiles; ``"mse"``: for each width the range of least
+            squared error, among shrunken versions of the extreme values (activations on a sample).
+        percentile: the upper one, in percent; the lower is as far from 0.
+        symmetric: z = 0, see ``nemo_lab.quantize.affine.affine``.
+        per_channel: one weight range for each output channel.
+        fold: fold batch norms into the convolutions before them.
+
+    Raises:
+        ArgumentError: on an unknown rule, or a percentile outside 50 to 100.
+    """
+
+    rule: RangeRule = "minmax"
+    percentile: float = 99.99
+    symmetric: bool = False
+    per_channel: bool = False
+    fold: bool = True
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(RangeRule):
+            raise ArgumentError(f"no way {self.rule!r} to find ranges", "use 'minmax', 'percentile' or 'mse'")
+        if not 50 < self.percentile <= 100:
+            raise ArgumentError(f"percentile {self.percentile} makes no range", "give one from 50 to 100")
+
+
+@dataclass
+class Observed:
+    """What calibration saw of one activation.
+
+    Attributes:
+        extremes: (minimum, maximum) of each batch, or its two percentiles.
+        samples: float32[...] of each batch, evenly spaced in memory.
+    """
+
+    extremes: list[Range] = field(default_factory=list)
+    samples: list[Tensor] = field(default_factory=list)
+
+    def see(self, x: Tensor, calibration: Calibration) -> None:
+        """Take in one batch."""
+        flat = dense(x)
+        low, high = (float(value) for value in torch.aminmax(flat))
+        sample = flat[:: max(1, flat.numel() // SAMPLES)].float().cpu().clone()
+        if calibration.rule == "percentile" and np.isfinite([low, high]).all():
+            share = calibration.percentile / 100
+            spaced = flat[:: max(1, flat.numel() // 2**20)].float().cpu().numpy()
+            low, high = (float(q) for q in np.quantile(spaced, [1 - share, share]))
+        self.extremes.append((low, high))
+        self.samples.append(sample)
+
+
+class Ranges:
+    """The range of one activation at every width.
+
+    Args:
+        name: for the error message.
+        observed: what calibration saw.
+        calibration: how ranges are found.
+
+    Raises:
+        DataError: if a batch was not finite.
+    """
+
+    def __init__(self, name: str, observed: Observed, calibration: Calibration) -> None:
+        extremes = np.array(observed.extremes, dtype=np.float64)
+        if not np.isfinite(extremes).all():
+            raise DataError(
+                f"activation {name!r} is not finite on the calibration set",
+                "remove NaN and infinity from the calibration images, or check the weights",
+            )
+        low, high = extremes.mean(axis=0)
+        self.overall: Range = (float(low), float(high))
+        self.sample = torch.cat(observed.samples)
+        self._calibration = calibration
+        self._best: dict[int, Range] = {}
+
+    def at(self, bits: int) -> Range:
+        """The range at a width."""
+        if self._calibration.rule != "mse":
+            return self.overall
+        if bits not in self._best:
+            self._best[bits] = best_range(self.sample, *self.overall, bits, self._calibration.symmetric)
+        return self._best[bits]
+
+    def quantizer(self, bits: int) -> Affine:
+        """The quantizer at a width."""
+        return affine(*self.at(bits), bits=bits, symmetric=self._calibration.symmetric)
+
+    def sqnr(self, bits: int) -> float:
+        """Signal to quantization noise on the sample at a width, in dB."""
+        return sqnr(self.sample, round_(self.sample.clone(), self.quantizer(bits)))
+
+
+def best_range(x: Tensor, low: float, high: float, bits: int, symmetric: bool) -> Range:
+    """The shrunken version of a range at which quantizing ``x`` has the least squared error."""
+    from nemo_lab.quantize.kernels import squared_error
+
+    flat = x.detach().reshape(-1).contiguous().cpu().numpy()
+    candidates = [(low * share, high * share) for share in SHRINK]
+    errors = [squared_error(flat, *affine(*bounds, bits=bits, symmetric=symmetric)) for bounds in candidates]
+    return candidates[int(np.argmin(errors))]
+
+
+def sqnr(x: Tensor, x_hat: Tensor) -> float:
+    """Signal to quantization noise in dB: 10 log10(sum x^2 / sum (x - x_hat)^2); infinite without noise."""
+    signal = float(x.double().square().sum())
+    noise = float((x.double() - x_hat.double()).square().sum())
+    if noise == 0:
+        return float("inf")
+    return 10 * float(np.log10(signal / noise)) if signal else float("-inf")
