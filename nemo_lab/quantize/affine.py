@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -81,14 +82,16 @@ def round_(x: Tensor, quantizer: Affine) -> Tensor:
 
 
 def round_and_keep_(x: Tensor, quantizer: Affine) -> Codes | None:
-    """The same, and the integers as bytes; None where they do not fit a byte or do not lie densely."""
+    """The same, and the integers as bytes; None where they do not fit one, or do not lie densely."""
     scale, low, high = quantizer
     if not (_is_plain(x) and high - low <= 255):
         round_(x, quantizer)
         return None
     codes = torch.empty_like(x, dtype=torch.uint8)
-    _load().fake_quantize_and_keep(_flat(x), _flat(codes), scale, low, high)
-    return Codes(codes, scale, low)
+    numbers = _flat(x)
+    _load().fake_quantize_and_keep(numbers, _flat(codes), scale, low, high)
+    has_code = not math.isnan(numbers @ numbers)  # there is none for NaN
+    return Codes(codes, scale, low) if has_code else None
 
 
 def _load() -> Any:

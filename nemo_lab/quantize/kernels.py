@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 zero = np.float32(0.0)  # added, so that there is one zero: the sign of -0.0 is not in the codes
 
 
@@ -39,7 +40,7 @@ def fake_quantize_and_keep(
 
 
 @njit("void(u1[::1], f4[::1], f4, f4)", cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def decode(codes: NDArray[np.uint8], out: Floats, scale: float, low: float) -> None:
+def decode(codes: Bytes, out: Floats, scale: float, low: float) -> None:
     """The numbers that ``fake_quantize_and_keep`` left, from its ``codes``."""
     for i in range(codes.shape[0]):
         out[i] = (np.float32(codes[i]) + low) * scale

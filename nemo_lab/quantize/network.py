@@ -16,7 +16,7 @@ from nemo_lab.errors import DataError
 from nemo_lab.quantize.affine import Affine, Codes, round_, round_and_keep_
 from nemo_lab.quantize.folding import fold_batch_norms, stored
 from nemo_lab.quantize.ranges import Calibration, Observed, Ranges
-from nemo_lab.quantize.segments import Kept, KeptStates, cut
+from nemo_lab.quantize.segments import KeptStates, cut
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.operations import (
     BATCH_NORMS,
@@ -263,7 +263,7 @@ class QuantizedNetwork:
             return self(inputs)
         last, row = len(self.segments) - 1, self._row.tobytes()
         beginnings = [(k, self._row[segment.decisions].tobytes()) for k, segment in enumerate(self.segments)]
-        begin, parts = 0, dict[fx.Node, Kept]()
+        begin, parts = 0, dict[fx.Node, Codes]()
         values: Any = (inputs.clone() if self._copies_input else inputs,)
         wanted = [k for k in range(last) if self.kept.recurs(beginnings[k], row)]
         flowing = {node for k in wanted for node in self.segments[k].outputs}
@@ -273,17 +273,17 @@ class QuantizedNetwork:
                 if state is not None:
                     begin = k + 1
                     parts = dict(zip(self.segments[k].outputs, state, strict=True))
-                    values = tuple(p.decode() if isinstance(p, Codes) else p.clone() for p in state)
+                    values = tuple(part.decode() for part in state)
                     break
             for k in range(begin, last):
                 values = self.segments[k].run.forward(*values)
-                for node, value in zip(self.segments[k].outputs, values, strict=True):
-                    if node in flowing and node not in parts:
-                        codes = self._modules[node].codes if node in self._modules else None
-                        parts[node] = value.clone() if codes is None else codes
-                if k in wanted:
-                    state = tuple(parts[node] for node in self.segments[k].outputs)
-                    self.kept.put((batch, beginnings[k]), state)
+                for node in flowing.intersection(self.segments[k].outputs).intersection(self._modules):
+                    codes = self._modules[node].codes
+                    if node not in parts and codes is not None:
+                        parts[node] = codes
+                if k in wanted and parts.keys() >= set(self.segments[k].outputs):
+                    kept = tuple(parts[node] for node in self.segments[k].outputs)
+                    self.kept.put((batch, beginnings[k]), kept)
             return self.graph.graph.process_outputs(self.segments[last].run.forward(*values))
 
     @contextmanager

@@ -3,7 +3,8 @@
 Every segment ends with an activation quantizer, so what flows between segments is whole numbers that
 fit a byte. Two configurations with the same widths in the first segments have the same numbers there:
 a later one starts behind them. What is kept is exact, so no result depends on what was kept. Kept is
-only what has come up twice: most beginnings never return, and would push out those that do.
+only what has come up twice: most beginnings never return, and would push out those that do; and only
+where all that flows is such numbers.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, fx
+from torch import fx
 
 from nemo_lab.quantize.affine import Codes
 from nemo_lab.workload.operations import TRANSPARENT, changes_in_place, function_name, is_function
 
 Prefix = bytes
 REMEMBERED = 50_000  # beginnings
-Kept = Codes | Tensor
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class KeptStates:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.bytes = 0
-        self._states: OrderedDict[Hashable, tuple[Kept, ...]] = OrderedDict()
+        self._states: OrderedDict[Hashable, tuple[Codes, ...]] = OrderedDict()
         self._users: dict[int, int] = {}
         self._first: OrderedDict[Hashable, Prefix] = OrderedDict()
 
@@ -62,14 +62,14 @@ class KeptStates:
     def __len__(self) -> int:
         return len(self._states)
 
-    def get(self, key: Hashable) -> tuple[Kept, ...] | None:
+    def get(self, key: Hashable) -> tuple[Codes, ...] | None:
         """A state, if it is still there."""
         state = self._states.get(key)
         if state is not None:
             self._states.move_to_end(key)
         return state
 
-    def put(self, key: Hashable, state: tuple[Kept, ...]) -> None:
+    def put(self, key: Hashable, state: tuple[Codes, ...]) -> None:
         """Keep a state; parts that other states have too are counted once."""
         if key in self._states or sum(part.nbytes for part in state) > self.limit // 8:
             return

@@ -38,11 +38,11 @@ def folded(graph: fx.GraphModule) -> fx.GraphModule:
         conv = modules.get(str(before.target)) if before.op == "call_module" else None
         if not isinstance(conv, nn.Conv2d) or len(before.users) > 1:
             continue
-        share = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        rate = torch.rsqrt(norm.running_var + norm.eps)
         dead = norm.running_var < 1e-10  # a constant, whatever the share
-        bias = torch.zeros_like(share) if conv.bias is None else conv.bias
-        bias = torch.where(dead, norm.bias, (bias - norm.running_mean) * share + norm.bias)
-        weight = conv.weight * torch.where(dead, 0.0, share).reshape(-1, 1, 1, 1)
+        bias = torch.zeros_like(rate) if conv.bias is None else conv.bias
+        bias = torch.where(dead, norm.bias, (bias - norm.running_mean) * rate * norm.weight + norm.bias)
+        weight = conv.weight * torch.where(dead, 0.0, norm.weight * rate).reshape(-1, 1, 1, 1)
         conv.weight, conv.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
         graph.set_submodule(str(node.target), nn.Identity())
     return graph
@@ -53,7 +53,10 @@ class Reference(fx.Interpreter):
 
     def __init__(self, workload: Workload, channels_last: bool = False) -> None:
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        super().__init__(folded(workload.graph).to(memory_format=self.layout))
+        super().__init__(folded(workload.graph))
+        for parameter in self.module.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=self.layout)
         quantizers = [(node, q) for node in workload.nodes for q in node.quantizers]
         self.column = {q.source: node.index for node, q in quantizers}
         self.activations = {q.source for _, q in quantizers if q.kind == "activation"}
@@ -89,4 +92,4 @@ class Reference(fx.Interpreter):
             low, high = float(full.min()), float(full.max())
             self.fetch_attr(path).data = full if width is None else quantized(full, low, high, width)
         with torch.no_grad():
-            return self.run(inputs.clone(memory_format=self.layout))
+            return self.run(inputs.contiguous(memory_format=self.layout).clone())

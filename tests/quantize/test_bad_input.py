@@ -1,0 +1,126 @@
+"""Odd data, odd networks and odd metrics: handled, or refused with the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from nemo_lab import QuantizationProblem, Workload
+from nemo_lab.errors import ArgumentError, DataError, EvaluationError, NemoWarning
+from nemo_lab.quantize import memory
+
+
+def small(seed: int = 0) -> tuple[Workload, Tensor, Tensor]:
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 4))
+    return Workload.from_module(net, torch.zeros(1, 1, 6, 6)), torch.randn(20, 1, 6, 6), torch.arange(20) % 4
+
+
+def problem(data: Any = None, calibration: Any = None, **options: Any) -> QuantizationProblem:
+    workload, images, labels = small()
+    given = (images, labels) if data is None else data
+    return QuantizationProblem(workload, images if calibration is None else calibration, given, **options)
+
+
+def test_a_loader_gives_what_its_tensors_give() -> None:
+    _, images, labels = small()
+    loader = DataLoader(TensorDataset(images, labels), batch_size=7)
+    rows = np.random.default_rng(0).integers(2, 9, (4, 4))
+    expected = problem().evaluate(rows)
+    assert np.array_equal(problem(loader, calibration=loader).evaluate(rows), expected)
+    assert np.array_equal(problem(list(loader), calibration=[images]).evaluate(rows), expected)
+
+
+def test_metrics_without_labels_compare_with_full_precision() -> None:
+    _, images, _ = small()
+    found = problem(images, metric=("agreement", "kl"), bit_widths=(2, 16))
+    assert found.objective_names == ("task_error", "kl_divergence", "model_ratio", "bitop_ratio")
+    wide, narrow = found.evaluate([[16] * 4, [2] * 4])
+    assert wide[0] == 0
+    assert 0 <= wide[1] < 1e-6 < narrow[1] <= 1
+
+
+def test_a_metric_of_ones_own_may_return_one_number_or_one_for_each() -> None:
+    def one(outputs: Tensor, labels: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(outputs, labels)
+
+    def each(outputs: Tensor, labels: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(outputs, labels, reduction="none")
+
+    first, second = (problem(metric=m, batch_size=6).evaluate([[8] * 4])[0, 0] for m in (one, each))
+    assert first == pytest.approx(second, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (lambda outputs, labels: float("nan"), "returned nan; return finite numbers"),
+        (lambda outputs, labels: outputs, r"returned shape \(20, 4\) for 20 examples"),
+    ],
+)
+def test_a_metric_that_makes_no_sense_is_named(metric: Any, message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        problem(metric=metric).evaluate([[8] * 4])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"data": []}, DataError, "data is empty; give at least one batch"),
+        ({"data": {"x": 1}}, DataError, "data is a dict; give a Split, a pair"),
+        ({"data": (torch.randn(3, 1, 6, 6), torch.tensor([0, 1, 4]))}, DataError, "0 to 4.*4 classes apart"),
+        ({"data": torch.randn(3, 1, 6, 6)}, DataError, "data has no labels"),
+        ({"metric": "f1"}, ArgumentError, "no metric 'f1'; use one of top1"),
+        ({"metric": ()}, ArgumentError, "there is no metric"),
+        ({"metric": ("top1", "top1", "top1")}, ArgumentError, "given twice"),
+        ({"ranges": "best"}, ArgumentError, "no way 'best' to find ranges"),
+        ({"percentile": 20}, ArgumentError, "percentile 20"),
+        ({"batch_size": 0}, ArgumentError, "batch_size=0"),
+    ],
+)
+def test_what_cannot_be_used_is_explained(options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        problem(**options)
+
+
+def test_a_batch_of_one_and_constant_activations() -> None:
+    workload, images, labels = small()
+    rows = np.random.default_rng(1).integers(2, 9, (3, 4))
+    one = QuantizationProblem(workload, images, (images, labels), batch_size=1).evaluate(rows)
+    assert np.isfinite(one).all()
+    black = torch.zeros(5, 1, 6, 6)
+    assert np.isfinite(problem((black, labels[:5]), calibration=black).evaluate(rows)).all()
+
+
+@pytest.mark.parametrize("ranges", ["minmax", "percentile", "mse"])
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_a_dead_channel_stays_dead(ranges: Any, per_channel: bool, symmetric: bool) -> None:
+    workload, images, labels = small()
+    with torch.no_grad():
+        workload.module[0].weight[1] = 0.0  # type: ignore[index, union-attr]
+    options: Any = {"ranges": ranges, "per_channel": per_channel, "symmetric": symmetric}
+    found = QuantizationProblem(workload, images, (images, labels), **options)
+    assert np.isfinite(found.evaluate([[2] * 4, [8] * 4])).all()
+    assert not found._network.weights.at("0.weight", 3)[1].any()
+    assert np.isfinite(found.sqnr().to_numpy()).all()
+
+
+def test_a_bit_more_is_about_six_decibels() -> None:
+    table = problem().sqnr()
+    gain = table.diff(axis=1).iloc[:, 1:].mean(axis=None)
+    assert 4.5 < gain < 7.5
+
+
+def test_memory_is_told_and_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload, _, _ = small()
+    with pytest.warns(NemoWarning, match=r"will take up to 5\.3 GB .*smaller batch_size"):
+        assert memory.check_memory(workload, 20, 4, 5 * 10**9) > 5 * 10**9
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * 10**9)
+    with pytest.raises(ArgumentError, match=r"needs up to 5\.3 GB of memory, 2\.0 GB are free; use fewer"):
+        memory.check_memory(workload, 20, 4, 5 * 10**9)

@@ -1,0 +1,63 @@
+"""Held-out accuracy: the interval by hand, and what a study tells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nemo_lab import QuantizationProblem, Workload, create_study
+from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
+from nemo_lab.study.validation import wilson
+from tests.toy import ToyProblem
+
+
+def test_the_interval_by_hand() -> None:
+    # 90 of 100: middle (0.9 + 0.0192) / 1.0384, half 1.96 sqrt(0.0009 + 0.000096) / 1.0384
+    found = wilson(90, 100)
+    assert (found.accuracy, found.examples) == (0.9, 100)
+    assert (found.low, found.high) == pytest.approx((0.82563, 0.94477), abs=1e-5)
+    assert wilson(0, 10).low == 0
+    assert wilson(10, 10).high == pytest.approx(1)
+    assert str(found) == "90.00% (82.6% to 94.5%, 100 examples)"
+
+
+def test_the_front_is_validated_on_held_out_images(digits: Workload) -> None:
+    problem = QuantizationProblem(digits)
+    study = create_study(problem, population=8, min_size=2).optimize(20, progress=False)
+    seen: list[int] = []
+    study.listen(lambda: seen.append(1))
+    frame = study.validate()
+    assert list(frame.index) == list(study.front().index)
+    assert seen, "nobody was told"
+    assert digits.data is not None
+    held_out = digits.data.held_out
+    for config, row in frame.iterrows():
+        error = problem.error(study.config(int(config)), held_out)[0]  # type: ignore[arg-type]
+        assert row.held_out == pytest.approx(1 - error)
+        assert row.low <= row.held_out <= row.high
+        assert row.examples == len(held_out)
+        assert row.searched == 1 - study.evaluations().task_error[config]
+    assert set(study.validated) == set(frame.index)
+
+
+def test_data_of_ones_own_and_errors(digits: Workload) -> None:
+    study = create_study(digits, population=8, min_size=2).optimize(9, progress=False)
+    assert digits.data is not None
+    few = (digits.data.held_out.inputs[:40], digits.data.held_out.labels[:40])
+    assert study.validate(3, few).examples.tolist() == [40]
+    assert study.validate([]).empty
+    with pytest.raises(UnknownNameError, match="99"):
+        study.validate([3, 99])
+    with pytest.raises(ArgumentError, match="cannot be validated"):
+        create_study(ToyProblem(), population=8, min_size=2).optimize(9, progress=False).validate()
+    bare = Workload.from_module(digits.module, np_zeros(digits), name="bare")
+    images = digits.data.calibration.inputs
+    alone = QuantizationProblem(bare, calibration=images, data=few)
+    with pytest.raises(DataError, match=r"no held-out images; pass data="):
+        create_study(alone, population=8, min_size=2).optimize(8, progress=False).validate(0)
+
+
+def np_zeros(workload: Workload) -> object:
+    import torch
+
+    return torch.from_numpy(np.zeros(workload.example_shapes[0], dtype=np.float32))
