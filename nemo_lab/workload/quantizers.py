@@ -156,9 +156,20 @@ class Quantizers:
         if source.path is None:
             return Quantizer(name, "activation", source.node.name, self.shape(source.node), 1, aliases)
         shape = tuple(self.tensor(source).shape)
-        transposed = self.operations.op(source.node) == "transposed conv"
-        channels = shape[1] if transposed else shape[0]
-        return Quantizer(name, "weight", source.path, shape, int(channels), aliases)
+        axis = self._channel_axis(source, len(shape))
+        return Quantizer(name, "weight", source.path, shape, int(shape[axis]), aliases, axis)
+
+    def _channel_axis(self, source: Source, dimensions: int) -> int:
+        """Where a weight has its output channels: in front, unless it is transposed or on the right."""
+        op = self.operations.op(source.node)
+        if op == "transposed conv":
+            return 1
+        operands = self.operations.operands(source.node)
+        if op != "matmul" or operands is None or dimensions < 2:
+            return 0
+        left, right = operands
+        plain = right.op == "get_attr" and (left is None or self.operations.producer(left).op != "get_attr")
+        return dimensions - 1 if plain else 0
 
     def _names(self, source: Source) -> Iterator[str]:
         if source.path is None:

@@ -29,6 +29,7 @@ class Quantizer:
         channels: output channels of a weight, that is, how many scales it has if it is quantized per
             channel; 1 for an activation.
         aliases: further names that mean this quantizer.
+        axis: of the output channels in ``shape``.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Quantizer:
     shape: tuple[int, ...]
     channels: int = 1
     aliases: tuple[str, ...] = ()
+    axis: int = 0
 
 
 @dataclass(frozen=True)
