@@ -14,11 +14,10 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from nemo_lab.cost.plan import FULL_PRECISION, LINEAR, MAX
 from nemo_lab.cost.vectors import row_dots
 
 BLOCK = 64  # rows; a multiple of 4
-WIDEST = 32
-LINEAR, MAX, PRODUCT = 0, 1, 2
 BITS = types.Array(types.uint8, 2, "C", readonly=True)  # which takes writable ones, too
 I8, I2 = types.Array(types.int64, 2, "C"), types.Array(types.int16, 1, "C")
 F8, ROWS, TABLES = (types.Array(types.float64, dimensions, "C") for dimensions in (1, 2, 3))
@@ -98,9 +97,9 @@ def sum_costs(
         worst = np.uint8(0)
         for i in range(here.shape[0]):
             worst = max(worst, np.uint8(here[i] - np.uint8(1)))  # 0 becomes 255
-        if worst >= WIDEST:
+        if worst >= FULL_PRECISION:
             for i in range(here.shape[0]):
-                if np.uint8(here[i] - np.uint8(1)) >= WIDEST:
+                if np.uint8(here[i] - np.uint8(1)) >= FULL_PRECISION:
                     return int(row + i // nodes)
         address = here.ctypes.data
         if row * nodes + size + slack > flat.shape[0]:

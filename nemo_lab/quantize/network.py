@@ -22,9 +22,9 @@ from nemo_lab.workload.operations import (
     BATCH_NORMS,
     LAYERS,
     PRODUCTS,
+    changes_in_place,
     function_name,
     is_function,
-    works_in_place,
 )
 from nemo_lab.workload.workload import Workload
 
@@ -166,29 +166,21 @@ class QuantizedNetwork:
     def _clamp(self, node: fx.Node) -> tuple[float, float] | None:
         """The bounds of an activation function that a quantizer behind it can absorb."""
         if node.op == "call_module":
-            module = self.graph.get_submodule(str(node.target))
-            found, in_place = CLAMPS.get(type(module)), bool(getattr(module, "inplace", False))
-        elif is_function(node):
-            found, in_place = CLAMPS.get(function_name(node)), works_in_place(node)
+            found = CLAMPS.get(type(self.graph.get_submodule(str(node.target))))
         else:
-            return None
-        if found is None or not in_place:
+            found = CLAMPS.get(function_name(node)) if is_function(node) else None
+        if found is None or not changes_in_place(self.graph, node):
             return found
         changed = node.all_input_nodes[0]  # which nobody else may see
         return found if len(changed.users) == 1 and self._is_fresh(changed) else None
 
     def _is_fresh(self, producer: fx.Node) -> bool:
         """Whether the tensor is nobody else's storage; what works in place is as fresh as its input."""
-        if producer.op == "call_module":
-            module = self.graph.get_submodule(str(producer.target))
-            fresh, in_place = isinstance(module, FRESH), getattr(module, "inplace", False)
-        elif is_function(producer):
-            fresh, in_place = function_name(producer) in FRESH_FUNCTIONS, works_in_place(producer)
-        else:
-            return False
-        if in_place:
+        if changes_in_place(self.graph, producer):
             return self._is_fresh(producer.all_input_nodes[0])
-        return fresh
+        if producer.op == "call_module":
+            return isinstance(self.graph.get_submodule(str(producer.target)), FRESH)
+        return is_function(producer) and function_name(producer) in FRESH_FUNCTIONS
 
     def calibrate(self, batches: Sequence[Tensor]) -> None:
         """Find the range of every activation.

@@ -26,13 +26,11 @@ class Source:
         path: of a stored tensor, None for one that flows.
         node: the fx node that produces it; for a stored tensor the one that uses it first.
         uses: name of each place that consumes it, such as ``"conv1.input"``.
-        macs: of the products that read it, for one example.
     """
 
     path: str | None
     node: fx.Node
     uses: list[str] = field(default_factory=list)
-    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,7 @@ class Quantizers:
             own = f"{node.target}.weight" if left is None else None
             second = "input" if own or ops.op(node) != "matmul" else "other"
             first = self._source(left, own, node, "input")
-            product = Product(node, (first, self._source(right, None, node, second)))
-            self.products.append(product)
-            for source in {id(source): source for source in product.sources}.values():
-                source.macs += product.macs
+            self.products.append(Product(node, (first, self._source(right, None, node, second))))
         for addend in ops.addends(node):
             self._source(addend, None, node, None)
         pooled = ops.pooled(node)
