@@ -203,6 +203,12 @@ class QuantizedNetwork:
                 quantizer.observe = None
         self.ranges = {name: Ranges(name, observed, self.calibration) for name, observed in seen.items()}
 
+    def adopt(self, other: QuantizedNetwork) -> None:
+        """Take over the calibration and the layout of a network of the same workload."""
+        self.ranges = dict(other.ranges)
+        if other.channels_last:
+            self._use_layout(True, {name: channels_last(full) for name, full in self.weights.full.items()})
+
     def _try_channels_last(self, batch: Tensor) -> None:
         """Convolutions are faster where channels lie together, if nothing asks for the other layout."""
         if batch.ndim != 4 or self.device.type != "cpu":
@@ -210,7 +216,7 @@ class QuantizedNetwork:
         few = batch[:2]  # with one example, more views are permitted
         expected = self(few)
         before = self.weights.full
-        self._use_layout(True, {name: _channels_last(weight) for name, weight in before.items()})
+        self._use_layout(True, {name: channels_last(weight) for name, weight in before.items()})
         try:
             found = self(self.prepare(few))
             atol = 1e-3 * float(expected.abs().max())
@@ -226,8 +232,8 @@ class QuantizedNetwork:
 
     def prepare(self, batch: Tensor) -> Tensor:
         """A batch where and as the network wants it."""
-        layout = torch.channels_last if self.channels_last and batch.ndim == 4 else torch.contiguous_format
-        return batch.to(self.device).contiguous(memory_format=layout)
+        batch = batch.to(self.device)
+        return channels_last(batch) if self.channels_last else batch.contiguous()
 
     def set_bits(self, bits: Any) -> None:
         """Quantize every node to the given widths, or run in full precision on ``None``."""
@@ -293,5 +299,10 @@ class QuantizedNetwork:
                 module.keep, module.codes = False, None
 
 
-def _channels_last(weight: Tensor) -> Tensor:
-    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
+def channels_last(x: Tensor) -> Tensor:
+    """A copy of images or of a kernel with the strides of channels last; what is neither, as it is.
+
+    ``contiguous`` will not do: of one channel, or of one pixel, it says that any strides are right, and a
+    convolution that finds them contiguous runs in the slower layout.
+    """
+    return x.clone(memory_format=torch.channels_last) if x.ndim == 4 else x

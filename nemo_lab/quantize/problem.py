@@ -177,9 +177,9 @@ class QuantizationProblem:
         return None if found is None else (found.at(bits), found.quantizer(bits))
 
     def network(self) -> QuantizedNetwork:
-        """A quantized network of the caller's own, with this problem's calibration."""
+        """A quantized network of the caller's own, with this problem's calibration and memory layout."""
         own = QuantizedNetwork(self.workload, self._network.calibration)
-        own.ranges = dict(self._network.ranges)
+        own.adopt(self._network)
         return own
 
     def costs(self, bits: Any) -> NDArray[np.float64]:

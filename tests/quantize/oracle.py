@@ -16,14 +16,14 @@ Range = tuple[float, float]
 
 
 def quantized(x: Tensor, low: float, high: float, bits: int) -> Tensor:
-    """s, z, q and x_hat, letter by letter."""
+    """s, z, q and x_hat, letter by letter, in the strides of ``x``."""
     low, high = min(low, 0.0), max(high, 0.0)
     s = (high - low) / (2**bits - 1)
     if s == 0:
         return x * 0
     z = round(-(2 ** (bits - 1)) - low / s)
     q = torch.clamp(torch.round(x / s) + z, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    return (q - z) * s
+    return torch.empty_like(x).copy_((q - z) * s)
 
 
 def folded(graph: fx.GraphModule) -> fx.GraphModule:
@@ -56,7 +56,7 @@ class Reference(fx.Interpreter):
         super().__init__(folded(workload.graph))
         for parameter in self.module.parameters():
             if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=self.layout)
+                parameter.data = parameter.data.clone(memory_format=self.layout)
         quantizers = [(node, q) for node in workload.nodes for q in node.quantizers]
         self.column = {q.source: node.index for node, q in quantizers}
         self.activations = {q.source for _, q in quantizers if q.kind == "activation"}
@@ -92,4 +92,6 @@ class Reference(fx.Interpreter):
             low, high = float(full.min()), float(full.max())
             self.fetch_attr(path).data = full if width is None else quantized(full, low, high, width)
         with torch.no_grad():
-            return self.run(inputs.contiguous(memory_format=self.layout).clone())
+            return self.run(
+                inputs.clone(memory_format=self.layout if inputs.ndim == 4 else torch.preserve_format)
+            )

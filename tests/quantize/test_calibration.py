@@ -280,15 +280,19 @@ def test_a_view_that_only_a_batch_of_one_permits_runs_in_the_usual_layout() -> N
         torch.testing.assert_close(network(network.prepare(IMAGES)), module(IMAGES))
 
 
-def test_one_channel_images_run_in_channels_last_too() -> None:
-    module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(128, 4))
+def test_one_channel_and_one_pixel_run_in_channels_last_too() -> None:
+    """There strides are ambiguous, and torch asks them which convolution to take."""
+    module = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 8, 1), nn.Flatten(),
+        nn.Linear(128, 4),
+    )  # fmt: skip
     network = network_of(module, IMAGES[:, :1])
-    if not network.channels_last:
-        return
-    seen: list[Tensor] = []
-    network.graph.get_submodule("2").register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    network(network.prepare(IMAGES[:, :1]))
-    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert network.channels_last
+    assert network.prepare(IMAGES[:, :1]).stride() == (64, 1, 8, 1)
+    for bits in (None, [4] * len(network.workload.nodes)):
+        network.set_bits(bits)
+        strides = [network.graph.get_submodule(name).weight.stride() for name in "023"]  # type: ignore[union-attr]
+        assert strides == [(9, 1, 3, 1), (9, 1, 3, 1), (8, 1, 8, 8)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

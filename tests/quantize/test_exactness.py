@@ -37,8 +37,6 @@ def check_against_reference(workload: Workload, data: Data, configurations: int,
         workload, calibration, (images, labels), batch_size=batch, calibration_batch=batch, threads=1
     )
     network = problem.network()
-    network.channels_last = problem._network.channels_last
-    network.weights.full = problem._network.weights.full
     rows = random_bits(configurations, problem.num_nodes)
     found = problem.evaluate(rows)[:, 0]
     with torch_threads(1):
