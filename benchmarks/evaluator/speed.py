@@ -62,7 +62,7 @@ def section(cells: Cells, names: Sequence[str]) -> str:
         "methods other than nemo_lab in the layout or mode of theirs, that is fastest for them. Every cell "
         "is a process of its own. Networks of torchvision have random weights and see noise. nemo_lab's "
         "row is `problem.evaluate` of random widths, new ones each time, with `kept_mb=0`: metric and costs "
-        "included, and rounding of the weights where their cache (256 MB) lacks a width. *Weights at hand* "
+        "included, and rounding of the weights where their cache lacks a width. *Weights at hand* "
         "is the same configuration again, its result forgotten; it and all rows below round at 8 bits.",
         "",
         *_table(cells, names, "plain"),

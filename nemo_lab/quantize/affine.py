@@ -88,9 +88,9 @@ def round_and_keep_(x: Tensor, quantizer: Affine) -> Codes | None:
         round_(x, quantizer)
         return None
     codes = torch.empty_like(x, dtype=torch.uint8)
-    numbers = _flat(x)
-    _load().fake_quantize_and_keep(numbers, _flat(codes), scale, low, high)
-    has_code = not math.isnan(numbers @ numbers)  # there is none for NaN
+    numbers = dense(x)
+    _load().fake_quantize_and_keep(numbers.numpy(), _flat(codes), scale, low, high)
+    has_code = not math.isnan(torch.dot(numbers, numbers))  # there is none for NaN; squares may overflow
     return Codes(codes, scale, low) if has_code else None
 
 

@@ -6,6 +6,8 @@ import math
 import warnings
 from pathlib import Path
 
+import torch
+
 from nemo_lab.errors import ArgumentError, NemoWarning
 from nemo_lab.workload.workload import Workload
 
@@ -13,6 +15,7 @@ LARGEST_BATCH = 512
 BATCH_BYTES = 2**23  # of the largest activation in a batch: what a cache holds
 SMALLEST_BATCH = 4  # a call of one example costs more than a cache gives
 ANNOUNCED = 10**9  # bytes
+WEIGHT_SHARE = 4  # of free memory a quarter for quantized weights
 
 LIMITS = (  # (limit, in use), of the container if there is one
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
@@ -50,8 +53,26 @@ def default_batch(workload: Workload) -> int:
     return int(min(LARGEST_BATCH, 2 ** (fits.bit_length() - 1)))
 
 
-def check_memory(workload: Workload, examples: int, batch_size: int, kept: int) -> int:
-    """Bytes that a problem takes at most: weights at several widths, examples, activations.
+def weight_bytes(workload: Workload, widths: int) -> int:
+    """Bytes for quantized weights: at all widths, if a quarter of free memory holds them; else that quarter.
+
+    Never less than two configurations take. Rounding weights again costs time, but changes no result.
+    """
+    stored = _stored(workload)
+    free = free_bytes()
+    wanted = widths * stored
+    return wanted if free is None else max(2 * stored, min(wanted, free // WEIGHT_SHARE))
+
+
+def check_memory(workload: Workload, examples: int, batch_size: int, kept: int, weights: int) -> int:
+    """Bytes that a problem takes at most: its copy of the network, examples, and activations of a batch.
+
+    Args:
+        workload: the network.
+        examples: inputs for calibration and search.
+        batch_size: of them in a forward pass.
+        kept: cap on activations that are kept.
+        weights: cap on quantized weights.
 
     Raises:
         ArgumentError: if there is not as much.
@@ -59,9 +80,8 @@ def check_memory(workload: Workload, examples: int, batch_size: int, kept: int) 
     Warns:
         NemoWarning: from ``ANNOUNCED`` on.
     """
-    stored = 4 * sum(parameter.numel() for parameter in workload.module.parameters())
     inputs = 4 * examples * sum(math.prod(shape[1:]) for shape in workload.example_shapes)
-    needed = stored + max(2**28, 2 * stored) + inputs + kept + 16 * batch_size * _largest(workload)
+    needed = _stored(workload) + weights + inputs + kept + 16 * batch_size * _largest(workload)
     free, way_out = free_bytes(), "use fewer images, a smaller batch_size, or a smaller kept_mb"
     if needed > ANNOUNCED:
         if free is not None and needed > free:
@@ -75,6 +95,18 @@ def check_memory(workload: Workload, examples: int, batch_size: int, kept: int) 
             stacklevel=3,
         )
     return needed
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is torch's or Python's of an allocation that failed, whatever else it mentions."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    )
+
+
+def _stored(workload: Workload) -> int:
+    """Bytes of the parameters in float32."""
+    return 4 * sum(parameter.numel() for parameter in workload.module.parameters())
 
 
 def _largest(workload: Workload) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ class Metric:
         name: ``"top1"``, ``"top5"``, ``"agreement"``, ``"kl"``, or that of a callable.
         objective: its name among the objectives.
         errors: (outputs, labels, full-precision outputs) -> float[N], the error of each example.
+        bounds: lowest and highest error; None if they are not known.
         needs_labels: whether ``labels`` may not be None.
         needs_reference: whether the outputs in full precision may not be None.
         classes: whether outputs must be scores of classes, float[N, C].
@@ -29,19 +31,19 @@ class Metric:
 
     name: str
     objective: str
-    errors: Callable[[Tensor, Any, Any], Tensor]
+    errors: Callable[[Any, Any, Any], Any]
+    bounds: tuple[float, float] | None = (0.0, 1.0)
     needs_labels: bool = True
     needs_reference: bool = False
     classes: bool = True
 
-    def sum(self, outputs: Tensor, labels: Tensor | None, reference: Tensor | None) -> float:
-        """The errors of a batch, added up.
+    def sum(self, outputs: Any, labels: Tensor | None, reference: Any, count: int) -> float:
+        """The errors of a batch of ``count`` examples, added up.
 
         Raises:
             EvaluationError: if they are not one finite number per example.
         """
-        count = len(labels if labels is not None else outputs)
-        found = torch.as_tensor(self.errors(outputs, labels, reference)).double()
+        found = self._numbers(self.errors(outputs, labels, reference))
         if found.ndim == 0:
             found = found.expand(count)
         if found.shape != (count,):
@@ -55,6 +57,17 @@ class Metric:
                 "return finite numbers; give the worst error where a result is not defined",
             )
         return float(found.sum())
+
+    def _numbers(self, returned: Any) -> Tensor:
+        if isinstance(returned, Tensor) and not returned.is_complex():
+            return returned.double()
+        try:
+            return torch.from_numpy(np.asarray(returned).astype(np.float64, casting="same_kind"))
+        except (TypeError, ValueError) as error:
+            raise EvaluationError(
+                f"metric {self.name!r} returned a {type(returned).__name__}",
+                "return one number for the batch, or one for each example",
+            ) from error
 
 
 def _top(k: int) -> Callable[[Tensor, Any, Any], Tensor]:
@@ -98,7 +111,7 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
     after their metric, such as ``top5_error``.
 
     Raises:
-        ArgumentError: on an unknown name, none at all, or the same one twice.
+        ArgumentError: on an unknown name, none at all, two of one name, or impossible bounds.
     """
     entries: Sequence[Any] = given if isinstance(given, tuple | list) else (given,)
     if not entries:
@@ -106,11 +119,12 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
     metrics: list[Metric] = []
     for entry in entries:
         metric = _metric(entry)
-        taken = [m.objective for m in metrics]
-        if metric.objective in taken:
-            metric = Metric(**{**vars(metric), "objective": f"{metric.name}_error"})
-        if metric.objective in taken:
-            raise ArgumentError(f"metric {metric.name!r} is given twice", "name each once")
+        if metric.name in [m.name for m in metrics]:
+            raise ArgumentError(
+                f"metric {metric.name!r} is given twice", "name each once, and functions differently"
+            )
+        if metric.objective in [m.objective for m in metrics]:
+            metric = replace(metric, objective=f"{metric.name}_error")
         metrics.append(metric)
     return tuple(metrics)
 
@@ -133,8 +147,9 @@ def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any) -> 
         return
     labels, classes = examples.labels, output.shape[1]
     if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        what = "missing" if labels is None else f"{tuple(labels.shape)} of type {labels.dtype}"
-        raise DataError(f"labels are {what}", "give integers[N]")
+        dtype = "" if labels is None else str(labels.dtype).removeprefix("torch.")
+        what = "are missing" if labels is None else f"have shape {tuple(labels.shape)} and type {dtype}"
+        raise DataError(f"labels {what}", "give integers[N], the class of each example")
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise DataError(
             f"labels run from {int(labels.min())} to {int(labels.max())}",
@@ -146,10 +161,10 @@ def _metric(entry: Any) -> Metric:
     if callable(entry):
         name = str(getattr(entry, "__name__", type(entry).__name__)).strip("<>")
 
-        def errors(outputs: Tensor, labels: Any, _: Any) -> Tensor:
-            return torch.as_tensor(entry(outputs, labels))
+        def errors(outputs: Any, labels: Any, _: Any) -> Any:
+            return entry(outputs, labels)
 
-        return Metric(name, name, errors, needs_labels=False, classes=False)
+        return Metric(name, name, errors, _bounds(entry, name), needs_labels=False, classes=False)
     found = METRICS.get(entry) if isinstance(entry, str) else None
     if found is None:
         raise ArgumentError(
@@ -157,3 +172,19 @@ def _metric(entry: Any) -> Metric:
             f"use one of {', '.join(METRICS)}, or a function (outputs, labels) -> error",
         )
     return found
+
+
+def _bounds(entry: Any, name: str) -> tuple[float, float] | None:
+    """The attribute ``bounds`` of a callable, if it has one."""
+    given = getattr(entry, "bounds", None)
+    if given is None:
+        return None
+    try:
+        low, high = (float(bound) for bound in given)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ArgumentError(
+            f"metric {name!r} has bounds {given!r}", "give its lowest and its highest error, such as (0, 1)"
+        )
+    return low, high

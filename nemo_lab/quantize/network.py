@@ -93,6 +93,7 @@ class QuantizedNetwork:
         calibration: how ranges are found.
         device: where it runs.
         kept: bytes of activations kept for configurations that begin alike.
+        weights: bytes of quantized weights kept.
 
     Not safe from two threads at once.
     """
@@ -104,6 +105,7 @@ class QuantizedNetwork:
         *,
         device: torch.device | str = "cpu",
         kept: int = 2**27,
+        weights: int = 2**28,
     ) -> None:
         self.workload = workload
         self.calibration = calibration or Calibration()
@@ -120,8 +122,7 @@ class QuantizedNetwork:
                 self._stored[quantizer.name] = stored(self.graph, quantizer.source)
                 axes[quantizer.name] = quantizer.axis
         full = {name: tensor.data for name, tensor in self._stored.items()}
-        limit = max(2**28, 2 * sum(tensor.nbytes for tensor in full.values()))  # two configurations at least
-        self.weights = Weights(full, axes, self.calibration, limit)
+        self.weights = Weights(full, axes, self.calibration, weights)
         self.ranges: dict[str, Ranges] = {}
         self.kept = KeptStates(kept)
         self.channels_last = False

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
-from nemo_lab.errors import ArgumentError, DataError, EvaluationError, NemoError
+from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.quantize.affine import Affine
-from nemo_lab.quantize.data import Examples, as_examples, checked_widths, shipped
-from nemo_lab.quantize.memory import check_memory, default_batch
-from nemo_lab.quantize.metrics import Metric, as_metrics, check_scores
+from nemo_lab.quantize.arguments import checked_bytes, checked_counts, checked_device, checked_widths
+from nemo_lab.quantize.data import Examples, as_examples, shipped
+from nemo_lab.quantize.measure import Task, make_task, mean_errors
+from nemo_lab.quantize.memory import check_memory, default_batch, weight_bytes
+from nemo_lab.quantize.metrics import Metric, as_metrics
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.ranges import Calibration, RangeRule, sqnr
 from nemo_lab.workload.workload import Workload
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 MANY_MACS = 2 * 10**7  # from here on an example keeps more than one thread busy
-
-Batch = tuple[Tensor, Tensor | None]
 
 
 class QuantizationProblem:
@@ -45,7 +45,8 @@ class QuantizationProblem:
         metric: ``"top1"``, ``"top5"``; without labels ``"agreement"`` (share of predictions that differ
             from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
             ln(classes), at most 1); a function (outputs, labels) -> error, one number for the batch or
-            one for each example; or several, each an objective.
+            one for each example; or several, each an objective. A function's attribute ``bounds`` says what
+            its errors lie between, see ``objective_bounds``.
         bit_widths: the widths to choose from, ascending, each 2 to 16.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
         cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
@@ -105,66 +106,82 @@ class QuantizationProblem:
                 "load trained weights into workload.module and trace it by Workload.from_module; "
                 "CostModel(workload) gives exact costs either way",
             )
-        for name, value in (
-            ("batch_size", batch_size),
-            ("threads", threads),
-            ("calibration_batch", calibration_batch),
-        ):
-            if value is not None and value < 1:
-                raise ArgumentError(f"{name}={value}", "give a whole number of at least 1")
+        checked_counts(batch_size=batch_size, threads=threads, calibration_batch=calibration_batch)
+        kept = checked_bytes(kept_mb, "kept_mb")
+        place = checked_device(device)
         self.workload = workload
         self.cost_model = CostModel(workload, bitops) if cost_model is None else cost_model
         self.cost_names = self.cost_model.cost_names
         self.objective_names = (*(m.objective for m in self.metrics), *self.cost_names)
+        repeated = sorted({m.name for m in self.metrics if m.objective in self.cost_names})
+        if repeated:
+            raise ArgumentError(f"metric {repeated[0]!r} has the name of a cost", "rename the function")
         self.num_nodes = len(workload.nodes)
         self.node_names = workload.names
         self.node_features = workload.features
         self.edges = workload.edges
 
-        self._labelled = any(m.needs_labels for m in self.metrics)
-        given = shipped(workload, "calibration") if calibration is None else calibration
-        images = as_examples(given, workload, "calibration", labelled=False)
-        examples = self._examples(shipped(workload, "search") if data is None else data)
+        given = shipped(workload, "calibration", "calibration") if calibration is None else calibration
+        images = as_examples(given, workload, "calibration", "ignored")
+        examples = self._examples(shipped(workload, "search", "data") if data is None else data, self.metrics)
         self.batch_size = batch_size or default_batch(workload)
         self.threads = threads or (1 if workload.macs < MANY_MACS else os.cpu_count() or 1)
         self._lock = threading.Lock()
         self._found: dict[bytes, tuple[float, ...]] = {}
+        weights = weight_bytes(workload, len(self.bit_widths))
         self.memory_bytes = check_memory(
-            workload, len(images) + len(examples), self.batch_size, int(kept_mb * 1e6)
+            workload, len(images) + len(examples), self.batch_size, kept, weights
         )
-        if device is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         self._network = QuantizedNetwork(
             workload,
             Calibration(ranges, percentile, symmetric, per_channel, fold),
-            device=device,
-            kept=int(kept_mb * 1e6),
+            device=place,
+            kept=kept,
+            weights=weights,
         )
+        with self._running() as network:
+            network.calibrate([b for b, _ in images.batches(calibration_batch)])
+            self._task = make_task(network, examples, self.metrics, self.batch_size)
+
+    @contextmanager
+    def _running(self) -> Iterator[QuantizedNetwork]:
+        """The network, for one caller at a time."""
         with self._lock, torch_threads(self.threads):
-            self._network.calibrate([b for b, _ in images.batches(calibration_batch)])
-            self._network.set_bits(None)
-            check_scores(self.metrics, examples, self._network(self._network.prepare(images.inputs[:1])))
-            self._data = self._batches(examples)
-            self._reference = self._references(self._data)
+            yield self._network
 
-    def _examples(self, data: Any) -> Examples:
-        return as_examples(data, self.workload, "data", labelled=self._labelled)
+    def _examples(self, data: Any, metrics: Sequence[Metric]) -> Examples:
+        labelled = any(m.needs_labels for m in metrics)
+        return as_examples(data, self.workload, "data", "needed" if labelled else "taken")
 
-    def _batches(self, examples: Examples) -> list[Batch]:
-        return [(self._network.prepare(x), y) for x, y in examples.batches(self.batch_size)]
-
-    def _references(self, batches: Sequence[Batch]) -> list[Any]:
-        """Outputs in full precision, where a metric wants them; the network must be set to it."""
-        if not any(m.needs_reference for m in self.metrics):
-            return [None] * len(batches)
-        return [self._network(inputs) for inputs, _ in batches]
+    def _other_task(self, data: Any, metrics: tuple[Metric, ...]) -> Task:
+        examples = self._examples(data, metrics)
+        with self._running() as network:
+            return make_task(network, examples, metrics, self.batch_size)
 
     @property
     def objective_bounds(self) -> NDArray[np.float64]:
-        """float64[2, K]: what no configuration can be better or worse than."""
+        """float64[2, K]: the best and the worst of each objective.
+
+        What no configuration can pass for costs and the metrics of nemo_lab. For a function: its attribute
+        ``bounds`` (lowest, highest), if it has one; else from 0, or less where less is measured, to 1, or
+        more where more is measured, with all nodes at the lowest and all at the highest width. These two
+        are evaluated at the first call.
+        """
         low, high = self.cost_model.bounds(self.bit_widths)
-        count = len(self.metrics)
-        return np.array([[*[0.0] * count, *low], [*[1.0] * count, *high]])
+        ends = [m.bounds for m in self.metrics]
+        if None in ends:
+            uniform = np.array(
+                [[width] * self.num_nodes for width in (self.bit_widths[0], self.bit_widths[-1])]
+            )
+            measured = self.evaluate(uniform)
+            ends = [
+                (min(0.0, *measured[:, k].tolist()), max(1.0, *measured[:, k].tolist()))
+                if known is None
+                else known
+                for k, known in enumerate(ends)
+            ]
+        best, worst = np.array(ends, dtype=np.float64).T
+        return np.array([[*best, *low], [*worst, *high]])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -172,9 +189,18 @@ class QuantizationProblem:
         return {name: found.overall for name, found in self._network.ranges.items()}
 
     def quantizer(self, name: str, bits: int) -> tuple[tuple[float, float], Affine] | None:
-        """Range and quantizer of an activation at a width; None for a weight, which has its own numbers."""
+        """Range and quantizer of an activation at a width; None for a weight, which has its own numbers.
+
+        Raises:
+            UnknownNameError: if nothing is called so; the nearest name is proposed.
+        """
         found = self._network.ranges.get(name)
-        return None if found is None else (found.at(bits), found.quantizer(bits))
+        if found is None:
+            quantizers = [q for node in self.workload.nodes for q in node.quantizers]
+            if name not in [*self.node_names, *(q.name for q in quantizers)]:
+                raise UnknownNameError("quantizer", name, [q.name for q in quantizers])
+            return None
+        return found.at(bits), found.quantizer(bits)
 
     def network(self) -> QuantizedNetwork:
         """A quantized network of the caller's own, with this problem's calibration and memory layout."""
@@ -201,9 +227,9 @@ class QuantizationProblem:
             EvaluationError: if a metric returns no finite number, or memory runs out.
         """
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
-        with self._lock:
+        with self._running() as network:
             new = [row for row in np.unique(rows, axis=0) if row.tobytes() not in self._found]
-            for row, errors in zip(new, self._errors(self._data, self._reference, new), strict=True):
+            for row, errors in zip(new, mean_errors(network, self._task, new, remember=True), strict=True):
                 self._found[row.tobytes()] = errors
             found = [self._found[row.tobytes()] for row in rows]
         measured = np.array(found, dtype=np.float64).reshape(len(rows), len(self.metrics))
@@ -220,29 +246,18 @@ class QuantizationProblem:
         """
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
         metrics = self.metrics[:1] if metric is None else as_metrics(metric)
-        labelled = any(m.needs_labels for m in metrics)
-        examples = as_examples(data, self.workload, "data", labelled=labelled)
-        batches = self._batches(examples)
-        with self._lock, torch_threads(self.threads):
-            self._network.set_bits(None)
-            check_scores(metrics, examples, self._network(batches[0][0][:1]))
-            reference = self._references(batches)
+        task = self._other_task(data, metrics)
         found = []
         for row in rows:  # one by one, so that a search goes on in between
-            with self._lock:
-                (errors,) = self._errors(batches, reference, [row], metrics, remember=False)
-            found.append(errors[0])
-        return (np.array(found), len(examples)) if count else np.array(found)
+            with self._running() as network:
+                found.append(mean_errors(network, task, [row])[0][0])
+        return (np.array(found), task.count) if count else np.array(found)
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""
-        batches = self._data if data is None else self._batches(self._examples(data))
-        with self._lock, torch_threads(self.threads):
-            self._network.set_bits(None)
-            reference = self._references(batches)
-        with self._lock:
-            (errors,) = self._errors(batches, reference, [None], remember=False)
-        return errors[0]
+        task = self._task if data is None else self._other_task(data, self.metrics)
+        with self._running() as network:
+            return mean_errors(network, task, [None])[0][0]
 
     def sqnr(self) -> pd.DataFrame:
         """Signal to quantization noise of every node at every width, in dB, each node alone.
@@ -252,7 +267,7 @@ class QuantizationProblem:
         """
         import pandas as pd
 
-        with self._lock:
+        with self._running():
             rows = [
                 [min(self._sqnr(q.name, width) for q in node.quantizers) for width in self.bit_widths]
                 for node in self.workload.nodes
@@ -265,36 +280,3 @@ class QuantizationProblem:
         if name in weights.full:
             return sqnr(weights.full[name], weights.at(name, width))
         return self._network.ranges[name].sqnr(width)
-
-    def _errors(
-        self,
-        batches: Sequence[Batch],
-        references: Sequence[Any],
-        rows: Sequence[Any],
-        metrics: Sequence[Metric] | None = None,
-        *,
-        remember: bool = True,
-    ) -> list[tuple[float, ...]]:
-        """Mean error of every row by every metric; rows share what they have in common, batch by batch."""
-        chosen = self.metrics if metrics is None else metrics
-        sums = np.zeros((len(rows), len(chosen)))
-        total = sum(len(inputs) for inputs, _ in batches)
-        try:
-            with torch_threads(self.threads):
-                for number, (inputs, labels) in enumerate(batches if rows else ()):
-                    for i, row in enumerate(rows):
-                        if number == 0 or len(rows) > 1:
-                            self._network.set_bits(row)
-                        outputs = self._network.run(number, inputs) if remember else self._network(inputs)
-                        sums[i] += [m.sum(outputs, labels, references[number]) for m in chosen]
-        except NemoError:
-            raise
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(error):
-                raise
-            self._network.kept.clear()
-            raise EvaluationError(
-                f"out of memory in a batch of {self.batch_size} examples",
-                "make the problem again with a smaller batch_size, fewer images, or kept_mb=0",
-            ) from error
-        return [tuple(row) for row in (sums / total).tolist()]

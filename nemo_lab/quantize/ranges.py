@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -13,7 +14,8 @@ from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.quantize.affine import Affine, affine, dense, round_
 
 RangeRule = Literal["minmax", "percentile", "mse"]
-SAMPLES = 4096  # of a tensor in a batch, evenly spaced
+SAMPLES = 4096  # about so many of a tensor in a batch
+QUANTILE_SAMPLES = 2**20
 SHRINK = np.linspace(1.0, 0.2, 33)  # candidates for the range of least squared error
 Range = tuple[float, float]
 
@@ -32,7 +34,7 @@ class Calibration:
         fold: fold batch norms into the convolutions before them.
 
     Raises:
-        ArgumentError: on an unknown rule, or a percentile outside 50 to 100.
+        ArgumentError: on an unknown rule, or a percentile that is not above 50 and at most 100.
     """
 
     rule: RangeRule = "minmax"
@@ -45,7 +47,10 @@ class Calibration:
         if self.rule not in get_args(RangeRule):
             raise ArgumentError(f"no way {self.rule!r} to find ranges", "use 'minmax', 'percentile' or 'mse'")
         if not 50 < self.percentile <= 100:
-            raise ArgumentError(f"percentile {self.percentile} makes no range", "give one from 50 to 100")
+            raise ArgumentError(
+                f"percentile {self.percentile} makes no range",
+                "give one above 50, at most 100; 99.99 is usual",
+            )
 
 
 @dataclass
@@ -54,7 +59,7 @@ class Observed:
 
     Attributes:
         extremes: (minimum, maximum) of each batch, or its two percentiles.
-        samples: float32[...] of each batch, evenly spaced in memory.
+        samples: float32[...] of each batch, see ``spread``.
     """
 
     extremes: list[Range] = field(default_factory=list)
@@ -64,13 +69,25 @@ class Observed:
         """Take in one batch."""
         flat = dense(x)
         low, high = (float(value) for value in torch.aminmax(flat))
-        sample = flat[:: max(1, flat.numel() // SAMPLES)].float().cpu().clone()
+        sample = spread(flat, SAMPLES).float().cpu().clone()
         if calibration.rule == "percentile" and np.isfinite([low, high]).all():
             share = calibration.percentile / 100
-            spaced = flat[:: max(1, flat.numel() // 2**20)].float().cpu().numpy()
-            low, high = (float(q) for q in np.quantile(spaced, [1 - share, share]))
+            most = spread(flat, QUANTILE_SAMPLES).float().cpu().numpy()
+            low, high = (float(q) for q in np.quantile(most, [1 - share, share]))
         self.extremes.append((low, high))
         self.samples.append(sample)
+
+
+def spread(flat: Tensor, count: int) -> Tensor:
+    """About ``count`` numbers of [M], every so manyth: a view.
+
+    The step has no divisor in common with M, so none with the number of channels, rows or columns: a sample
+    meets each of them equally often, whatever the order of memory.
+    """
+    step = max(1, flat.numel() // count)
+    while math.gcd(step, flat.numel()) > 1:
+        step += 1
+    return flat[::step]
 
 
 class Ranges:
@@ -119,7 +136,7 @@ def best_range(x: Tensor, low: float, high: float, bits: int, symmetric: bool) -
     """The shrunken version of a range at which quantizing ``x`` has the least squared error."""
     from nemo_lab.quantize.kernels import squared_error
 
-    flat = x.detach().reshape(-1).contiguous().cpu().numpy()
+    flat = dense(x.detach()).contiguous().cpu().numpy()
     candidates = [(low * share, high * share) for share in SHRINK]
     errors = [squared_error(flat, *affine(*bounds, bits=bits, symmetric=symmetric)) for bounds in candidates]
     return candidates[int(np.argmin(errors))]

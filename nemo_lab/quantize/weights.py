@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nemo_lab.quantize.ranges import SHRINK, Calibration
+from nemo_lab.errors import DataError
+from nemo_lab.quantize.affine import affine, round_
+from nemo_lab.quantize.ranges import Calibration, best_range
 
 
 class Weights:
@@ -34,7 +36,11 @@ class Weights:
         self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
 
     def at(self, name: str, bits: int) -> Tensor:
-        """A tensor fake-quantized to a width: its own shape, not to be written to."""
+        """A tensor fake-quantized to a width: its own shape, not to be written to.
+
+        Raises:
+            DataError: if the tensor is not finite.
+        """
         found = self._kept.get((name, bits))
         if found is None:
             found = self._kept[name, bits] = self._quantized(name, bits)
@@ -46,50 +52,31 @@ class Weights:
         return found
 
     def _quantized(self, name: str, bits: int) -> Tensor:
-        weight = self.full[name]
-        axis = self.axes[name]
-        rule = self.calibration
-        moved = weight.movedim(axis, 0) if rule.per_channel else weight
-        rows = moved.reshape(len(moved) if rule.per_channel else 1, -1)
-        mse = rule.rule == "mse"
-        found = quantize_rows(rows, bits, symmetric=rule.symmetric, mse=mse).reshape(moved.shape)
-        found = found.movedim(0, axis) if rule.per_channel else found
-        return torch.empty_like(weight).copy_(found)
+        full, rule = self.full[name], self.calibration
+        if not bool(torch.isfinite(full).all()):
+            raise DataError(
+                f"weight {name!r} is not finite", "train the network again, or load other weights"
+            )
+        axis = self.axes[name] if rule.per_channel else None
+        return quantize_weight(full, bits, axis, symmetric=rule.symmetric, mse=rule.rule == "mse")
 
 
-def quantize_rows(rows: Tensor, bits: int, *, symmetric: bool = False, mse: bool = False) -> Tensor:
-    """float32[C, M], each row fake-quantized over its own numbers by METHOD section 2, a new tensor.
+def quantize_weight(
+    weight: Tensor, bits: int, axis: int | None = None, *, symmetric: bool = False, mse: bool = False
+) -> Tensor:
+    """A float32 tensor fake-quantized over the range of its own numbers: a new one with the same strides.
 
-    With ``mse``, over the shrunken version of its range that leaves the least squared error.
+    Args:
+        weight: finite numbers.
+        bits: the width.
+        axis: of the channels that have a range each; None for one range.
+        symmetric: see ``nemo_lab.quantize.affine.affine``.
+        mse: use the shrunken version of a range that leaves the least squared error.
     """
-    extremes = torch.aminmax(rows, dim=1)
-    low, high = extremes.min.double().clamp(max=0.0), extremes.max.double().clamp(min=0.0)
-    best, least = torch.empty_like(rows), torch.full_like(low, torch.inf)
-    for share in SHRINK if mse else (1.0,):
-        found = _round_rows(rows, low * share, high * share, bits, symmetric)
-        if not mse:
-            return found
-        error = (found - rows).square().sum(1).double()
-        better = error < least
-        least = torch.where(better, error, least)
-        best[better] = found[better]
-    return best
-
-
-def _round_rows(rows: Tensor, low: Tensor, high: Tensor, bits: int, symmetric: bool) -> Tensor:
-    """The formulas of ``affine``, for a range per row: float64[C]."""
-    middle = 2 ** (bits - 1)
-    scale = _positive((high - low) / (2**bits - 1))
-    zero = torch.round(-middle - low / scale)
-    lowest, highest = -middle - zero, middle - 1 - zero
-    if symmetric:
-        signed = low < 0
-        scale = torch.where(signed, _positive(torch.maximum(high, -low) / (middle - 1)), scale)
-        lowest = torch.where(signed, 1.0 - middle, lowest)
-        highest = torch.where(signed, middle - 1.0, highest)
-    s, lowest, highest = (x.to(rows.dtype)[:, None] for x in (scale, lowest, highest))
-    return torch.div(rows, s).round_().clamp_(lowest, highest).mul_(s)
-
-
-def _positive(scale: Tensor) -> Tensor:
-    return torch.where(scale < torch.finfo(torch.float32).tiny, 1.0, scale)
+    found = weight.clone()
+    for part in (found,) if axis is None else found.movedim(axis, 0).split(1):
+        low, high = (float(value) for value in torch.aminmax(part))
+        if mse:
+            low, high = best_range(part, min(low, 0.0), max(high, 0.0), bits, symmetric)
+        round_(part, affine(low, high, bits, symmetric))
+    return found

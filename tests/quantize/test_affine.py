@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_lab.quantize.affine import Affine, affine, fake_quantize
-from nemo_lab.quantize.weights import quantize_rows
+from nemo_lab.quantize.weights import quantize_weight
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_values_by_hand() -> None:
 
 def test_weights_use_their_own_range_and_stay_untouched() -> None:
     weight = torch.tensor([[-1.0, 0.3], [0.6, 2.0]])
-    assert quantize_rows(weight.reshape(1, -1), 2).tolist() == [[-1, 0, 1, 2]]
+    assert quantize_weight(weight, 2).tolist() == [[-1, 0], [1, 2]]
     assert weight.tolist() == torch.tensor([[-1.0, 0.3], [0.6, 2.0]]).tolist()
 
 

@@ -56,11 +56,11 @@ def test_a_weight_that_is_computed_is_refused_by_name() -> None:
 def test_a_network_that_begins_in_place_leaves_the_data_alone() -> None:
     torch.manual_seed(0)
     problem = problem_of(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(6, 8), nn.Linear(8, 4)))
-    before = [inputs.clone() for inputs, _ in problem._data]
+    before = [inputs.clone() for inputs, _, _ in problem._task.batches]
     wide, narrow = np.full(problem.num_nodes, 8), np.full(problem.num_nodes, 2)
     first = problem.evaluate(wide)
     problem.evaluate(narrow)
     problem.full_precision_error()
     assert np.array_equal(problem.evaluate(wide), first)
-    for old, (inputs, _) in zip(before, problem._data, strict=True):
+    for old, (inputs, _, _) in zip(before, problem._task.batches, strict=True):
         assert torch.equal(old, inputs)

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from nemo_lab import QuantizationProblem, Workload
-from nemo_lab.errors import ArgumentError, DataError, EvaluationError, NemoWarning
-from nemo_lab.quantize import memory
+from nemo_lab.errors import ArgumentError, DataError, EvaluationError, UnknownNameError
 
 
 def small(seed: int = 0) -> tuple[Workload, Tensor, Tensor]:
@@ -79,8 +78,26 @@ def test_a_metric_that_makes_no_sense_is_named(metric: Any, message: str) -> Non
         ({"metric": ()}, ArgumentError, "there is no metric"),
         ({"metric": ("top1", "top1", "top1")}, ArgumentError, "given twice"),
         ({"ranges": "best"}, ArgumentError, "no way 'best' to find ranges"),
-        ({"percentile": 20}, ArgumentError, "percentile 20"),
-        ({"batch_size": 0}, ArgumentError, "batch_size=0"),
+        ({"percentile": 50}, ArgumentError, "percentile 50 makes no range; give one above 50, at most 100"),
+        ({"batch_size": 0}, ArgumentError, "batch_size=0; give a whole number of at least 1"),
+        ({"batch_size": 2.5}, ArgumentError, "batch_size=2.5; give a whole number"),
+        ({"batch_size": True}, ArgumentError, "batch_size=True"),
+        ({"calibration_batch": 0.5}, ArgumentError, "calibration_batch=0.5"),
+        ({"threads": "all"}, ArgumentError, "threads='all'"),
+        (
+            {"bit_widths": 8},
+            ArgumentError,
+            r"bit_widths 8 cannot be used; give ascending .* such as \(4, 8\)",
+        ),
+        ({"bit_widths": "48"}, ArgumentError, "bit_widths '48' cannot be used"),
+        ({"bit_widths": (4, None)}, ArgumentError, r"bit_widths \(4, None\) cannot be used"),
+        ({"bit_widths": (4, float("inf"))}, ArgumentError, r"bit_widths \(4, inf\) cannot be used"),
+        ({"kept_mb": float("nan")}, ArgumentError, "kept_mb=nan; give a number of megabytes, 0 to keep"),
+        ({"kept_mb": -1}, ArgumentError, "kept_mb=-1"),
+        ({"kept_mb": "much"}, ArgumentError, "kept_mb='much'"),
+        ({"device": "abacus"}, ArgumentError, "device 'abacus' cannot be used; give 'cpu'"),
+        ({"device": "meta"}, ArgumentError, "device 'meta' cannot be used"),
+        ({"device": 0.5}, ArgumentError, "device 0.5 cannot be used"),
     ],
 )
 def test_what_cannot_be_used_is_explained(options: Any, error: type[Exception], message: str) -> None:
@@ -111,16 +128,23 @@ def test_a_dead_channel_stays_dead(ranges: Any, per_channel: bool, symmetric: bo
     assert np.isfinite(found.sqnr().to_numpy()).all()
 
 
+def test_a_quantizer_that_does_not_exist_is_asked_back() -> None:
+    found = problem()
+    assert found.quantizer("0.weight", 4) is None
+    assert found.quantizer("0.input", 4) is not None
+    with pytest.raises(UnknownNameError, match=r"no quantizer '0.imput'; did you mean '0.input'\?"):
+        found.quantizer("0.imput", 4)
+
+
+def test_weights_that_are_not_finite_are_named() -> None:
+    workload, images, labels = small()
+    with torch.no_grad():
+        workload.module[3].weight[1, 0] = torch.inf  # type: ignore[index, union-attr]
+    with pytest.raises(DataError, match=r"weight '3.weight' is not finite; train"):
+        QuantizationProblem(workload, images, (images, labels)).evaluate([[8] * 4])
+
+
 def test_a_bit_more_is_about_six_decibels() -> None:
     table = problem().sqnr()
     gain = table.diff(axis=1).iloc[:, 1:].mean(axis=None)
     assert 4.5 < gain < 7.5
-
-
-def test_memory_is_told_and_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    workload, _, _ = small()
-    with pytest.warns(NemoWarning, match=r"will take up to 5\.3 GB .*smaller batch_size"):
-        assert memory.check_memory(workload, 20, 4, 5 * 10**9) > 5 * 10**9
-    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * 10**9)
-    with pytest.raises(ArgumentError, match=r"needs up to 5\.3 GB of memory, 2\.0 GB are free; use fewer"):
-        memory.check_memory(workload, 20, 4, 5 * 10**9)

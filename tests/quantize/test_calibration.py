@@ -15,7 +15,7 @@ from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.quantize.affine import affine, fake_quantize
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.ranges import Calibration, Observed, Ranges, best_range, sqnr
-from nemo_lab.quantize.weights import Weights, quantize_rows
+from nemo_lab.quantize.weights import Weights, quantize_weight
 from tests.quantize.oracle import quantized
 
 IMAGES = torch.randn(24, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -175,9 +175,46 @@ def test_weights_use_their_own_extremes_tensor_by_tensor_or_channel_by_channel(
 def test_rows_are_quantized_each_by_itself() -> None:
     rows = torch.tensor([[-1.0, 0.3, 0.6, 2.0], [0.0, 10.0, 14.0, 30.0], [0.0, 0.0, 0.0, 0.0]])
     expected = [[-1, 0, 1, 2], [0, 10, 10, 30], [0, 0, 0, 0]]
-    assert quantize_rows(rows, 2).tolist() == expected
-    symmetric = quantize_rows(rows, 2, symmetric=True)
+    assert quantize_weight(rows, 2, 0).tolist() == expected
+    symmetric = quantize_weight(rows, 2, 0, symmetric=True)
     assert symmetric.tolist() == [[0, 0, 0, 2], [0, 10, 10, 30], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("channels", [8, 24, 64, 96])
+def test_a_sample_meets_every_channel_equally_often_in_either_layout(channels: int) -> None:
+    """In channels last an even step would stay on a few channels for ever."""
+    numbers = torch.arange(float(channels)).reshape(1, -1, 1, 1).expand(8, -1, 32, 32)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        observed = Observed()
+        observed.see(numbers.clone(memory_format=layout), Calibration())
+        (sample,) = observed.samples
+        assert 2048 <= len(sample) <= 8192
+        counts = torch.bincount(sample.long(), minlength=channels)
+        assert int(counts.max() - counts.min()) <= 2
+
+
+def test_a_channel_that_stands_out_is_in_the_percentile() -> None:
+    x = torch.rand(64, 64, 32, 32, generator=torch.Generator().manual_seed(0))
+    x[:, 63] = 50.0
+    observed = Observed()
+    observed.see(x.clone(memory_format=torch.channels_last), Calibration("percentile", 99.0))
+    assert observed.extremes[0][1] == 50.0
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_quantized_weights_keep_their_strides(axis: int | None, layout: torch.memory_format) -> None:
+    for shape in ((6, 1, 3, 3), (6, 4, 1, 1), (6, 4, 3, 3)):
+        weight = torch.randn(shape, generator=torch.Generator().manual_seed(0)).clone(memory_format=layout)
+        found = quantize_weight(weight, 4, axis)
+        assert found.stride() == weight.stride()
+        pairs = (
+            [(weight, found)]
+            if axis is None
+            else zip(weight.split(1, axis), found.split(1, axis), strict=True)
+        )
+        for full, rounded in pairs:
+            assert torch.equal(rounded, quantized(full, float(full.min()), float(full.max()), 4))
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
@@ -190,7 +227,7 @@ def test_mse_weights_are_never_worse_row_by_row(bits: int, symmetric: bool) -> N
     def error(found: Tensor) -> Tensor:
         return (found - rows).double().square().sum(1)
 
-    best, plain = (quantize_rows(rows, bits, symmetric=symmetric, mse=mse) for mse in (True, False))
+    best, plain = (quantize_weight(rows, bits, 0, symmetric=symmetric, mse=mse) for mse in (True, False))
     assert bool((error(best) <= error(plain) * (1 + 1e-6)).all())
     assert bits > 3 or bool((error(best)[[0, 1, 4, 5]] < error(plain)[[0, 1, 4, 5]]).all())
 

@@ -117,6 +117,13 @@ def test_codes_keep_nan() -> None:
     assert codes is None or bool(codes.decode().isnan()[0])
 
 
+def test_huge_numbers_have_codes_and_no_warning() -> None:
+    x = torch.tensor([2e19, -1e20, 3e30, 0.0])
+    codes = round_and_keep_(x, affine(-1e30, 3e30, 8))
+    assert codes is not None
+    assert torch.equal(codes.decode(), x)
+
+
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_squared_error_is_that_of_the_rounded_tensor(bits: int) -> None:
     x = images().reshape(-1)

@@ -147,7 +147,7 @@ LABELS = np.zeros(4, dtype=np.int64)
         ({"data": (HOLED, LABELS)}, "data has NaN or infinity, first in example 2"),
         ({"data": (GOOD[:0], LABELS[:0])}, "data has shape.*give at least one example"),
         ({"data": (GOOD, LABELS[:3])}, "4 inputs but 3 labels; give one label per input"),
-        ({"data": (GOOD, LABELS.astype(float))}, r"labels are \(4,\) of type torch.float64; give integers"),
+        ({"data": (GOOD, LABELS.astype(float))}, r"labels have shape \(4,\) and type float64; give integers"),
         ({"data": (GOOD, np.zeros((4, 10), dtype=int))}, "give integers"),
         ({"data": (np.zeros((4, 3, 8, 8)), LABELS)}, "data.*shape"),
         ({"data": (np.float32(1), LABELS)}, "data|inputs"),
@@ -186,7 +186,9 @@ def test_widths_that_are_not_allowed(digits: Workload) -> None:
 
 def test_a_workload_without_data_says_what_to_pass(digits: Workload) -> None:
     bare = Workload.from_module(digits.module, torch.zeros(digits.example_shapes[0]), name="mine")
-    with pytest.raises(DataError, match="'mine' came without data; pass calibration="):
+    with pytest.raises(
+        DataError, match="'mine' came without data, and calibration= is missing; pass calibration="
+    ):
         QuantizationProblem(bare)
     assert digits.data is not None
     data = Split(digits.data.search.inputs[:50], digits.data.search.labels[:50])
