@@ -8,7 +8,7 @@ from torch import fx
 
 from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.quantize import QuantizationProblem
-from nemo_lab.quantize.network import ActivationQuantizer
+from nemo_lab.quantize.quantizers import ActivationQuantizer
 from nemo_lab.study.names import NodeNames
 
 

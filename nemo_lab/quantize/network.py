@@ -3,86 +3,22 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from nemo_lab.errors import DataError
-from nemo_lab.quantize.affine import Affine, Codes, round_, round_and_keep_
+from nemo_lab.quantize.affine import Codes
 from nemo_lab.quantize.folding import fold_batch_norms, stored
+from nemo_lab.quantize.quantizers import insert_quantizers
 from nemo_lab.quantize.ranges import Calibration, Observed, Ranges
 from nemo_lab.quantize.segments import KeptStates, cut
 from nemo_lab.quantize.weights import Weights
-from nemo_lab.workload.operations import (
-    BATCH_NORMS,
-    LAYERS,
-    PRODUCTS,
-    changes_in_place,
-    function_name,
-    is_function,
-)
 from nemo_lab.workload.workload import Workload
-
-FRESH = (
-    *LAYERS, *BATCH_NORMS, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.LayerNorm,
-    nn.AdaptiveAvgPool2d,
-)  # fmt: skip
-FRESH_FUNCTIONS = {*PRODUCTS, "add", "cat", "gelu", "layer_norm", "mul", "relu", "relu6", "silu", "softmax"}
-CLAMPS: dict[Any, tuple[float, float]] = {
-    nn.ReLU: (0.0, math.inf),
-    nn.ReLU6: (0.0, 6.0),
-    "relu": (0.0, math.inf),
-    "relu6": (0.0, 6.0),
-}
-
-
-class ActivationQuantizer(nn.Module):
-    """A place in the network where a tensor is observed or rounded.
-
-    A ReLU or ReLU6 before it is absorbed: rounding is monotone, so clamping the integers gives the very
-    same numbers in the pass that is needed anyway.
-
-    Args:
-        in_place: whether the tensor is nobody else's.
-        floor, ceiling: of the activation function that was absorbed.
-    """
-
-    def __init__(self, in_place: bool, floor: float, ceiling: float) -> None:
-        super().__init__()
-        self.in_place, self.floor, self.ceiling = in_place, floor, ceiling
-        self.quantizer: Affine | None = None
-        self.observe: Callable[[Tensor], None] | None = None
-        self.keep = False
-        self.codes: Codes | None = None
-
-    def set(self, quantizer: Affine | None) -> None:
-        """Round by ``quantizer``, or not at all on None."""
-        if quantizer is not None:
-            scale, low, high = quantizer
-            floor, ceiling = (
-                float(np.rint(np.float32(x) / np.float32(scale))) for x in (self.floor, self.ceiling)
-            )
-            quantizer = Affine(scale, max(low, floor), min(high, ceiling))
-        self.quantizer = quantizer
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The tensor, rounded if a quantizer is set."""
-        if self.quantizer is not None:
-            x = x if self.in_place else x.clone()
-            if self.keep:
-                self.codes = round_and_keep_(x, self.quantizer)
-                return x
-            return round_(x, self.quantizer)
-        if (self.floor, self.ceiling) != (-math.inf, math.inf):
-            x = torch.clamp(x, self.floor, self.ceiling, out=x if self.in_place else None)
-        if self.observe is not None:
-            self.observe(x)
-        return x
 
 
 class QuantizedNetwork:
@@ -111,9 +47,8 @@ class QuantizedNetwork:
         self.calibration = calibration or Calibration()
         self.device = torch.device(device)
         self.graph = copy.deepcopy(workload.graph).eval().requires_grad_(False).float().to(self.device)
-        self._folded = fold_batch_norms(self.graph) if self.calibration.fold else {}
-        columns: dict[str, int] = {}
-        self.activations = self._insert_quantizers(columns)
+        folded = fold_batch_norms(self.graph) if self.calibration.fold else {}
+        self.activations, columns = insert_quantizers(self.graph, workload, folded)
         self._stored: dict[str, Tensor] = {}
         axes = {}
         for node in workload.nodes:
@@ -135,53 +70,6 @@ class QuantizedNetwork:
         self._modules = {n: places[n.target] for n in self.graph.graph.nodes if n.target in places}
         inputs = [n for n in self.graph.graph.nodes if n.op == "placeholder"]
         self._copies_input = any(user not in self._modules for n in inputs for user in n.users)
-
-    def _insert_quantizers(self, columns: dict[str, int]) -> dict[str, ActivationQuantizer]:
-        by_name = {node.name: node for node in self.graph.graph.nodes}
-        quantizers: dict[str, ActivationQuantizer] = {}
-        for node in self.workload.nodes:
-            for place in (q for q in node.quantizers if q.kind == "activation"):
-                producer = by_name.get(place.source)
-                if producer is None:  # a batch norm that was folded into the conv before it
-                    producer = by_name[self._folded[place.source]]
-                path = f"quantizer_{len(quantizers)}"
-                quantizers[place.name] = self._insert(producer, path)
-                columns[path] = node.index
-        self.graph.graph.lint()
-        self.graph.recompile()
-        return quantizers
-
-    def _insert(self, producer: fx.Node, path: str) -> ActivationQuantizer:
-        clamp = self._clamp(producer)
-        reads = producer if clamp is None else producer.all_input_nodes[0]
-        alone = clamp is None or len(reads.users) == 1
-        quantizer = ActivationQuantizer(alone and self._is_fresh(reads), *(clamp or (-math.inf, math.inf)))
-        self.graph.add_submodule(path, quantizer)
-        with self.graph.graph.inserting_after(producer):
-            inserted = self.graph.graph.call_module(path, (reads,))
-        producer.replace_all_uses_with(inserted, delete_user_cb=lambda user: user is not inserted)
-        if clamp is not None:
-            self.graph.graph.erase_node(producer)
-        return quantizer
-
-    def _clamp(self, node: fx.Node) -> tuple[float, float] | None:
-        """The bounds of an activation function that a quantizer behind it can absorb."""
-        if node.op == "call_module":
-            found = CLAMPS.get(type(self.graph.get_submodule(str(node.target))))
-        else:
-            found = CLAMPS.get(function_name(node)) if is_function(node) else None
-        if found is None or not changes_in_place(self.graph, node):
-            return found
-        changed = node.all_input_nodes[0]  # which nobody else may see
-        return found if len(changed.users) == 1 and self._is_fresh(changed) else None
-
-    def _is_fresh(self, producer: fx.Node) -> bool:
-        """Whether the tensor is nobody else's storage; what works in place is as fresh as its input."""
-        if changes_in_place(self.graph, producer):
-            return self._is_fresh(producer.all_input_nodes[0])
-        if producer.op == "call_module":
-            return isinstance(self.graph.get_submodule(str(producer.target)), FRESH)
-        return is_function(producer) and function_name(producer) in FRESH_FUNCTIONS
 
     def calibrate(self, batches: Sequence[Tensor]) -> None:
         """Find the range of every activation.
