@@ -65,7 +65,8 @@ def checked_device(device: Any) -> torch.device:
         ArgumentError: if torch has no such device here.
     """
     try:
-        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        usual = "cuda" if torch.cuda.is_available() else "cpu"
+        found = torch.device(usual if device is None else device)
         torch.zeros(1, device=found).cpu()
     except (RuntimeError, AssertionError, TypeError) as error:  # torch raises each
         raise ArgumentError(

@@ -97,6 +97,7 @@ def test_a_metric_that_makes_no_sense_is_named(metric: Any, message: str) -> Non
         ({"kept_mb": "much"}, ArgumentError, "kept_mb='much'"),
         ({"device": "abacus"}, ArgumentError, "device 'abacus' cannot be used; give 'cpu'"),
         ({"device": "meta"}, ArgumentError, "device 'meta' cannot be used"),
+        ({"device": ""}, ArgumentError, "device '' cannot be used"),
         ({"device": 0.5}, ArgumentError, "device 0.5 cannot be used"),
     ],
 )
