@@ -21,6 +21,7 @@ _HOME = {
     "QuantizationProblem": "nemo_lab.quantize",
     "Study": "nemo_lab.study",
     "create_study": "nemo_lab.study",
+    "compare": "nemo_lab.study",
     "Dashboard": "nemo_lab.widgets",
 }
 
@@ -31,6 +32,7 @@ __all__ = [  # noqa: RUF022  in the order people meet them
     "QuantizationProblem",
     "create_study",
     "Study",
+    "compare",
     "Dashboard",
     "NemoError",
     "NemoWarning",
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from nemo_lab.cost import CostModel
     from nemo_lab.errors import NemoError, NemoWarning
     from nemo_lab.quantize import QuantizationProblem
-    from nemo_lab.study import Study, create_study
+    from nemo_lab.study import Study, compare, create_study
     from nemo_lab.widgets import Dashboard
     from nemo_lab.workload import Workload, load_workload
 

@@ -18,7 +18,7 @@ from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
 from nemo_lab.search import Problem
 from nemo_lab.study import Study
-from nemo_lab.study.frames import HAND_MADE
+from nemo_lab.study.frames import NO_SPECIES
 
 FORMAT = "nemo_lab configuration"
 VERSION = 1
@@ -54,7 +54,7 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
         "problem": _settings(problem),
         "seed": study.seed,
         "config": config,
-        "species": study.species[species].name if species >= 0 else HAND_MADE,
+        "species": study.species[species].name if species >= 0 else NO_SPECIES,
         "generation": int(log.generation[config]),
         "objectives": dict(zip(problem.objective_names, log.objectives[config].tolist(), strict=True)),
         "nodes": _nodes(problem, log.bits[config].tolist()),

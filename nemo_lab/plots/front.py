@@ -128,7 +128,7 @@ def front_columns(
         chosen: config id to ring.
         references: text and drawn values float[3] of points for orientation.
     """
-    names = (*info.species_names, "by hand")
+    names = (*info.species_names, "no species")
     position = np.where(info.species < 0, len(names) - 1, info.species).astype(np.uint8)
 
     def points(rows: np.ndarray) -> dict[str, object]:

@@ -22,7 +22,7 @@ class FrontInfo:
         names: of the three objectives drawn: vertical, and the two horizontal ones.
         values: float[N, 3] in drawing units; an error is turned into accuracy.
         config: int[N].
-        species: int[N], position, -1 by hand.
+        species: int[N], position, -1 for none.
         generation: int[N].
         on_front: bool[N].
         feasible: bool[N], whether the pins in force are satisfied.

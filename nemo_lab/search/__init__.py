@@ -2,9 +2,10 @@
 
 from nemo_lab.search.archive import ORIGINS, Evaluations, front_ids
 from nemo_lab.search.engine import Engine
+from nemo_lab.search.members import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.population import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.problem import Problem
+from nemo_lab.search.rules import Rules
 
 __all__ = [
     "ORIGINS",
@@ -13,6 +14,7 @@ __all__ = [
     "Evaluations",
     "GenerationRecord",
     "Problem",
+    "Rules",
     "SearchOptions",
     "SpeciesRecord",
     "front_ids",

@@ -1,4 +1,4 @@
-"""Every evaluation ever made, and the non-dominated ones that satisfy the pins in force."""
+"""Every evaluation ever made, and the non-dominated ones that are as the rules in force want them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.indicators import non_dominated
+from nemo_lab.search.rules import Rules, satisfies
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Evaluations:
     Attributes:
         bits: uint8[N, Q].
         objectives: float64[N, K].
-        species: int16[N], position in the study's species, -1 for hand-made configurations.
+        species: int16[N], position in the study's species, -1 for none (uniform starts, enqueued ones).
         origin: int16[N], position in ``ORIGINS``.
         generation: int32[N].
     """
@@ -41,18 +42,12 @@ class Evaluations:
 ORIGINS = ("initial", "offspring", "random", "reseed", "projected", "enqueued")
 
 
-def satisfies(bits: NDArray[np.uint8], pins: Mapping[int, int]) -> NDArray[np.bool_]:
-    """bool[N]: which rows of bits[N, Q] have every pinned node at its width."""
-    nodes = np.fromiter(pins.keys(), dtype=np.intp, count=len(pins))
-    widths = np.fromiter(pins.values(), dtype=np.uint8, count=len(pins))
-    return np.asarray((bits[:, nodes] == widths).all(axis=1))
-
-
 class EvaluationLog:
     """Append-only storage; rows once written never change, so views of it may cross threads."""
 
     def __init__(self, num_nodes: int, num_objectives: int) -> None:
         self._count = 0
+        self._configs: dict[bytes, int] = {}
         self._columns: dict[str, NDArray[Any]] = {
             "bits": np.empty((256, num_nodes), dtype=np.uint8),
             "objectives": np.empty((256, num_objectives), dtype=np.float64),
@@ -64,6 +59,15 @@ class EvaluationLog:
     def __len__(self) -> int:
         return self._count
 
+    def find(self, bits: NDArray[np.uint8]) -> int | None:
+        """Config id under which uint8[Q] was first evaluated, None if it never was."""
+        return self._configs.get(bits.tobytes())
+
+    @property
+    def distinct(self) -> int:
+        """Different configurations so far."""
+        return len(self._configs)
+
     def append(self, **row: Any) -> int:
         """Add one row, given by column name; returns its number."""
         if self._count == len(self._columns["bits"]):  # old views keep the old arrays
@@ -73,6 +77,7 @@ class EvaluationLog:
             }
         for name, column in self._columns.items():
             column[self._count] = row[name]
+        self._configs.setdefault(self._columns["bits"][self._count].tobytes(), self._count)
         self._count += 1
         return self._count - 1
 
@@ -85,13 +90,21 @@ class EvaluationLog:
 
 
 class ParetoFront:
-    """Config ids of the non-dominated evaluations under the pins, kept up to date."""
+    """Config ids of the non-dominated evaluations under the rules, kept up to date."""
 
     def __init__(self) -> None:
         self.ids: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+        self._excess = np.inf
 
-    def add(self, config: int, log: Evaluations) -> bool:
-        """Let one new feasible evaluation in; returns whether it is on the front."""
+    def add(self, config: int, log: Evaluations, rules: Rules) -> bool:
+        """Let one new evaluation in; returns whether it is on the front."""
+        if not bool(rules.pinned(log.bits[config : config + 1])[0]):
+            return False
+        excess = float(rules.excess(log.objectives[config : config + 1])[0])
+        if excess != self._excess:
+            if excess < self._excess:
+                self.ids, self._excess = _read_only(np.array([config], dtype=np.intp)), excess
+            return excess == self._excess
         objectives, front = log.objectives[config], log.objectives[self.ids]
         if bool((front <= objectives).all(axis=1).any()):
             return False
@@ -99,9 +112,13 @@ class ParetoFront:
         self.ids = _read_only(np.append(self.ids[~beaten], config))
         return True
 
-    def rebuild(self, log: Evaluations, pins: Mapping[int, int]) -> None:
-        """Start again from all evaluations, after the pins have changed."""
-        self.ids = _read_only(front_ids(log, pins))
+    def rebuild(self, log: Evaluations, rules: Rules) -> None:
+        """Start again from all evaluations, after the rules have changed."""
+        rows = np.flatnonzero(rules.pinned(log.bits))
+        excess = rules.excess(log.objectives[rows])
+        self._excess = float(excess.min()) if len(rows) else np.inf
+        rows = rows[excess == self._excess]
+        self.ids = _read_only(rows[non_dominated(log.objectives[rows])])
 
 
 def _read_only(ids: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -111,5 +128,6 @@ def _read_only(ids: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def front_ids(log: Evaluations, pins: Mapping[int, int]) -> NDArray[np.intp]:
     """Config ids of the non-dominated evaluations that satisfy the pins, ascending."""
-    rows = np.flatnonzero(log.satisfying(pins))
-    return rows[non_dominated(log.objectives[rows])]
+    front = ParetoFront()
+    front.rebuild(log, Rules(pins=pins))
+    return front.ids

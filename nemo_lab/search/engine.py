@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.allocation import share_slots, ucb_scores, utility_from_r2
-from nemo_lab.search.archive import ORIGINS, EvaluationLog, Evaluations, ParetoFront, satisfies
-from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
+from nemo_lab.search.archive import ORIGINS, EvaluationLog, Evaluations, ParetoFront
+from nemo_lab.search.indicators import hypervolume
+from nemo_lab.search.lift import lift
+from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Member, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.population import Candidate, GenerationRecord, Member, SpeciesRecord
+from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem, bounds_of
-from nemo_lab.search.ranking import Nsga3Ranking
+from nemo_lab.search.rules import Rules
 from nemo_lab.search.species import Bits, Species
+from nemo_lab.search.unseen import unseen
+from nemo_lab.search.view import SearchView
 
-HAND_MADE = -1
+BARREN = 3  # generations in a row without anything new before the engine draws by itself
 
 
 class Engine:
@@ -44,65 +48,71 @@ class Engine:
         self.options = options
         self.bounds = bounds_of(problem)
         objectives = len(problem.objective_names)
-        own, *streams = np.random.SeedSequence(seed).spawn(1 + len(self.species))
-        self._rng = np.random.default_rng(own)
-        self._streams = [np.random.default_rng(stream) for stream in streams]
-        self._weights = uniform_directions(objectives, options.r2_partitions)
-        self._ranking = Nsga3Ranking(objectives, options.population)
+        own, *seeds = np.random.SeedSequence(seed).spawn(1 + len(self.species))
+        self._rng = np.random.default_rng(own.spawn(1)[0])
+        self.population = Population(self.species, options, objectives, [own, *seeds])
         self._log = EvaluationLog(problem.num_nodes, objectives)
         self._front = ParetoFront()
         self._measured = (self._front.ids, 0.0)
         self._pending: deque[Member] = deque()
-        self._in_flight: set[Member] = set()
-        self.pins: dict[int, int] = {}
+        self._in_flight: dict[Member, bytes] = {}
+        self._twins: dict[bytes, list[Member]] = {}
+        self.rules = Rules()
         self.generation = 0
         self.history: tuple[GenerationRecord, ...] = ()
-        self._evaluated = np.zeros(len(self.species), dtype=np.int64)
-        count = len(self.species)
-        self.allocation = share_slots(np.ones(count), max(options.population, count), options.min_size)
-        self._members: list[list[Member]] = []
+        self.exhausted = False
 
     def begin(self) -> None:
         """Make the first population; ``ask`` and ``reseed`` do it where nobody has."""
-        if self._members:
+        if self.population.members:
             return
-        self._members = [
-            [Member(s, genome, "initial") for genome in one.initial(int(size), self._streams[s])]
-            for s, (one, size) in enumerate(zip(self.species, self.allocation, strict=True))
-        ]
-        self._enqueue_members(self._members)
+        if self.options.uniform:
+            for width in self.problem.bit_widths:
+                bits = np.full(self.problem.num_nodes, width, dtype=np.uint8)
+                self._pending.append(Member(NO_SPECIES, None, "initial", bits))
+        self._enqueue_members(self.population.begin())
 
     # ask and tell
 
     def ask(self) -> Candidate | None:
-        """The next configuration to evaluate, or None while told ones are missing for the next.
+        """The next configuration to evaluate.
 
-        Pins in force are applied here, so a pin acts on everything evaluated after it.
+        Pins in force are applied here, so a pin acts on everything evaluated after it. With the option
+        ``dedupe`` a configuration that is known is not given again: its member tries other children, then
+        takes the known objectives.
+
+        Returns:
+            None while answers are missing for the next generation, or if ``exhausted``: nothing is left that
+            was not evaluated.
         """
         self.begin()
-        if not self._pending:
+        barren = 0
+        while True:
+            while self._pending:
+                member = self._pending[0]
+                member.bits = bits = self._bits_of(member)
+                if self.options.dedupe and not member.hand_made and self._known(bits):
+                    bits = self._retry(member)
+                self._pending.popleft()
+                if not (self.options.dedupe and self._take_known(member, bits)):
+                    self._in_flight[member] = bits.tobytes()
+                    return Candidate(bits, member)
             if self._in_flight:
                 return None
-            self._next_generation()
-        member = self._pending[0]
-        member.bits = bits = self._pinned(self._decoded(member))
-        self._pending.popleft()
-        self._in_flight.add(member)
-        return Candidate(bits, member)
-
-    def _decoded(self, member: Member) -> Bits:
-        if member.hand_made:
-            return np.array(member.bits, dtype=np.uint8)
-        one = self.species[member.species]
-        if member.imitates is not None:
-            member.genome = one.imitate(member.imitates[None], self._streams[member.species])[0]
-            member.imitates = None
-        return np.array(one.decode(member.genome), dtype=np.uint8)
+            barren += 1
+            if barren > BARREN:
+                found = unseen(self.problem, self.rules, self._known, self._rng)
+                self.exhausted = found is None
+                if found is None:
+                    return None
+                self._pending.append(Member(NO_SPECIES, None, "random", found))
+            else:
+                self._next_generation()
 
     def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
         """Take the objectives float[K] of a candidate; returns its config id."""
         member = candidate.member
-        self._in_flight.remove(member)
+        del self._in_flight[member]
         member.objectives = np.array(objectives, dtype=np.float64)
         config = self._log.append(
             bits=candidate.bits,
@@ -112,15 +122,58 @@ class Engine:
             generation=self.generation,
         )
         if not member.hand_made:
-            self._evaluated[member.species] += 1
-        if bool(satisfies(candidate.bits[None], self.pins)[0]):
-            self._front.add(config, self.evaluations)
+            self.population.evaluated[member.species] += 1
+        for twin in self._twins.pop(candidate.bits.tobytes(), ()):
+            twin.objectives = member.objectives.copy()
+        self._front.add(config, self.evaluations, self.rules)
         return config
 
     def give_back(self, candidate: Candidate) -> None:
         """Return a candidate that could not be evaluated: it is the next one asked for."""
-        self._in_flight.remove(candidate.member)
+        del self._in_flight[candidate.member]
+        self._pending.extendleft(reversed(self._twins.pop(candidate.bits.tobytes(), [])))
         self._pending.appendleft(candidate.member)
+
+    def _bits_of(self, member: Member) -> Bits:
+        if member.hand_made:
+            return self.rules.apply(np.array(member.bits, dtype=np.uint8))
+        one = self.species[member.species]
+        if member.imitates is not None:
+            member.genome = self.population.learn(member.species, member.imitates)
+            member.imitates = None
+        bits = self.rules.apply(np.array(one.decode(member.genome), dtype=np.uint8))
+        if self.options.lift and not getattr(one, "final", False):
+            costs = getattr(self.problem, "costs", None)
+            if costs is not None:
+                return lift(bits, tuple(self.problem.bit_widths), self._allowed, costs)
+        return bits
+
+    def _known(self, bits: Bits) -> bool:
+        return self._log.find(bits) is not None or bits.tobytes() in self._in_flight.values()
+
+    def _retry(self, member: Member) -> Bits:
+        """Another child of its species that is not known, if one is found in a few tries."""
+        tries = self.options.retries if member.origin in ("offspring", "random") else 0
+        bits = self._bits_of(member)
+        for _ in range(tries):
+            member.genome = self.population.another(member.species)
+            member.bits = bits = self._bits_of(member)
+            if not self._known(bits):
+                break
+        return bits
+
+    def _take_known(self, member: Member, bits: Bits) -> bool:
+        """Give a member what is known of its configuration, now or when it comes; returns whether it will."""
+        if member.hand_made or not self._known(bits):
+            return False
+        config = self._log.find(bits)
+        if config is None:
+            self._twins.setdefault(bits.tobytes(), []).append(member)
+        else:
+            member.objectives = self.evaluations.objectives[config].copy()
+        return True
+
+    # results
 
     @property
     def evaluations(self) -> Evaluations:
@@ -129,8 +182,18 @@ class Engine:
 
     @property
     def front(self) -> NDArray[np.intp]:
-        """Config ids of the non-dominated evaluations that satisfy the pins; ours (step 6)."""
+        """Config ids of the non-dominated evaluations under the rules; ours (step 6)."""
         return self._front.ids
+
+    @property
+    def allocation(self) -> NDArray[np.int64]:
+        """Members each species keeps."""
+        return self.population.allocation
+
+    @property
+    def pins(self) -> Mapping[int, int]:
+        """Node -> bit-width, in force."""
+        return self.rules.pins
 
     @property
     def waiting(self) -> int:
@@ -138,7 +201,7 @@ class Engine:
         return sum(member.hand_made for member in self._pending)
 
     def hypervolume(self) -> float:
-        """Normalised hypervolume of the front under the pins."""
+        """Normalised hypervolume of the front under the rules."""
         if self._measured[0] is not self.front:
             vectors = self.evaluations.objectives[self.front]
             self._measured = (self.front, hypervolume(vectors, self.bounds))
@@ -153,33 +216,42 @@ class Engine:
             how many projected configurations wait now.
         """
         old_front = self.front
-        self.pins = {**self.pins, **pins}
+        self.rules = replace(self.rules, pins={**self.rules.pins, **pins})
         log = self.evaluations
-        known = {row.tobytes() for row in log.bits}
-        projected = []
+        projected: dict[bytes, Member] = {}
         for config in old_front:
-            bits = self._pinned(log.bits[config].copy())
-            if bits.tobytes() not in known:
-                known.add(bits.tobytes())
-                projected.append(Member(int(log.species[config]), None, "projected", bits))
-        self._pending.extendleft(reversed(projected))
-        self._front.rebuild(log, self.pins)
+            bits = self.rules.apply(log.bits[config].copy())
+            if self._log.find(bits) is None:
+                twin = Member(int(log.species[config]), None, "projected", bits)
+                projected.setdefault(bits.tobytes(), twin)
+        self._pending.extendleft(reversed(projected.values()))
+        self._rules_changed()
         return len(projected)
 
     def unpin(self, nodes: Sequence[int]) -> None:
         """Free nodes; earlier evaluations that were hidden by their pins count again."""
-        self.pins = {node: width for node, width in self.pins.items() if node not in nodes}
-        self._front.rebuild(self.evaluations, self.pins)
+        pins = {node: width for node, width in self.rules.pins.items() if node not in nodes}
+        self.rules = replace(self.rules, pins=pins)
+        self._rules_changed()
+
+    def constrain(self, limits: Mapping[int, float]) -> None:
+        """Put limits, objective -> largest value allowed, in place of all before."""
+        self.rules = replace(self.rules, limits=dict(limits))
+        self._rules_changed()
+
+    def aspire(self, aspiration: Mapping[int, tuple[float, float]]) -> None:
+        """Concentrate on a box, objective -> (low, high), in place of the one before; empty for none."""
+        self.rules = replace(self.rules, aspiration=dict(aspiration))
 
     def enqueue(self, bits: Bits) -> None:
         """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
-        members = [Member(HAND_MADE, None, "enqueued", row.copy()) for row in bits]
+        members = [Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits]
         self._pending.extendleft(reversed(members))
 
     def reseed(self, species: int, source: str, fraction: float) -> int:
         """Replace the worst ``fraction`` of a species by new members, evaluated next.
 
-        What is not evaluated yet goes first, then the worst by rank under the pins.
+        What is not evaluated yet goes first, then the worst by rank under the rules.
 
         Args:
             species: its position.
@@ -191,98 +263,33 @@ class Engine:
             how many members are new.
         """
         self.begin()
-        rng, one, members = self._streams[species], self.species[species], self._members[species]
-        count = int(np.ceil(fraction * len(members)))
-        front = self.front
-        if source == "front" and len(front):
-            picked = [rng.permutation(front) for _ in range(-(-count // len(front)))]
-            rows = np.concatenate(picked)[:count]
-            sources = self.evaluations.bits[rows]
-            new = [Member(species, None, "reseed", imitates=bits) for bits in sources]
-        else:
-            new = [Member(species, genome, "reseed") for genome in one.initial(count, rng)]
-        kept = self._best_first(members, rng)[: len(members) - count]
-        gone = set(members) - set(kept)
-        self._members[species] = [*kept, *new]
+        sources = self.evaluations.bits[self.front] if source == "front" else None
+        new, gone = self.population.reseed(species, fraction, sources, self.rules)
         if fraction >= 1.0:
             gone |= {m for m in self._pending if m.species == species and not m.hand_made}
         self._pending = deque(member for member in self._pending if member not in gone)
         self._pending.extendleft(reversed(new))
-        return count
+        return len(new)
 
-    def _best_first(self, members: Sequence[Member], rng: np.random.Generator) -> list[Member]:
-        done = [member for member in members if member.objectives is not None]
-        waiting = [member for member in members if member.objectives is None]
-        if done:
-            ranking = Nsga3Ranking(len(self.problem.objective_names), self.options.population)
-            order = ranking.order(
-                np.array([m.objectives for m in done]), rng, np.array([self._satisfies(m) for m in done])
-            )
-            done = [done[row] for row in order]
-        return [*done, *waiting]
-
-    def _pinned(self, bits: Bits) -> Bits:
-        for node, width in self.pins.items():
-            bits[node] = width
-        return bits
+    def _rules_changed(self) -> None:
+        self.exhausted = False
+        self._front.rebuild(self.evaluations, self.rules)
 
     # one generation
 
+    @property
+    def _allowed(self) -> NDArray[np.bool_]:
+        return self.rules.allowed(tuple(self.problem.bit_widths), self.problem.num_nodes)
+
     def _next_generation(self) -> None:
-        utility = [r2(self._vectors(members), self._weights) for members in self._members]
-        scores = self._scores(np.array(utility))
+        box = self.rules.box(self.bounds)
+        indicators, scores = self.population.utilities(self.rules, box)
         if self.generation > 0:
-            if self.options.resize:
-                self.allocation = share_slots(scores, int(self.allocation.sum()), self.options.min_size)
-            self._survive()
-        self._record(utility, scores)
+            self.population.survive(scores, self.rules)
+        self._record(indicators, scores)
         self.generation += 1
-        offspring: list[list[Member]] = []
-        for s, (one, members) in enumerate(zip(self.species, self._members, strict=True)):
-            parents = [member.genome for member in members if member.objectives is not None]
-            children = one.offspring(parents, len(members), self._streams[s])  # step 1: doubling
-            new = [Member(s, genome, "offspring") for genome in children]
-            offspring.append([*(m for m in members if m.objectives is None), *new])
-            members.extend(new)
-        self._enqueue_members(offspring)
-
-    def _vectors(self, members: Sequence[Member]) -> NDArray[np.float64]:
-        """Objective vectors of the members under the pins, or of all where none satisfies them."""
-        good = [m.objectives for m in members if m.objectives is not None and self._satisfies(m)]
-        return np.array(good or [m.objectives for m in members if m.objectives is not None])
-
-    def _satisfies(self, member: Member) -> bool:
-        return member.bits is not None and all(member.bits[n] == w for n, w in self.pins.items())
-
-    def _scores(self, indicators: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Steps 3 and 4: R2 utility and its upper confidence bound."""
-        return ucb_scores(utility_from_r2(indicators), self._evaluated, self.options.ucb_c)
-
-    def _survive(self) -> None:
-        """Step 5: rank the whole population, fill every allocation in rank order, then by chance."""
-        everyone = [m for members in self._members for m in members if m.objectives is not None]
-        order = self._ranking.order(
-            np.array([m.objectives for m in everyone]),
-            self._rng,
-            np.array([self._satisfies(m) for m in everyone]),
-        )
-        survivors: list[list[Member]] = [[] for _ in self.species]
-        for row in order:
-            member = everyone[row]
-            if len(survivors[member.species]) < self.allocation[member.species]:
-                survivors[member.species].append(member)
-        for s, members in enumerate(survivors):
-            missing = int(self.allocation[s]) - len(members)
-            if missing > 0:
-                members.extend(self._random_offspring(s, members, missing))
-        self._members = survivors
-
-    def _random_offspring(self, s: int, members: Sequence[Member], count: int) -> list[Member]:
-        rng = self._streams[s]
-        parents = [member.genome for member in members]
-        one = self.species[s]
-        genomes = one.offspring(parents, count, rng) if parents else one.initial(count, rng)
-        return [Member(s, genome, "random") for genome in genomes]
+        view = SearchView(self.evaluations, self.front, self._allowed, box, self._known)
+        self._enqueue_members(self.population.breed(view))
 
     def _enqueue_members(self, groups: Sequence[Sequence[Any]]) -> None:
         """Step 2's order: the species take turns, each evenly over the generation."""
@@ -295,18 +302,18 @@ class Engine:
         self._pending.extend(member for _, _, member in places)
 
     def _record(self, indicators: Sequence[float], scores: NDArray[np.float64]) -> None:
-        log, front = self.evaluations, self.front
-        owners = log.species[front]
+        front = self.front
+        owners = self.evaluations.species[front]
         records = tuple(
             SpeciesRecord(
                 species=one.name,
                 r2=float(indicators[s]),
                 score=float(scores[s]),
                 allocation=int(self.allocation[s]),
-                evaluations=int(self._evaluated[s]),
+                evaluations=int(self.population.evaluated[s]),
                 front_share=float((owners == s).mean()) if len(front) else 0.0,
             )
             for s, one in enumerate(self.species)
         )
-        record = GenerationRecord(self.generation, len(log), self.hypervolume(), records)
+        record = GenerationRecord(self.generation, len(self._log), self.hypervolume(), records)
         self.history = (*self.history, record)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
 
+CHOICES = {
+    "gnn_edges": ("sequential", "topology"),
+    "gnn_decode": ("argmax", "sample"),
+    "gnn_start": ("spread", "plain"),
+    "utility": ("r2", "hypervolume"),
+    "mating": ("random", "tournament"),
+    "start": ("random", "levels"),
+}
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ArgumentError(f"{name}={value!r}", f"give a whole number of at least {least}")
+
 
 @dataclass(frozen=True)
 class SearchOptions:
     """Constants of the engine (METHOD sections 3 to 5); "ours" where the paper is silent.
+
+    The defaults are those of the preset ``paper``.
 
     Attributes:
         population: members of all species together.
@@ -24,12 +41,37 @@ class SearchOptions:
         gnn_edges: ``"sequential"`` (paper) or ``"topology"`` (the data flow; ours).
         gnn_spread: how strongly a new graph network leans to one width level, in logits per
             bit of distance, against node differences of unit deviation; ours.
+        gnn_start: new graph networks ``"spread"`` over width levels, with nodes that differ (ours), or
+            ``"plain"``, drawn by fan-in only.
+        gnn_decode: a node's width is the ``"argmax"`` of its logits (paper), or a ``"sample"``: noise of its
+            own, which is part of the genome, is added before.
+        gnn_position: sines and cosines of a node's place in the network that graph networks see, so many of
+            each; ours.
         imitation_steps: most gradient steps in which a re-seeded graph network learns its source,
             after its output layer is solved for it; ours.
         crossover_prob, mutation_prob: per parameter tensor, cr_dist and mut_dist of SSNE; ours.
         mutation_strength, mutation_fraction: noise relative to the weight, share of entries hit.
         super_strength, super_prob: of the rare strong noise.
         reset_prob: of drawing an entry anew.
+        initial: first members of all species together, at least two each; as many as the population
+            by default.
+        uniform: begin with one width everywhere, every width once; ours.
+        offspring: new members of all species together in a generation; as many as the population has by
+            default (paper).
+        utility: what a species' share is decided by: ``"r2"`` (paper) or ``"hypervolume"``, what the
+            hypervolume would lose without it.
+        mating: ``"random"`` parents, or the better of two by ``"tournament"``; ours.
+        start: first members ``"random"`` over the whole space, or spread over width ``"levels"``; ours.
+        dedupe: never evaluate a configuration twice; ours.
+        retries: other children that a member tries if its configuration is known; ours.
+        lift: widen what costs nothing by it, such as activations narrower than their layer's weights under
+            ``max`` bit-operations; ours.
+        surrogate_prices: random prices for which the species ``surrogate`` finds the best widths.
+        surrogate_sweeps: passes over all nodes in which it finds them.
+        surrogate_pool: variations of the front among which it chooses as well.
+        surrogate_spread: how far the damage it assumes strays from the best fit, in standard deviations.
+        surrogate_explore: share of its offspring taken at random from what it found.
+        surrogate_memory: evaluations it learns from, the newest and the front; all ours.
         noise_floor: noise never falls below this share of the tensor's root mean square, so that
             zero weights move; ours.
     """
@@ -45,6 +87,9 @@ class SearchOptions:
     gnn_hidden: int = 32
     gnn_edges: str = "sequential"
     gnn_spread: float = 1.0
+    gnn_start: str = "spread"
+    gnn_decode: str = "argmax"
+    gnn_position: int = 0
     imitation_steps: int = 100
     crossover_prob: float = 0.5
     mutation_prob: float = 0.9
@@ -54,14 +99,33 @@ class SearchOptions:
     super_prob: float = 0.05
     reset_prob: float = 0.02
     noise_floor: float = 0.1
+    initial: int | None = None
+    uniform: bool = False
+    offspring: int | None = None
+    utility: str = "r2"
+    mating: str = "random"
+    start: str = "random"
+    dedupe: bool = False
+    retries: int = 4
+    lift: bool = False
+    surrogate_prices: int = 48
+    surrogate_sweeps: int = 4
+    surrogate_pool: int = 64
+    surrogate_spread: float = 0.7
+    surrogate_explore: float = 0.15
+    surrogate_memory: int = 2000
 
     def __post_init__(self) -> None:
-        for name in ("population", "min_size", "r2_partitions", "gnn_hidden"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
-        if self.gnn_edges not in ("sequential", "topology"):
-            raise ArgumentError(f"gnn_edges={self.gnn_edges!r}", "use 'sequential' or 'topology'")
+        for name in ("population", "min_size", "r2_partitions", "gnn_hidden", "surrogate_prices"):
+            _check_whole(name, getattr(self, name), 1)
+        for name in ("retries", "surrogate_pool", "surrogate_sweeps", "gnn_position"):
+            _check_whole(name, getattr(self, name), 0)
+        for name in ("offspring", "initial"):
+            if getattr(self, name) is not None:
+                _check_whole(name, getattr(self, name), 1)
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ArgumentError(f"{name}={getattr(self, name)!r}", f"use {' or '.join(map(repr, known))}")
         if not self.ucb_c >= 0:
             raise ArgumentError(f"ucb_c={self.ucb_c!r}", "give a number of at least 0")
 
@@ -77,3 +141,41 @@ class SearchOptions:
             if name not in known:
                 raise UnknownNameError("search option", name, known)
         return cls(**given)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A way to search, by name.
+
+    Attributes:
+        species: their names.
+        options: what differs from the paper's constants.
+        summary: one sentence for people.
+    """
+
+    species: tuple[str, ...]
+    options: Mapping[str, Any]
+    summary: str
+
+
+PRESETS = {
+    "default": Preset(
+        ("continuous", "floor", "gcn", "unet", "integer", "surrogate"),
+        {
+            "ucb_c": 0.25,
+            "min_size": 2,
+            "initial": 12,
+            "uniform": True,
+            "offspring": 16,
+            "utility": "hypervolume",
+            "mating": "tournament",
+            "start": "levels",
+            "dedupe": True,
+            "lift": True,
+        },
+        "the paper's species, the bit-widths themselves, and a model that learns what every node can bear",
+    ),
+    "paper": Preset(
+        ("continuous", "floor", "gcn", "unet"), {}, "METHOD sections 4 and 5 to the letter (arXiv 2106.07611)"
+    ),
+}

@@ -1,61 +1,195 @@
-"""What the engine holds and hands out: members, candidates, and the record of each generation."""
+"""The members of all species, and what a generation does with them.
+
+The step numbers are those of METHOD section 5 (Algorithm 1 of arXiv 2106.07611).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.species import Bits, Genome
+from nemo_lab.search.allocation import share_slots, ucb_scores, utility_from_r2
+from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
+from nemo_lab.search.members import Member
+from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.ranking import Nsga3Ranking
+from nemo_lab.search.rules import Rules
+from nemo_lab.search.species import Genome, Species
+from nemo_lab.search.view import SearchView
 
 
-@dataclass(eq=False)
-class Member:
-    """An individual: a genome of a species, and once evaluated its bits and objectives.
+class Population:
+    """Who lives in which species.
 
-    One that ``imitates`` a configuration gets its genome when it is asked for, since fitting a
-    graph network takes a while. A hand-made one has bits and no genome, and no offspring.
+    Args:
+        species: at least one.
+        options: of the search.
+        objectives: K.
+        seeds: one for the population, then one for each species.
+
+    Attributes:
+        members: of each species, offspring included while a generation is evaluated.
+        allocation: int64[S], members each species keeps.
+        evaluated: int64[S], evaluations each species has had.
     """
 
-    species: int
-    genome: Genome
-    origin: str
-    bits: Bits | None = None
-    objectives: NDArray[np.float64] | None = None
-    imitates: Bits | None = None
+    def __init__(
+        self,
+        species: Sequence[Species],
+        options: SearchOptions,
+        objectives: int,
+        seeds: Sequence[np.random.SeedSequence],
+    ) -> None:
+        self.species = tuple(species)
+        self.options = options
+        self._rng, *self._streams = [np.random.default_rng(seed) for seed in seeds]
+        self._weights = uniform_directions(objectives, options.r2_partitions)
+        self._ranking = Nsga3Ranking(objectives, options.population)
+        count = len(self.species)
+        self.allocation = share_slots(np.ones(count), max(options.population, count), options.min_size)
+        self.evaluated = np.zeros(count, dtype=np.int64)
+        self.members: list[list[Member]] = []
 
-    @property
-    def hand_made(self) -> bool:
-        """Whether it stands for a configuration only, not for a member of a species."""
-        return self.genome is None and self.imitates is None
+    def begin(self) -> list[list[Member]]:
+        """Make the first members; returns them by species."""
+        sizes = self.allocation
+        if self.options.initial is not None:
+            sizes = share_slots(np.ones(len(sizes)), max(self.options.initial, 2 * len(sizes)), 2)
+        self.members = [
+            [Member(s, genome, "initial") for genome in one.initial(int(size), self._streams[s])]
+            for s, (one, size) in enumerate(zip(self.species, sizes, strict=True))
+        ]
+        return [list(members) for members in self.members]
+
+    def utilities(self, rules: Rules, box: NDArray[np.float64]) -> tuple[list[float], NDArray[np.float64]]:
+        """Steps 3 and 4: R2 of every species, and the scores of their shares.
+
+        Args:
+            rules: in force.
+            box: float[2, K], in which hypervolumes are measured.
+        """
+        indicators = [r2(self._vectors(members, rules), self._weights) for members in self.members]
+        if self.options.utility == "r2":
+            utility = utility_from_r2(np.array(indicators))
+        else:
+            utility = self._contributions(rules, box)
+        return indicators, ucb_scores(utility, self.evaluated, self.options.ucb_c)
+
+    def survive(self, scores: NDArray[np.float64], rules: Rules) -> None:
+        """Steps 4 and 5: resize, rank everyone, fill every allocation in rank order, then by chance."""
+        if self.options.resize:
+            self.allocation = share_slots(scores, int(self.allocation.sum()), self.options.min_size)
+        everyone = [m for members in self.members for m in members if m.objectives is not None]
+        survivors: list[list[Member]] = [[] for _ in self.species]
+        alive: set[tuple[int, bytes]] = set()
+        for row in self._ranking.order(_vectors(everyone), self._rng, _penalties(everyone, rules)):
+            member = everyone[row]
+            held = survivors[member.species]
+            if len(held) >= self.allocation[member.species]:
+                continue
+            if self.options.dedupe:
+                if member.key in alive:
+                    continue
+                alive.add(member.key)
+            held.append(member)
+        for s, members in enumerate(survivors):
+            missing = int(self.allocation[s]) - len(members)
+            genomes = self._children(s, [m.genome for m in members], missing) if missing > 0 else []
+            members.extend(Member(s, genome, "random") for genome in genomes)
+        self.members = survivors
+
+    def breed(self, view: SearchView) -> list[list[Member]]:
+        """Step 1: offspring of every species, with those that wait already; as many as members (paper)."""
+        total = self.options.offspring or int(self.allocation.sum())
+        counts = share_slots(self.allocation.astype(np.float64), total, 1)
+        waiting: list[list[Member]] = []
+        for s, (one, members) in enumerate(zip(self.species, self.members, strict=True)):
+            observe = getattr(one, "observe", None)
+            if observe is not None:
+                observe(view)
+            parents = [member.genome for member in members if member.objectives is not None]
+            unborn = [member for member in members if member.objectives is None]
+            new = [Member(s, genome, "offspring") for genome in self._children(s, parents, int(counts[s]))]
+            waiting.append([*unborn, *new])
+            members.extend(new)
+        return waiting
+
+    def another(self, species: int) -> Genome:
+        """One more child of a species, in place of one that repeats what is known."""
+        parents = [m.genome for m in self.members[species] if m.objectives is not None]
+        return self._children(species, parents, 1)[0]
+
+    def learn(self, species: int, bits: NDArray[np.uint8]) -> Genome:
+        """A genome of a species that imitates uint8[Q]."""
+        return self.species[species].imitate(bits[None], self._streams[species])[0]
+
+    def reseed(
+        self, species: int, fraction: float, sources: NDArray[np.uint8] | None, rules: Rules
+    ) -> tuple[list[Member], set[Member]]:
+        """Replace the worst ``fraction`` of a species: what nobody has evaluated first, then by rank.
+
+        Args:
+            species: its position.
+            fraction: in (0, 1].
+            sources: uint8[N, Q] to imitate; None for random members.
+            rules: to rank by.
+
+        Returns:
+            the new members and the gone ones.
+        """
+        rng, members = self._streams[species], self.members[species]
+        count = int(np.ceil(fraction * len(members)))
+        if sources is not None and len(sources):
+            picked = [rng.permutation(len(sources)) for _ in range(-(-count // len(sources)))]
+            rows = np.concatenate(picked)[:count]
+            new = [Member(species, None, "reseed", imitates=sources[row]) for row in rows]
+        else:
+            genomes = self.species[species].initial(count, rng)
+            new = [Member(species, genome, "reseed") for genome in genomes]
+        kept = self._best_first(members, rules, rng)[: len(members) - count]
+        gone = set(members) - set(kept)
+        self.members[species] = [*kept, *new]
+        return new, gone
+
+    def _best_first(self, members: Sequence[Member], rules: Rules, rng: np.random.Generator) -> list[Member]:
+        done = [member for member in members if member.objectives is not None]
+        waiting = [member for member in members if member.objectives is None]
+        if done:
+            ranking = Nsga3Ranking(self._weights.shape[1], self.options.population)
+            done = [done[row] for row in ranking.order(_vectors(done), rng, _penalties(done, rules))]
+        return [*done, *waiting]
+
+    def _children(self, s: int, parents: list[Genome], count: int) -> list[Genome]:
+        one, rng = self.species[s], self._streams[s]
+        return one.offspring(parents, count, rng) if parents else one.initial(count, rng)
+
+    def _vectors(self, members: Sequence[Member], rules: Rules) -> NDArray[np.float64]:
+        """Objective vectors of the members as the rules want them, or of all where none is."""
+        done = [member for member in members if member.objectives is not None]
+        good = _penalties(done, rules) == 0
+        vectors = _vectors(done)
+        return vectors[good] if good.any() else vectors
+
+    def _contributions(self, rules: Rules, box: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the hypervolume would lose without each species, as a share of the largest loss."""
+        parts = [self._vectors(members, rules) for members in self.members]
+        whole = hypervolume(np.concatenate(parts), box)
+        loss = np.array(
+            [
+                whole - (hypervolume(np.concatenate(rest), box) if rest else 0.0)
+                for rest in ([p for other, p in enumerate(parts) if other != s] for s in range(len(parts)))
+            ]
+        )
+        return loss / loss.max() if loss.max() > 0 else np.ones(len(parts))
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A configuration that waits for its objectives."""
-
-    bits: Bits
-    member: Member = field(repr=False)
+def _vectors(members: Sequence[Member]) -> NDArray[np.float64]:
+    return np.array([member.objectives for member in members])
 
 
-@dataclass(frozen=True)
-class SpeciesRecord:
-    """How one species stood at the end of a generation."""
-
-    species: str
-    r2: float
-    score: float
-    allocation: int
-    evaluations: int
-    front_share: float
-
-
-@dataclass(frozen=True)
-class GenerationRecord:
-    """The end of a generation: every species, and the hypervolume of the front."""
-
-    generation: int
-    evaluations: int
-    hypervolume: float
-    species: tuple[SpeciesRecord, ...]
+def _penalties(members: Sequence[Member], rules: Rules) -> NDArray[np.float64]:
+    if not members:
+        return np.zeros(0)
+    return rules.penalty(np.array([member.bits for member in members]), _vectors(members))

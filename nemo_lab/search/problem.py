@@ -62,3 +62,14 @@ def checked_objectives(problem: Problem, value: Any, count: int = 1) -> NDArray[
             f"evaluate returned {name} that is not finite", "check the metric and the network's outputs"
         )
     return objectives
+
+
+def blocks_of(problem: Problem) -> list[list[int]]:
+    """Nodes that belong together: the operands of each layer of the workload; without one each alone."""
+    found: dict[tuple[int, ...], None] = {}
+    for layer in getattr(getattr(problem, "workload", None), "layers", ()):
+        nodes = tuple(sorted({node for node in layer.operands if node is not None}))
+        if nodes:
+            found.setdefault(nodes)
+    covered = {node for block in found for node in block}
+    return [*map(list, found), *([node] for node in range(problem.num_nodes) if node not in covered)]

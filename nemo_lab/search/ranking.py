@@ -36,7 +36,7 @@ class Nsga3Ranking:
         self,
         objectives: NDArray[np.float64],
         rng: np.random.Generator,
-        feasible: NDArray[np.bool_] | None = None,
+        penalty: NDArray[np.float64] | None = None,
     ) -> NDArray[np.intp]:
         """Row numbers from best to worst.
 
@@ -46,17 +46,18 @@ class Nsga3Ranking:
         Args:
             objectives: float[N, K].
             rng: breaks ties between niches.
-            feasible: bool[N]; those that are not come after all that are.
+            penalty: float[N], at least 0; those above 0 come after all others, the smallest first.
         """
         from pymoo.algorithms.moo.nsga3 import associate_to_niches, calc_niche_count, niching
         from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-        if feasible is not None and not feasible.all() and feasible.any():
-            good, bad = np.flatnonzero(feasible), np.flatnonzero(~feasible)
+        if penalty is not None and (penalty > 0).any():
+            good, bad = np.flatnonzero(penalty == 0), np.flatnonzero(penalty > 0)
+            best = self.order(objectives[good], rng) if len(good) else good
             apart = Nsga3Ranking(self.objectives, self.population)  # leaves our normalization alone
-            return np.concatenate(
-                [good[self.order(objectives[good], rng)], bad[apart.order(objectives[bad], rng)]]
-            )
+            quality = apart.order(objectives[bad], rng)
+            worst = quality[np.argsort(penalty[bad][quality], kind="stable")]
+            return np.concatenate([good[best], bad[worst]])
         fronts = [np.asarray(front) for front in NonDominatedSorting().do(objectives)]
         with warnings.catch_warnings():  # pymoo turns all warnings off in there, and leaves them off
             self._normalization.update(objectives, nds=fronts[0])

@@ -56,6 +56,32 @@ class Unpin:
 
 
 @dataclass(frozen=True)
+class Constrain:
+    """Put limits on objectives, in place of those before."""
+
+    limits: dict[int, float]
+    action: str = "constrain"
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.constrain(self.limits)
+        names = engine.problem.objective_names
+        return ", ".join(f"{names[k]} <= {limit:.6g}" for k, limit in self.limits.items()) or "nothing"
+
+
+@dataclass(frozen=True)
+class Aspire:
+    """Concentrate on a box of objectives, in place of the one before."""
+
+    box: dict[int, tuple[float, float]]
+    action: str = "aspire"
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.aspire(self.box)
+        names = engine.problem.objective_names
+        return ", ".join(f"{names[k]} {a:.6g} to {b:.6g}" for k, (a, b) in self.box.items()) or "everything"
+
+
+@dataclass(frozen=True)
 class Reseed:
     """Replace the worst part of a species."""
 

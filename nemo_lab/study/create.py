@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.search import Problem, SearchOptions
-from nemo_lab.search.species import NAMES
+from nemo_lab.search.options import PRESETS
 from nemo_lab.study.study import Study
 from nemo_lab.workload.workload import Workload
 
@@ -18,8 +18,12 @@ def create_study(
     problem: Any,
     *,
     seed: int = 0,
-    species: Sequence[Any] = NAMES,
+    preset: str = "default",
+    species: Sequence[Any] | None = None,
     population: int | None = None,
+    constraints: Sequence[str] = (),
+    aspiration: Mapping[str, Any] | None = None,
+    workers: int = 1,
     **options: Any,
 ) -> Study:
     """A study that is ready to ``start`` or ``optimize``.
@@ -27,8 +31,13 @@ def create_study(
     Args:
         problem: name of a workload in the zoo, a ``Workload`` that came with data, or any problem.
         seed: same seed and same steers give bit-identical evaluations.
-        species: names, or classes and objects of your own.
+        preset: ``"default"``, or ``"paper"`` for the search of arXiv 2106.07611 to the letter.
+        species: names, or classes and objects of your own; the preset's by default.
         population: members of all species together.
+        constraints: as for ``Study.constrain``.
+        aspiration: objective -> largest value or (smallest, largest), as for ``Study.aspire``.
+        workers: evaluations made at once, each in a thread; they change nothing but the time. A
+            ``QuantizationProblem`` makes one at a time, and uses its own ``threads``.
         **options: further constants of the search, see ``nemo_lab.search.SearchOptions``.
 
     Raises:
@@ -63,6 +72,23 @@ def create_study(
         )
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ArgumentError(f"seed={seed!r}", "give a whole number of at least 0")
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+    chosen = PRESETS[preset]
+    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
+        raise ArgumentError(f"workers={workers!r}", "give a whole number of at least 1")
     if population is not None:
         options["population"] = population
-    return Study(problem, seed=int(seed), species=species, options=SearchOptions.make(**options))
+    made = SearchOptions.make(**{**chosen.options, **options})
+    study = Study(
+        problem,
+        seed=int(seed),
+        species=chosen.species if species is None else species,
+        options=made,
+        workers=int(workers),
+    )
+    if constraints:
+        study.constrain(*((constraints,) if isinstance(constraints, str) else constraints))
+    if aspiration:
+        study.aspire(**aspiration)
+    return study

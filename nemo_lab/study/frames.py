@@ -14,7 +14,7 @@ from nemo_lab.errors import UnknownNameError
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study.records import Snapshot
 
-HAND_MADE = "by hand"
+NO_SPECIES = "no species"
 
 
 def evaluations_frame(
@@ -29,7 +29,7 @@ def evaluations_frame(
     log = snapshot.evaluations
     if rows is None:
         rows = np.arange(len(log))
-    names = np.array([*species, HAND_MADE], dtype=object)  # species -1 is the last
+    names = np.array([*species, NO_SPECIES], dtype=object)  # species -1 is the last
     columns: dict[str, NDArray[Any]] = {
         name: log.objectives[rows, k] for k, name in enumerate(problem.objective_names)
     }

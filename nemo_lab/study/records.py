@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search import Evaluations, GenerationRecord
+from nemo_lab.search import Evaluations, GenerationRecord, Rules
 
 State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
 
@@ -20,7 +20,7 @@ class Intervention:
 
     Attributes:
         evaluation: evaluations made before it; it acts on all after.
-        action: ``pin``, ``unpin``, ``reseed`` or ``enqueue``.
+        action: ``pin``, ``unpin``, ``constrain``, ``aspire``, ``reseed`` or ``enqueue``.
         detail: what exactly, for people.
     """
 
@@ -38,7 +38,7 @@ class Snapshot:
         state: see ``Study.state``.
         evaluations: all evaluations so far.
         front: config ids of the non-dominated evaluations under the pins.
-        pins: node -> width, in force.
+        rules: pins, constraints and aspiration in force.
         generation: of the search, from 0.
         allocation: members each species holds.
         history: the end of each generation.
@@ -55,7 +55,7 @@ class Snapshot:
     state: State
     evaluations: Evaluations
     front: NDArray[np.intp]
-    pins: Mapping[int, int]
+    rules: Rules
     generation: int
     allocation: tuple[int, ...]
     history: tuple[GenerationRecord, ...]
@@ -66,6 +66,11 @@ class Snapshot:
     seconds: float
     seconds_per_evaluation: float
     error: str | None = field(default=None, repr=False)
+
+    @property
+    def pins(self) -> Mapping[int, int]:
+        """Node -> width, in force."""
+        return self.rules.pins
 
     @property
     def seconds_left(self) -> float | None:

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import math
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nemo_lab.errors import ArgumentError, StudyStateError, UnknownNameError
+from nemo_lab.errors import StudyStateError
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.species import make_species
 from nemo_lab.study import frames
 from nemo_lab.study.budget import budget
-from nemo_lab.study.commands import Enqueue, Pin, Prepare, Reseed, Unpin, WhatIf
-from nemo_lab.study.names import NodeNames
-from nemo_lab.study.notices import notice, tell_of_waiting
+from nemo_lab.study.commands import Prepare
+from nemo_lab.study.progress import progress_frame
 from nemo_lab.study.records import Snapshot, State
+from nemo_lab.study.steering import Steering
 from nemo_lab.study.validation import Validation, validate, validation_frame
 from nemo_lab.study.worker import Worker
 
-SOURCES = ("random", "front")
 
-
-class Study:
+class Study(Steering):
     """One run of the search over a problem; ``create_study`` makes it.
 
-    Methods return at once unless they say otherwise, and may be called from any thread. Steers
-    (``pin``, ``unpin``, ``reseed``, ``enqueue``) are checked when called and take effect before the
-    next evaluation starts.
+    Methods return at once unless they say otherwise, and may be called from any thread. How to steer:
+    see ``nemo_lab.study.steering.Steering``.
     """
 
     def __init__(
-        self, problem: Problem, *, seed: int, species: Sequence[Any], options: SearchOptions
+        self,
+        problem: Problem,
+        *,
+        seed: int,
+        species: Sequence[Any],
+        options: SearchOptions,
+        workers: int = 1,
     ) -> None:
         self.problem = problem
         self.seed = seed
         self.options = options
         self.species = make_species(species, problem, options)
-        self._names = NodeNames(problem)
-        self._worker = Worker(Engine(problem, self.species, options, seed))
+        worker = Worker(Engine(problem, self.species, options, seed), workers)
+        super().__init__(problem, self.species, worker)
         self._cleanup = weakref.finalize(self, self._worker.stop)
         self.validated: dict[int, Validation] = {}
 
@@ -141,11 +143,6 @@ class Study:
         """``"idle"``, ``"running"``, ``"paused"``, ``"stopping"``, ``"finished"`` or ``"failed"``."""
         return self.snapshot.state
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """The latest frozen picture of the run."""
-        return self._worker.snapshot
-
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
         self._worker.listen(listener)
@@ -177,6 +174,10 @@ class Study:
         """Every hand steer, with the evaluation after which it took effect."""
         return frames.interventions_frame(self.snapshot)
 
+    def progress(self) -> pd.DataFrame:
+        """Hypervolume and R2 after every evaluation that changed the front of all; see ``nl.compare``."""
+        return progress_frame(self.problem, self.snapshot.evaluations)
+
     def validate(self, ids: Any = None, data: Any = None) -> pd.DataFrame:
         """Top-1 accuracy on images the search has never seen, with 95 % confidence intervals. Blocks.
 
@@ -196,103 +197,6 @@ class Study:
     def config(self, config_id: int | np.integer[Any]) -> pd.Series[int]:
         """The bit-width of every node of an evaluated configuration; UnknownNameError if there is none."""
         return frames.config_series(self.snapshot, self.problem, config_id)
-
-    # steering
-
-    def pin(
-        self,
-        name: str | Mapping[str, int],
-        bits: int | None = None,
-        *,
-        weight: int | None = None,
-        activation: int | None = None,
-    ) -> None:
-        """Fix bit-widths for everything evaluated from now on, and project the front onto them.
-
-        Args:
-            name: a node with ``bits``; or a layer with ``weight`` and / or ``activation``, which
-                is the tensor the layer reads; or a mapping from nodes to widths.
-
-        Raises:
-            UnknownNameError: if there is no such node or layer.
-            BitWidthError: if the width is not among ``problem.bit_widths``.
-
-        Warns:
-            NemoWarning: if no run is on, so that projected configurations wait for the next.
-        """
-        self._worker.post(Pin(self._names.pins(name, bits, weight, activation)))
-        tell_of_waiting(self.snapshot)
-
-    def unpin(self, name: str | None = None) -> None:
-        """Free a node, both nodes of a layer, or everything; earlier evaluations come back.
-
-        Raises:
-            UnknownNameError: if there is no such node or layer.
-            ArgumentError: if it is not pinned.
-        """
-        pinned = self.snapshot.pins
-        nodes = tuple(pinned) if name is None else self._names.nodes(name)
-        if name is not None and not any(node in pinned for node in nodes):
-            raise ArgumentError(f"{name!r} is not pinned", f"pinned are: {', '.join(self.pins) or 'none'}")
-        self._worker.post(Unpin(tuple(node for node in nodes if node in pinned)))
-
-    @property
-    def pins(self) -> dict[str, int]:
-        """The pins in force: node name -> bit-width."""
-        return {self.problem.node_names[node]: width for node, width in self.snapshot.pins.items()}
-
-    def reseed(self, species: str, source: str = "random", fraction: float = 1.0) -> None:
-        """Replace the worst part of a species by new members, evaluated next.
-
-        Args:
-            species: its name.
-            source: ``"random"`` for fresh ones, ``"front"`` for imitations of front members.
-            fraction: of its members, in (0, 1].
-
-        Raises:
-            UnknownNameError: on an unknown species or source.
-            ArgumentError: on a fraction outside (0, 1].
-
-        Warns:
-            NemoWarning: if the front is to be the source and still empty: new members are random.
-        """
-        names = [one.name for one in self.species]
-        if species not in names:
-            raise UnknownNameError("species", species, names)
-        if source not in SOURCES:
-            raise UnknownNameError("source", source, SOURCES)
-        if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
-            raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
-        if source == "front" and not len(self.snapshot.front):
-            notice("the front is still empty, so the new members are random ones")
-        self._worker.post(Reseed(names.index(species), source, float(fraction)))
-
-    def enqueue(self, bits: Any) -> None:
-        """Evaluate hand-made configurations next, as part of the run; pins in force are applied.
-
-        Args:
-            bits: integers[Q] or [N, Q], one width for all nodes, or name -> width as from ``config``.
-
-        Raises:
-            BitWidthError, UnknownNameError: if they do not fit.
-        """
-        self._worker.post(Enqueue(self._names.bits(bits)))
-
-    def what_if(self, bits: Any) -> pd.Series[float]:
-        """Objectives of one configuration beside the search; blocks until it is evaluated.
-
-        Args:
-            bits: as for ``enqueue``, one configuration.
-
-        Raises:
-            BitWidthError, UnknownNameError: if it does not fit.
-        """
-        rows = self._names.bits(bits)
-        if len(rows) != 1:
-            raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
-        command = WhatIf(rows[0])
-        self._worker.post(command)
-        return pd.Series(command.answer.result(), index=list(self.problem.objective_names), name="what_if")
 
     def _frame(self, snapshot: Snapshot, rows: Any = None, *, bits: bool = False) -> pd.DataFrame:
         names = [one.name for one in self.species]

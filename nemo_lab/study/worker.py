@@ -12,15 +12,12 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from nemo_lab.errors import EvaluationError, StudyStateError
-from nemo_lab.search import Engine
-from nemo_lab.search.problem import checked_objectives
-from nemo_lab.search.species import Bits
+from nemo_lab.search import Candidate, Engine
 from nemo_lab.study.commands import Command
+from nemo_lab.study.evaluating import evaluate_all, evaluate_one
 from nemo_lab.study.records import Intervention, Snapshot, State
 from nemo_lab.study.responsive import responsive
 
@@ -42,8 +39,9 @@ class Worker:
     touches the engine. The owner is the worker thread, or, while none runs, the caller of ``post``.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, workers: int = 1) -> None:
         self._engine = engine
+        self._workers = workers
         self._condition = threading.Condition()
         self._commands: deque[Command] = deque()
         self._owned = False
@@ -170,8 +168,9 @@ class Worker:
         with self._condition:
             if self._commands:
                 return True
-            if self._stop or len(self._engine.evaluations) >= self._target:
-                self._finish("idle" if len(self._engine.evaluations) < self._target else "finished")
+            done = len(self._engine.evaluations) >= self._target or self._engine.exhausted
+            if self._stop or done:
+                self._finish("finished" if done else "idle")
                 return False
             if self._pause:
                 seen = self._resumed  # a resume and a pause while this thread sleeps must not be missed
@@ -181,36 +180,44 @@ class Worker:
                 )
                 self._publish("stopping" if self._stop else "paused" if self._pause else "running")
                 return True
-        self._evaluate_one()
+        self._evaluate_some()
         return True
 
-    def _evaluate_one(self) -> None:
+    def _evaluate_some(self) -> None:
+        """One evaluation for each worker, told in the order asked: workers change nothing but the time."""
         began = time.perf_counter()
-        candidate = self._engine.ask()
-        if candidate is None:
+        candidates: list[Candidate] = []
+        left = self._target - len(self._engine.evaluations)
+        while len(candidates) < min(self._workers, left):
+            candidate = self._engine.ask()
+            if candidate is None:
+                break
+            candidates.append(candidate)
+        if not candidates:
+            if self._engine.exhausted:
+                return
             raise RuntimeError("the engine waits for an evaluation that nobody makes")
         try:
-            objectives = self._evaluate(candidate.bits)
+            bits = [candidate.bits for candidate in candidates]
+            for objectives in evaluate_all(self._engine.problem, bits):
+                self._engine.tell(candidates.pop(0), objectives)
         except BaseException:
-            self._engine.give_back(candidate)
+            for candidate in reversed(candidates):
+                self._engine.give_back(candidate)
             raise
-        self._engine.tell(candidate, objectives)
+        told = max(1, len(self._engine.evaluations) - (self._target - left))
         took = time.perf_counter() - began
         self._seconds += took
-        self._rate = took if self._rate == 0 else 0.95 * self._rate + 0.05 * took
+        rate = took / told
+        self._rate = rate if self._rate == 0 else 0.95 * self._rate + 0.05 * rate
         self._publish(self._state)
-
-    def _evaluate(self, bits: Bits) -> NDArray[np.float64]:
-        problem = self._engine.problem
-        objectives: NDArray[np.float64] = checked_objectives(problem, problem.evaluate(bits[None].copy()))[0]
-        return objectives
 
     def _drain(self) -> bool:
         """Apply every waiting command; returns whether there was any."""
         any_applied = False
         while self._commands:
             command = self._commands.popleft()
-            detail = command.apply(self._engine, self._evaluate)
+            detail = command.apply(self._engine, partial(evaluate_one, self._engine.problem))
             if command.action:
                 made = Intervention(len(self._engine.evaluations), command.action, detail)
                 self._interventions = (*self._interventions, made)
@@ -281,7 +288,7 @@ class Worker:
             state=self._state,
             evaluations=engine.evaluations,
             front=engine.front,
-            pins=dict(engine.pins),
+            rules=engine.rules,
             generation=engine.generation,
             allocation=tuple(int(size) for size in engine.allocation),
             history=engine.history,

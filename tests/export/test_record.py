@@ -85,7 +85,7 @@ def test_any_problem_and_any_name(tmp_path: Path) -> None:
     study.optimize(1, progress=False)
     path = save_json(study, 6, tmp_path / "toy.json")
     record = json.loads(path.read_text(encoding="utf-8"))
-    assert record["species"] == "by hand"
+    assert record["species"] == "no species"
     assert record["nodes"][1] == {"name": HOSTILE_NAME, "kind": None, "bits": 4}
     np.testing.assert_array_equal(load_bits(path, study.problem), [4, 4, 4])
     assert list(tmp_path.iterdir()) == [path]

@@ -126,7 +126,7 @@ def test_markers_tell_species_and_hand_apart() -> None:
     by_species: dict[str, set[str]] = {}
     for species, marker in zip(columns["species"].expand(), columns["marker"].expand(), strict=True):
         by_species.setdefault(species, set()).add(marker)
-    assert by_species.keys() == {"continuous", "floor", "by hand"}
+    assert by_species.keys() == {"continuous", "floor", "no species"}
     assert all(len(markers) == 1 for markers in by_species.values())
     assert len(set.union(*by_species.values())) == 3
 

@@ -67,6 +67,6 @@ def test_axes_speak_of_accuracy_and_of_what_is_unknown_by_its_name() -> None:
 
 
 def test_coded_text_expands_to_the_text() -> None:
-    coded = Coded(np.array([2, 0, 0, 1], dtype=np.uint8), ("gcn", "unet", "by hand"))
-    assert coded.expand() == ["by hand", "gcn", "gcn", "unet"]
+    coded = Coded(np.array([2, 0, 0, 1], dtype=np.uint8), ("gcn", "unet", "no species"))
+    assert coded.expand() == ["no species", "gcn", "gcn", "unet"]
     assert Coded(np.zeros(0, dtype=np.uint8), ("gcn",)).expand() == []

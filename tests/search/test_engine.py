@@ -68,7 +68,7 @@ def test_each_generation_doubles_and_survival_keeps_the_population() -> None:
         assert engine.allocation.min() >= 2
         if generation == 1:
             assert engine.allocation.tolist() == sizes
-        held = [len(members) for members in engine._members]
+        held = [len(members) for members in engine.population.members]
         assert held == [2 * size for size in engine.allocation]
         while engine._pending:
             step(engine)
@@ -101,9 +101,9 @@ def test_a_better_species_gets_more_and_the_gap_is_filled_by_chance() -> None:
     assert engine.allocation.tolist() == [11, 1]
     engine = Engine(problem, (Uneven("good", 5), Uneven("bad", 8)), options, 0)
     run(engine, 24)
-    del engine._members[0][:8]  # as if they had never been
+    del engine.population.members[0][:8]  # as if they had never been
     step(engine)
-    assert len(engine._members[0]) == 2 * 11
+    assert len(engine.population.members[0]) == 2 * 11
     while engine._pending:
         step(engine)
     origins = engine.evaluations.origin[24:]

@@ -69,15 +69,15 @@ def test_whole_fronts_come_one_after_the_other(seed: int) -> None:
         left, place = np.setdiff1d(left, front), place + len(front)
 
 
-def test_the_infeasible_come_last() -> None:
+def test_who_breaks_the_rules_comes_last_the_worst_at_the_end() -> None:
     objectives = sphere(20, 0)
-    feasible = np.arange(20) % 3 == 0
-    objectives[~feasible] *= 0.1  # much better, and still last
-    order = Nsga3Ranking(3, 15).order(objectives, np.random.default_rng(0), feasible)
+    penalty = np.arange(20) % 3 / 2.0
+    objectives[penalty > 0] *= 0.1  # much better, and still last
+    order = Nsga3Ranking(3, 15).order(objectives, np.random.default_rng(0), penalty)
     assert sorted(order.tolist()) == list(range(20))
-    assert feasible[order].tolist() == sorted(feasible.tolist(), reverse=True)
-    for nobody_or_all in (np.zeros(20, dtype=bool), np.ones(20, dtype=bool)):
-        got = Nsga3Ranking(3, 15).order(objectives, np.random.default_rng(0), nobody_or_all)
+    assert penalty[order].tolist() == sorted(penalty.tolist())
+    for equal in (np.zeros(20), np.ones(20)):
+        got = Nsga3Ranking(3, 15).order(objectives, np.random.default_rng(0), equal)
         plain = Nsga3Ranking(3, 15).order(objectives, np.random.default_rng(0))
         assert got.tolist() == plain.tolist()
 

@@ -95,10 +95,10 @@ def test_enqueued_configurations_come_next_in_their_order() -> None:
 def test_reseeding_replaces_the_right_number(species: int, source: str, fraction: float, done: int) -> None:
     engine = run(make_engine(), done)
     engine.begin()
-    held = list(engine._members[species])
+    held = list(engine.population.members[species])
     count = engine.reseed(species, source, fraction)
     assert count == math.ceil(fraction * len(held))
-    now = engine._members[species]
+    now = engine.population.members[species]
     assert len(now) == len(held)
     kept, dropped = [m for m in held if m in now], [m for m in held if m not in now]
     assert len(kept) == len(held) - count

@@ -21,7 +21,9 @@ QUICK = ("continuous", "floor")
 
 
 def make_study(problem: ToyProblem | None = None, seed: int = 0) -> Study:
-    return create_study(problem or ToyProblem(), seed=seed, species=QUICK, population=12, min_size=2)
+    return create_study(
+        problem or ToyProblem(), preset="paper", seed=seed, species=QUICK, population=12, min_size=2
+    )
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:

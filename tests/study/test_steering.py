@@ -212,7 +212,7 @@ def test_enqueued_configurations_are_evaluated_next() -> None:
     study.enqueue(4)
     table = study.optimize(3, progress=False).evaluations(bits=True).loc[10:]
     assert sorted(table["layer0.weight"]) == [2, 4, 8]
-    assert set(table["species"]) == {"by hand"}
+    assert set(table["species"]) == {"no species"}
     assert set(table["origin"]) == {"enqueued"}
 
 

@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from nemo_lab import Dashboard, NemoError
+from nemo_lab.search.options import PRESETS
 from tests.widgets.watching import until, words
 
 
@@ -43,7 +44,7 @@ def test_one_word_opens_the_dashboard(shell: InteractiveShell) -> None:
     assert dashboard.study.title == "digits"
     assert dashboard.study.state == "idle"
     assert dashboard.study.seed == 0
-    assert [one.name for one in dashboard.study.species] == ["continuous", "floor", "gcn", "unet"]
+    assert [one.name for one in dashboard.study.species] == list(PRESETS["default"].species)
 
 
 def test_options_reach_the_study(shell: InteractiveShell) -> None:

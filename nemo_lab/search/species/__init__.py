@@ -12,7 +12,7 @@ from nemo_lab.search.species.base import Bits, Genome, Species
 
 __all__ = ["NAMES", "Bits", "Genome", "Species", "make_species"]
 
-NAMES = ("continuous", "floor", "gcn", "unet")
+NAMES = ("continuous", "floor", "gcn", "unet", "integer", "surrogate")
 SpeciesFactory = Callable[[Problem, SearchOptions], Species]
 
 
@@ -25,6 +25,14 @@ def _by_name(name: str) -> SpeciesFactory:
         from nemo_lab.search.species import graph
 
         return {"gcn": graph.GcnSpecies, "unet": graph.UnetSpecies}[name]
+    if name == "integer":
+        from nemo_lab.search.species.integer import IntegerSpecies
+
+        return IntegerSpecies
+    if name == "surrogate":
+        from nemo_lab.search.species.surrogate import SurrogateSpecies
+
+        return SurrogateSpecies
     raise UnknownNameError("species", name, NAMES)
 
 

@@ -16,6 +16,7 @@ from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import ssne
 from nemo_lab.search.species.base import Bits
+from nemo_lab.search.species.mating import spread_levels
 from nemo_lab.search.species.ssne import Parameters
 
 
@@ -39,7 +40,9 @@ class GraphSpecies:
             workload = getattr(problem, "workload", None)
             edges = getattr(workload, "topology", edges)
         both_ways = np.concatenate([edges, edges[::-1]], axis=1)
-        self.features = torch.from_numpy(np.array(problem.node_features, dtype=np.float32))
+        features = np.array(problem.node_features, dtype=np.float32)
+        features = np.concatenate([features, _positions(len(features), options.gnn_position)], axis=1)
+        self.features = torch.from_numpy(features)
         self.edges = torch.from_numpy(np.array(both_ways, dtype=np.int64))
 
     @cached_property
@@ -59,14 +62,15 @@ class GraphSpecies:
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the parameter tensors."""
-        return tuple(tuple(parameter.shape) for parameter in self.net.parameters())
+        """Of the parameter tensors; where widths are sampled a genome ends with the noise, float[Q, W]."""
+        parameters = [tuple(parameter.shape) for parameter in self.net.parameters()]
+        noise = [(len(self.features), len(self.widths))] if self.options.gnn_decode == "sample" else []
+        return (*parameters, *noise)
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Parameters]:
         """Networks that lean to width levels spread evenly over the range."""
         low, high = float(self.widths[0]), float(self.widths[-1])
-        levels = low + (high - low) * (rng.permutation(count) + rng.random(count)) / max(count, 1)
-        return [self._leaning(level, rng) for level in levels]
+        return [self._leaning(level, rng) for level in spread_levels(count, low, high, rng)]
 
     def offspring(
         self, parents: Sequence[Parameters], count: int, rng: np.random.Generator
@@ -75,13 +79,16 @@ class GraphSpecies:
         return ssne.offspring(parents, count, rng, self.options)
 
     def decode(self, genome: Parameters) -> Bits:
-        """The width of the largest logit of every node."""
-        return np.asarray(self.widths[self.logits(genome).argmax(axis=1)], dtype=np.uint8)
+        """The width of the largest logit of every node, its noise included."""
+        scores = self.logits(genome)
+        if len(genome) > len(self.names):
+            scores = scores + genome[-1]
+        return np.asarray(self.widths[scores.argmax(axis=1)], dtype=np.uint8)
 
     def logits(self, genome: Parameters) -> np.ndarray:
         """float32[Q, widths]."""
         with torch.no_grad(), torch_threads(1):
-            tensors = {n: torch.from_numpy(p) for n, p in zip(self.names, genome, strict=True)}
+            tensors = {n: torch.from_numpy(p) for n, p in zip(self.names, genome, strict=False)}
             out: Tensor = functional_call(self.net, tensors, (self.features, self.edges))
             return out.numpy()
 
@@ -94,6 +101,10 @@ class GraphSpecies:
             (rng.standard_normal(shape) / np.sqrt(shape[-1] if len(shape) > 1 else 100.0)).astype(np.float32)
             for shape in self.shapes
         )
+        if len(genome) > len(self.names):
+            genome[-1][:] = rng.gumbel(size=genome[-1].shape)  # the largest sum is a draw from the softmax
+        if self.options.gnn_start == "plain":
+            return genome
         weight, bias = (genome[self.names.index(f"output.{part}")] for part in ("weight", "bias"))
         logits = self.logits(genome)
         deviation = np.maximum(logits.std(axis=0), 1e-6)
@@ -107,7 +118,7 @@ class GraphSpecies:
         target = torch.from_numpy(np.searchsorted(self.widths, bits).astype(np.int64))
         tensors = {
             name: torch.from_numpy(value)
-            for name, value in zip(self.names, self._leaning(float(np.mean(bits)), rng), strict=True)
+            for name, value in zip(self.names, self._leaning(float(np.mean(bits)), rng), strict=False)
         }
         with torch_threads(1), torch.enable_grad():
             self._solve_output(tensors, target)
@@ -122,7 +133,9 @@ class GraphSpecies:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-        return tuple(tensor.detach().numpy() for tensor in tensors.values())
+        fitted = tuple(tensor.detach().numpy() for tensor in tensors.values())
+        quiet = tuple(np.zeros(shape, dtype=np.float32) for shape in self.shapes[len(fitted) :])
+        return (*fitted, *quiet)
 
     def _solve_output(self, tensors: dict[str, Tensor], target: Tensor) -> None:
         """Ridge regression from the hidden layer to one-hot widths, scaled to unlike logits."""
@@ -136,6 +149,12 @@ class GraphSpecies:
             solution = 4.0 * torch.linalg.solve(gram + ridge, design.T @ wanted).float()
             tensors["output.weight"].copy_(solution[:-1].T)
             tensors["output.bias"].copy_(solution[-1])
+
+
+def _positions(nodes: int, count: int) -> np.ndarray:
+    """float32[nodes, 2 * count]: sines and cosines of the place, each twice as fast as the one before."""
+    angles = np.pi * np.arange(nodes)[:, None] / max(nodes - 1, 1) * 2.0 ** np.arange(count)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
 
 
 def _hidden(net: nn.Module, tensors: dict[str, Tensor], features: Tensor, edges: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species.base import Bits
+from nemo_lab.search.species.mating import partners, spread_levels
 
 Reals = NDArray[np.float64]
 
@@ -28,8 +29,12 @@ class ContinuousSpecies:
         self._edges = (self.widths[1:] + self.widths[:-1]) / 2
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Reals]:
-        """Uniform over the box."""
-        return list(rng.uniform(self.low, self.high, size=(count, len(self.low))))
+        """Uniform over the box, or around width levels spread over it."""
+        if self.options.start == "random":
+            return list(rng.uniform(self.low, self.high, size=(count, len(self.low))))
+        levels = spread_levels(count, self.low[0], self.high[0], rng)
+        around = levels[:, None] + rng.standard_normal((count, len(self.low)))
+        return list(np.clip(around, self.low, self.high))
 
     def offspring(self, parents: Sequence[Reals], count: int, rng: np.random.Generator) -> list[Reals]:
         """Bounded SBX of random pairs, then bounded polynomial mutation (Deb), by pymoo."""
@@ -37,7 +42,7 @@ class ContinuousSpecies:
         from pymoo.operators.mutation.pm import mut_pm
 
         matings = -(-count // 2)
-        pairs = np.stack([random_partners(len(parents), rng) for _ in range(matings)])
+        pairs = np.stack([partners(len(parents), rng, self.options.mating) for _ in range(matings)])
         genomes = np.asarray(parents)[pairs.T]
         children = cross_sbx(
             genomes,
@@ -85,8 +90,3 @@ class FloorSpecies(ContinuousSpecies):
         upper = np.append(self.widths[1:], self.widths[-1])
         index = np.searchsorted(self.widths, bits)
         return list((self.widths[index] + upper[index]) / 2)
-
-
-def random_partners(count: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Two members of ``count``, different where there are two."""
-    return rng.choice(count, size=2, replace=count < 2).astype(np.intp)

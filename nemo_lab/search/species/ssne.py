@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.species.mating import partners
 
 Tensor = NDArray[np.float32]
 Parameters = tuple[Tensor, ...]
@@ -63,10 +64,10 @@ def mutate(parameters: Parameters, rng: np.random.Generator, options: SearchOpti
 def offspring(
     parents: Sequence[Parameters], count: int, rng: np.random.Generator, options: SearchOptions
 ) -> list[Parameters]:
-    """Children: crossover of two random parents, then mutation."""
+    """Children: crossover of two parents, then mutation."""
     children = []
     for _ in range(count):
-        first, second = rng.choice(len(parents), size=2, replace=len(parents) < 2)
+        first, second = partners(len(parents), rng, options.mating)
         child = crossover(parents[first], parents[second], rng, options)
         children.append(mutate(child, rng, options))
     return children

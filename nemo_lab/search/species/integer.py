@@ -1,0 +1,88 @@
+"""The species ``integer``: the widths themselves, changed in pieces that belong together. Ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.problem import Problem, blocks_of
+from nemo_lab.search.species.base import Bits
+from nemo_lab.search.species.mating import partners, spread_levels
+from nemo_lab.search.view import SearchView
+
+
+class IntegerSpecies:
+    """A bit-width per node; parents also come from the front, whoever found them.
+
+    A child takes the widths of its first parent, half of the time with a stretch of nodes from the second,
+    then a few changes: one node, the nodes of one layer, or a stretch of the network, one level up or down
+    or, rarely, at one common width.
+    """
+
+    name = "integer"
+    summary = "the bit-widths themselves; crossover and mutation of nodes, layers and stretches"
+
+    def __init__(self, problem: Problem, options: SearchOptions) -> None:
+        self.options = options
+        self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
+        self.nodes = problem.num_nodes
+        self.blocks: list[NDArray[np.intp]] = [
+            np.asarray(block, dtype=np.intp) for block in blocks_of(problem)
+        ]
+        self._front = np.empty((0, self.nodes), dtype=np.uint8)
+
+    def observe(self, view: SearchView) -> None:
+        """Take the front as further parents."""
+        self._front = view.evaluations.bits[view.front]
+
+    def initial(self, count: int, rng: np.random.Generator) -> list[Bits]:
+        """Mixtures around width levels."""
+        levels = spread_levels(count, 0.0, len(self.widths) - 1.0, rng)
+        mixed = np.rint(levels[:, None] + rng.standard_normal((count, self.nodes)))
+        return list(self.widths[np.clip(mixed, 0, len(self.widths) - 1).astype(np.intp)])
+
+    def offspring(self, parents: Sequence[Bits], count: int, rng: np.random.Generator) -> list[Bits]:
+        """Crossover of stretches and structured mutation."""
+        return [self._child(parents, rng) for _ in range(count)]
+
+    def decode(self, genome: Bits) -> Bits:
+        """The genome."""
+        return genome
+
+    def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Bits]:
+        """The widths themselves."""
+        return list(bits.copy())
+
+    def _child(self, parents: Sequence[Bits], rng: np.random.Generator) -> Bits:
+        if len(self._front) and rng.random() < 0.5:
+            one, two = (self._front[i] for i in rng.integers(len(self._front), size=2))
+        else:
+            one, two = (parents[i] for i in partners(len(parents), rng, self.options.mating))
+        levels = np.searchsorted(self.widths, one)
+        if rng.random() < 0.5:
+            stretch = self._stretch(rng)
+            levels[stretch] = np.searchsorted(self.widths, two[stretch])
+        for _ in range(rng.geometric(0.5)):
+            nodes = self._piece(rng)
+            if rng.random() < 0.1:
+                levels[nodes] = rng.integers(len(self.widths))
+            else:
+                levels[nodes] += rng.choice([-1, 1])
+        return np.asarray(self.widths[np.clip(levels, 0, len(self.widths) - 1)])
+
+    def _piece(self, rng: np.random.Generator) -> NDArray[np.intp]:
+        kind = rng.random()
+        if kind < 0.4:
+            return rng.integers(self.nodes, size=1)
+        if kind < 0.7:
+            return self.blocks[int(rng.integers(len(self.blocks)))]
+        stretch = self._stretch(rng)
+        return np.asarray(stretch[rng.random(len(stretch)) < rng.choice([0.3, 1.0])])
+
+    def _stretch(self, rng: np.random.Generator) -> NDArray[np.intp]:
+        length = int(np.ceil(self.nodes ** rng.random()))
+        start = int(rng.integers(self.nodes - length + 1))
+        return np.arange(start, start + length)

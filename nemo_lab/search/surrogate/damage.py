@@ -1,0 +1,148 @@
+"""What a measured objective does as widths shrink: a small model, fitted to all evaluations so far.
+
+Ours. Every node adds its own damage, exp(s_q - r_q (b_q - 4) + d_qb), and the error grows from a floor to a
+ceiling as 1 - exp(-(sum of damages)**power). Quantization noise has a power of about 4^-b, so r_q starts at
+ln 4; s_q starts at what the node's features say, and d_qb at 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search.surrogate import kernels
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Standard deviations of what is not measured, in natural logarithms of damage.
+
+    Attributes:
+        noise: of a measured error that is at the floor, as a share of the span from floor to ceiling.
+        misfit: of one that is at the ceiling, where the model holds less well; in between its square grows
+            with the error, as the variance of a count of wrong answers does.
+        features: of the weight of a node feature, scaled to [0, 1].
+        node: of a node's s_q around what its features say.
+        slope: of a node's r_q around the common one.
+        width: of d_qb.
+        power: of the logarithm of the power.
+    """
+
+    noise: float = 0.005
+    misfit: float = 0.03
+    features: float = 1.0
+    node: float = 1.0
+    slope: float = 0.2
+    width: float = 0.3
+    power: float = 0.5
+
+
+class DamageModel:
+    """Predicts one measured objective from widths.
+
+    Args:
+        features: float[Q, F] of the nodes.
+        widths: ascending, W of them.
+        priors: see there.
+    """
+
+    def __init__(self, features: NDArray[np.float32], widths: NDArray[np.int64], priors: Priors) -> None:
+        self.priors = priors
+        nodes, count = len(features), len(widths)
+        varied = np.asarray(features, dtype=np.float64)
+        span = np.ptp(varied, axis=0)
+        varied = (varied[:, span > 0] - varied[:, span > 0].mean(axis=0)) / span[span > 0]
+        self._design = varied
+        self._steps = np.asarray(widths, dtype=np.float64) - 4.0
+        self._shapes = ((1,), (1,), (varied.shape[1],), (nodes,), (nodes,), (nodes, count))
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        self._point = np.zeros(2 + sum(self._sizes))
+        self._point[2] = -np.log(nodes)  # all nodes at 4 bits: damage 1
+        self._point[3] = np.log(4.0)
+        self._centre = self._point.copy()
+        self._deviations = np.concatenate(
+            [
+                np.array([0.05, priors.power]),
+                *(
+                    np.full(size, deviation)
+                    for size, deviation in zip(
+                        self._sizes,
+                        (3.0, 0.3, priors.features, priors.node, priors.slope, priors.width),
+                        strict=True,
+                    )
+                ),
+            ]
+        )
+        self.power = 1.0
+        self.floor, self.ceiling = 0.0, 1.0
+
+    def fit(self, levels: NDArray[np.uint8], errors: Floats, iterations: int = 50) -> None:
+        """Fit to uint8[N, Q] positions of widths and errors float[N], from the fit before."""
+        from scipy.optimize import minimize
+
+        errors = np.ascontiguousarray(errors)
+        low, high = float(errors.min()), float(errors.max())
+        span = max(high - low, 1e-9)
+        self.ceiling = high + 1e-3 * span
+        variance = self.priors.noise**2 + self.priors.misfit**2 * (errors - low) / span
+        self._weights = 1.0 / (variance * span**2)
+        self._levels = levels
+
+        def objective(point: Floats) -> tuple[float, Floats]:
+            table, floor, power = self._table(point[2:]), point[0], float(np.exp(point[1]))
+            value, gradient, by_floor, by_power = kernels.loss_and_gradient(
+                levels, table, low + floor * span, self.ceiling, power, errors, self._weights
+            )
+            by_theta = gradient * table
+            by_node = by_theta.sum(axis=1)
+            by_slope = -(by_theta * self._steps).sum(axis=1)
+            whole = np.concatenate(
+                [
+                    [by_floor * span, by_power],
+                    [by_node.sum()],
+                    [by_slope.sum()],
+                    by_node @ self._design,
+                    by_node,
+                    by_slope,
+                    by_theta.ravel(),
+                ]
+            )
+            off = (point - self._centre) / self._deviations
+            return value + 0.5 * float(off @ off), whole + off / self._deviations
+
+        self._point[0] = 0.0  # the lowest error may have become lower
+        found = minimize(objective, self._point, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
+        self._point = found.x
+        self.floor, self.power = low + found.x[0] * span, float(np.exp(found.x[1]))
+        self.table = self._table(self._point[2:])
+
+    def sample(self, rng: np.random.Generator, count: int, scale: float) -> Floats:
+        """Tables that the data do not rule out: float[count, Q, W], by Laplace's approximation by node."""
+        known = kernels.information(
+            self._levels, self.table, self.floor, self.ceiling, self.power, self._weights
+        )
+        node = 1.0 / np.sqrt(known.sum(axis=1) + 1.0 / self.priors.node**2)
+        slope = 1.0 / np.sqrt((known * self._steps**2).sum(axis=1) + 1.0 / self.priors.slope**2)
+        draws = rng.standard_normal((count, 2, len(node))) * scale
+        theta = np.log(self.table) + (draws[:, 0] * node)[:, :, None]
+        theta = theta - (draws[:, 1] * slope)[:, :, None] * self._steps
+        return np.asarray(np.exp(theta))
+
+    def predict(self, levels: NDArray[np.uint8]) -> Floats:
+        """Errors float[N] of uint8[N, Q] positions of widths."""
+        damage = kernels.add_up(levels, self.table)
+        return np.asarray(self.ceiling - (self.ceiling - self.floor) * np.exp(-(damage**self.power)))
+
+    def _table(self, point: Floats) -> Floats:
+        """Damage of every node at every width: float[Q, W]."""
+        common, slope, features, node, slopes, rest = (
+            part.reshape(shape)
+            for part, shape in zip(np.split(point, np.cumsum(self._sizes)[:-1]), self._shapes, strict=True)
+        )
+        start = common + self._design @ features + node
+        theta = start[:, None] - (slope + slopes)[:, None] * self._steps + rest
+        return np.asarray(np.exp(np.clip(theta, -40.0, 20.0)))

@@ -1,0 +1,51 @@
+"""Which candidates together would add most to the front, if the predictions hold."""
+
+from __future__ import annotations
+
+import heapq
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search.indicators import non_dominated
+
+Floats = NDArray[np.float64]
+
+
+def pick_by_gain(front: Floats, predicted: Floats, count: int, reference: Floats) -> NDArray[np.intp]:
+    """Rows of ``predicted`` float[N, K], best first: each adds most hypervolume to front and those before.
+
+    Hypervolume gains only shrink as others are picked, so only the largest stale gain is measured anew.
+
+    Args:
+        front: float[M, K], what is there.
+        predicted: float[N, K].
+        count: at most so many; fewer if nothing else adds anything.
+        reference: float[K], the worst corner.
+    """
+    have = front[(front < reference).all(axis=1)]
+    base = float(moocore.hypervolume(have, ref=reference)) if len(have) else 0.0
+    waiting = [(-np.inf, row) for row in np.flatnonzero((predicted < reference).all(axis=1)).tolist()]
+    heapq.heapify(waiting)
+    fresh: dict[int, int] = {}
+    picked: list[int] = []
+    while waiting and len(picked) < count:
+        gain, row = heapq.heappop(waiting)
+        if fresh.get(row) == len(picked):
+            if gain >= -1e-12:
+                break
+            picked.append(row)
+            have = np.concatenate([have, predicted[row : row + 1]])
+            have = have[non_dominated(have)]
+            base -= gain
+            continue
+        new = predicted[row]
+        if len(have) and bool((have <= new).all(axis=1).any()):
+            gain = 0.0
+        else:
+            gain = base - float(moocore.hypervolume(np.concatenate([have, new[None]]), ref=reference))
+        fresh[row] = len(picked)
+        if gain < -1e-12:
+            heapq.heappush(waiting, (gain, row))
+    return np.asarray(picked, dtype=np.intp)

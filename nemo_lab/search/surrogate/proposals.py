@@ -1,0 +1,127 @@
+"""From all evaluations so far to configurations worth an evaluation. Ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.problem import Problem, blocks_of, bounds_of
+from nemo_lab.search.surrogate import kernels
+from nemo_lab.search.surrogate.costs import probe
+from nemo_lab.search.surrogate.damage import DamageModel, Priors
+from nemo_lab.search.surrogate.gain import pick_by_gain
+from nemo_lab.search.view import SearchView
+
+Floats = NDArray[np.float64]
+Levels = NDArray[np.uint8]
+
+
+class Proposals:
+    """Models of every measured objective, and the best configurations by them.
+
+    Args:
+        problem: whose exact costs are called as often as need be.
+        options: ``surrogate_*``.
+    """
+
+    def __init__(self, problem: Problem, options: SearchOptions) -> None:
+        self.options = options
+        self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
+        self._problem = problem
+        self._bounds = bounds_of(problem)
+        self._span = np.maximum(self._bounds[1] - self._bounds[0], 1e-12)
+        exact = tuple(getattr(problem, "cost_names", ()))
+        names = list(problem.objective_names)
+        self._exact = [names.index(name) for name in exact if name in names]
+        self._columns = [exact.index(names[k]) for k in self._exact]
+        self._measured = [k for k in range(len(names)) if k not in self._exact]
+        self._models = [
+            DamageModel(problem.node_features, self.widths.astype(np.int64), Priors()) for _ in self._measured
+        ]
+        self._parts = probe(self._costs, problem.num_nodes, len(self.widths), blocks_of(problem))
+
+    def make(
+        self, view: SearchView, others: Sequence[NDArray[np.uint8]], count: int, rng: np.random.Generator
+    ) -> list[NDArray[np.uint8]]:
+        """Up to ``count`` unknown configurations, best first.
+
+        Args:
+            view: of the search.
+            others: configurations uint8[Q] to choose from beside its own.
+            count: wanted.
+            rng: of prices and exploration.
+        """
+        log = view.evaluations
+        rows = self._informative(log.objectives, view)
+        levels = np.searchsorted(self.widths, log.bits[rows]).astype(np.uint8)
+        for k, model in zip(self._measured, self._models, strict=True):
+            model.fit(levels, self._scaled(log.objectives[rows])[:, k])
+        further = np.searchsorted(self.widths, np.array(others, dtype=np.uint8)).astype(np.uint8)
+        pool = np.concatenate([self._sweep(view, rng), further.reshape(-1, len(view.allowed))])
+        pool = np.unique(pool, axis=0)
+        fixed = view.allowed.argmax(axis=1).astype(np.uint8)
+        pool = np.where(view.allowed.sum(axis=1) == 1, fixed, pool)
+        pool = pool[[not view.known(row) for row in self.widths[pool]]]
+        box = self._scaled(view.box)
+        reference = box[1] + 0.01 * np.maximum(box[1] - box[0], 1e-9)
+        front = self._scaled(log.objectives[view.front])
+        explore = int(rng.binomial(count, self.options.surrogate_explore))
+        picked = pick_by_gain(front, self.predict(pool), count - explore, reference)
+        rest = np.setdiff1d(np.arange(len(pool)), picked)
+        extra = rng.permutation(rest)[: count - len(picked)]
+        return list(self.widths[pool[np.concatenate([picked, extra])]])
+
+    def predict(self, levels: Levels) -> Floats:
+        """Objectives, scaled to the problem's bounds, of uint8[N, Q]: float[N, K]."""
+        found = np.empty((len(levels), len(self._span)))
+        found[:, self._exact] = self._costs(levels)
+        for k, model in zip(self._measured, self._models, strict=True):
+            found[:, k] = model.predict(levels)
+        return found
+
+    def _informative(self, objectives: Floats, view: SearchView) -> NDArray[np.intp]:
+        """Rows to learn from: all, or the newest and the front where there are too many."""
+        most = self.options.surrogate_memory
+        if len(objectives) <= most:
+            return np.arange(len(objectives))
+        newest = np.arange(len(objectives) - most, len(objectives))
+        return np.union1d(newest, view.front)
+
+    def _sweep(self, view: SearchView, rng: np.random.Generator) -> Levels:
+        """The cheapest configurations for random prices, each under tables the data do not rule out."""
+        states, costs = self.options.surrogate_prices, len(self._exact)
+        strength = np.exp(rng.uniform(np.log(0.03), np.log(60.0), states))
+        prices = strength[:, None] * rng.dirichlet(np.ones(max(costs, 1)), states)
+        mix = rng.dirichlet(np.ones(max(len(self._models), 1)), states)
+        parts = self._parts
+        tables = np.zeros((states, *view.allowed.shape))
+        for i, model in enumerate(self._models):
+            tables += mix[:, i, None, None] * model.sample(rng, states, self.options.surrogate_spread)
+        tables += np.tensordot(prices[:, :costs], parts.each, axes=1)
+        sums = np.where(view.allowed, tables, np.inf)
+        uniform = tables.sum(axis=1).argmin(axis=1)
+        levels = np.where(view.allowed[:, uniform].T, uniform[:, None], sums.argmin(axis=2)).astype(np.uint8)
+        kernels.descend(
+            tables,
+            np.ascontiguousarray(prices[:, :costs]),
+            parts.both,
+            parts.starts,
+            parts.partners,
+            parts.which,
+            view.allowed,
+            levels,
+            self.options.surrogate_sweeps,
+        )
+        return np.asarray(levels)
+
+    def _costs(self, levels: Levels) -> Floats:
+        if not self._exact:
+            return np.zeros((len(levels), 0))
+        costs = np.asarray(self._problem.costs(self.widths[levels]))[:, self._columns]  # type: ignore[attr-defined]
+        return np.asarray((costs - self._bounds[0, self._exact]) / self._span[self._exact])
+
+    def _scaled(self, objectives: Floats) -> Floats:
+        return np.asarray((objectives - self._bounds[0]) / self._span)

@@ -1,0 +1,182 @@
+"""How people steer a run: pins, constraints, an aspiration, new members, configurations of their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.search import Problem
+from nemo_lab.search.species import Species
+from nemo_lab.study.commands import Aspire, Constrain, Enqueue, Pin, Reseed, Unpin, WhatIf
+from nemo_lab.study.names import NodeNames
+from nemo_lab.study.notices import notice, tell_of_waiting
+from nemo_lab.study.records import Snapshot
+from nemo_lab.study.wishes import ObjectiveNames
+from nemo_lab.study.worker import Worker
+
+SOURCES = ("random", "front")
+
+
+class Steering:
+    """The part of a ``Study`` that steers it.
+
+    Steers are checked when called, return at once and take effect before the next evaluation starts.
+    """
+
+    def __init__(self, problem: Problem, species: Sequence[Species], worker: Worker) -> None:
+        self.problem = problem
+        self.species = tuple(species)
+        self._names = NodeNames(problem)
+        self._objectives = ObjectiveNames(problem)
+        self._worker = worker
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest frozen picture of the run."""
+        return self._worker.snapshot
+
+    def pin(
+        self,
+        name: str | Mapping[str, int],
+        bits: int | None = None,
+        *,
+        weight: int | None = None,
+        activation: int | None = None,
+    ) -> None:
+        """Fix bit-widths for everything evaluated from now on, and project the front onto them.
+
+        Args:
+            name: a node with ``bits``; or a layer with ``weight`` and / or ``activation``, which
+                is the tensor the layer reads; or a mapping from nodes to widths.
+
+        Raises:
+            UnknownNameError: if there is no such node or layer.
+            BitWidthError: if the width is not among ``problem.bit_widths``.
+
+        Warns:
+            NemoWarning: if no run is on, so that projected configurations wait for the next.
+        """
+        self._worker.post(Pin(self._names.pins(name, bits, weight, activation)))
+        tell_of_waiting(self.snapshot)
+
+    def unpin(self, name: str | None = None) -> None:
+        """Free a node, both nodes of a layer, or everything; earlier evaluations come back.
+
+        Raises:
+            UnknownNameError: if there is no such node or layer.
+            ArgumentError: if it is not pinned.
+        """
+        pinned = self.snapshot.pins
+        nodes = tuple(pinned) if name is None else self._names.nodes(name)
+        if name is not None and not any(node in pinned for node in nodes):
+            raise ArgumentError(f"{name!r} is not pinned", f"pinned are: {', '.join(self.pins) or 'none'}")
+        self._worker.post(Unpin(tuple(node for node in nodes if node in pinned)))
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """The pins in force: node name -> bit-width."""
+        return {self.problem.node_names[node]: width for node, width in self.snapshot.pins.items()}
+
+    def constrain(self, *constraints: str) -> None:
+        """Ask for what every good configuration keeps, in place of all asked before; nothing frees it.
+
+        The front shows what keeps all of them; until something does, what violates them least.
+
+        Args:
+            constraints: such as ``"task_error <= 0.05"``, ``"accuracy >= 0.9"``, ``"model_mb <= 2"``,
+                ``"gbops <= 1.5"``, or any objective.
+
+        Raises:
+            ArgumentError: on what cannot be read so.
+            UnknownNameError: if there is no such objective.
+        """
+        self._worker.post(Constrain(self._objectives.limits(constraints)))
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """The constraints in force: objective -> largest value allowed."""
+        names = self.problem.objective_names
+        return {names[k]: limit for k, limit in self.snapshot.rules.limits.items()}
+
+    def aspire(self, **box: float | tuple[float, float] | None) -> None:
+        """Concentrate the search on a box of objectives, in place of the one before; nothing frees it.
+
+        The front still shows everything; what lies outside is followed up last.
+
+        Args:
+            **box: objective, ``model_mb`` or ``gbops`` = its largest value, or (smallest, largest).
+
+        Raises:
+            ArgumentError: on a box that is empty, or outside of what can be reached.
+            UnknownNameError: if there is no such objective.
+
+        >>> import nemo_lab as nl
+        >>> study = nl.create_study("digits")
+        >>> study.aspire(task_error=0.1, model_ratio=(0.08, 0.15))
+        >>> study.aspiration
+        {'task_error': (0.0, 0.1), 'model_ratio': (0.08, 0.15)}
+        """
+        self._worker.post(Aspire(self._objectives.box(box)))
+
+    @property
+    def aspiration(self) -> dict[str, tuple[float, float]]:
+        """The box in force: objective -> (smallest, largest)."""
+        names = self.problem.objective_names
+        return {names[k]: box for k, box in self.snapshot.rules.aspiration.items()}
+
+    def reseed(self, species: str, source: str = "random", fraction: float = 1.0) -> None:
+        """Replace the worst part of a species by new members, evaluated next.
+
+        Args:
+            species: its name.
+            source: ``"random"`` for fresh ones, ``"front"`` for imitations of front members.
+            fraction: of its members, in (0, 1].
+
+        Raises:
+            UnknownNameError: on an unknown species or source.
+            ArgumentError: on a fraction outside (0, 1].
+
+        Warns:
+            NemoWarning: if the front is to be the source and still empty: new members are random.
+        """
+        names = [one.name for one in self.species]
+        if species not in names:
+            raise UnknownNameError("species", species, names)
+        if source not in SOURCES:
+            raise UnknownNameError("source", source, SOURCES)
+        if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
+            raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
+        if source == "front" and not len(self.snapshot.front):
+            notice("the front is still empty, so the new members are random ones")
+        self._worker.post(Reseed(names.index(species), source, float(fraction)))
+
+    def enqueue(self, bits: Any) -> None:
+        """Evaluate hand-made configurations next, as part of the run; pins in force are applied.
+
+        Args:
+            bits: integers[Q] or [N, Q], one width for all nodes, or name -> width as from ``config``.
+
+        Raises:
+            BitWidthError, UnknownNameError: if they do not fit.
+        """
+        self._worker.post(Enqueue(self._names.bits(bits)))
+
+    def what_if(self, bits: Any) -> pd.Series[float]:
+        """Objectives of one configuration beside the search; blocks until it is evaluated.
+
+        Args:
+            bits: as for ``enqueue``, one configuration.
+
+        Raises:
+            BitWidthError, UnknownNameError: if it does not fit.
+        """
+        rows = self._names.bits(bits)
+        if len(rows) != 1:
+            raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
+        command = WhatIf(rows[0])
+        self._worker.post(command)
+        return pd.Series(command.answer.result(), index=list(self.problem.objective_names), name="what_if")
