@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab import QuantizationProblem
 from nemo_lab.search.indicators import hypervolume
 from nemo_lab.search.problem import bounds_of
 
@@ -26,7 +25,7 @@ class Meter:
         objectives: their objectives.
     """
 
-    def __init__(self, problem: QuantizationProblem, budget: int) -> None:
+    def __init__(self, problem: Any, budget: int) -> None:
         self.problem = problem
         self.budget = budget
         self.seconds = 0.0

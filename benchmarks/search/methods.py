@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import nemo_lab as nl
-from benchmarks.search.meter import BudgetSpentError, Meter
-from nemo_lab.search.indicators import partitions_for, uniform_directions
-
-POPULATION = 48
+from benchmarks.search import allocation, optuna_peers, pymoo_peers
+from benchmarks.search.meter import Meter
+from benchmarks.search.pymoo_peers import POPULATION
 
 
 @dataclass(frozen=True)
@@ -26,20 +21,22 @@ class Method:
         name: on the command line.
         title: in the table.
         run: spends the budget; takes the meter and a seed.
-        seeded: whether it depends on the seed; if not it runs once.
         note: what it does, with its settings, for the page of results.
+        seeded: whether it depends on the seed; if not it runs once.
+        limit: evaluations it gets at most, by the number of nodes, where it takes too long itself.
     """
 
     name: str
     title: str
     run: Callable[[Meter, int], object]
-    seeded: bool
     note: str
+    seeded: bool = True
+    limit: Callable[[int], int] | None = None
 
 
 def uniform(meter: Meter, seed: int) -> None:
     """One width for all nodes."""
-    meter.evaluate(uniform_rows(meter))
+    meter.evaluate(np.repeat(np.array(meter.bit_widths)[:, None], meter.num_nodes, axis=1))
 
 
 def uniform_pairs(meter: Meter, seed: int) -> None:
@@ -54,93 +51,82 @@ def random(meter: Meter, seed: int) -> None:
     meter.evaluate(rng.choice(np.array(meter.bit_widths), size=(meter.budget, meter.num_nodes)))
 
 
-def nsga3(meter: Meter, seed: int) -> None:
-    """NSGA-III of pymoo from random integers."""
-    _nsga3(meter, seed, None)
-
-
-def nsga3_uniform(meter: Meter, seed: int) -> None:
-    """NSGA-III of pymoo from the uniform configurations and random integers."""
-    rng = np.random.default_rng(seed)
-    filling = rng.integers(len(meter.bit_widths), size=(POPULATION, meter.num_nodes))
-    start = np.searchsorted(meter.bit_widths, uniform_rows(meter))
-    _nsga3(meter, seed, np.concatenate([start, filling])[:POPULATION])
-
-
 def nemo(meter: Meter, seed: int) -> nl.Study:
     """NEMO as ``create_study`` makes it."""
     return nl.create_study(meter, seed=seed).optimize(meter.budget, progress=False)
 
 
-def uniform_rows(meter: Meter) -> NDArray[np.uint8]:
-    """uint8[widths, Q]: every node at the same width."""
-    return np.repeat(np.array(meter.bit_widths, dtype=np.uint8)[:, None], meter.num_nodes, axis=1)
-
-
-def _nsga3(meter: Meter, seed: int, start: Any) -> None:
-    """Integer variables (positions in the widths); ``start`` int[N, Q] is the first population."""
-    from pymoo.algorithms.moo.nsga3 import NSGA3
-    from pymoo.core.problem import Problem
-    from pymoo.operators.crossover.sbx import SBX
-    from pymoo.operators.mutation.pm import PM
-    from pymoo.operators.repair.rounding import RoundingRepair
-    from pymoo.operators.sampling.rnd import IntegerRandomSampling
-    from pymoo.optimize import minimize
-
-    widths = np.array(meter.bit_widths)
-    objectives = len(meter.objective_names)
-
-    class Widths(Problem):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(n_var=meter.num_nodes, n_obj=objectives, xl=0, xu=len(widths) - 1, vtype=int)
-
-        def _evaluate(self, x: NDArray[np.int64], out: dict[str, Any], *_: Any, **__: Any) -> None:
-            out["F"] = meter.evaluate(widths[x])
-
-    algorithm = NSGA3(
-        ref_dirs=uniform_directions(objectives, partitions_for(objectives, POPULATION)).copy(),
-        pop_size=POPULATION,
-        sampling=IntegerRandomSampling() if start is None else start,
-        crossover=SBX(eta=30, prob=1.0, vtype=float, repair=RoundingRepair()),
-        mutation=PM(eta=20, vtype=float, repair=RoundingRepair()),
+def _pymoo(name: str, title: str, note: str) -> tuple[Method, Method]:
+    """An algorithm of pymoo from both starts."""
+    start = "the same, with the uniform configurations in the first population"
+    return (
+        Method(name, f"{title} (pymoo)", pymoo_peers.run(name, uniform=False), note),
+        Method(
+            f"{name}_uniform", f"{title} (pymoo), uniform start", pymoo_peers.run(name, uniform=True), start
+        ),
     )
-    with warnings.catch_warnings(), contextlib.suppress(BudgetSpentError):
-        minimize(Widths(), algorithm, ("n_eval", meter.budget + POPULATION), seed=seed, verbose=False)
 
+
+_PYMOO = (
+    f"population {POPULATION}, integer variables, random first population; else pymoo's defaults, offspring "
+    "rounded to integers"
+)
+_PROBES = (
+    "seven uniform configurations; then every node alone at 2 bits with all others at 8 (and a bit higher "
+    "where that ruins all), later at 3 and at 4; noise is additive and falls by 4 a bit, damage its power "
+    "1, 1.5, 2 or 3, whichever gained most hypervolume; configurations that cannot matter are left out"
+)
 
 METHODS = {
     method.name: method
     for method in (
-        Method("uniform", "uniform widths", uniform, False, "one width for every node"),
+        Method("uniform", "uniform widths", uniform, "one width for every node", seeded=False),
         Method(
             "uniform_pairs",
             "uniform W x A pairs",
             uniform_pairs,
-            False,
             "one width for all weights and one for all activations, every pair",
+            seeded=False,
         ),
-        Method("random", "random search", random, True, "every width equally likely at every node"),
+        Method("random", "random search", random, "every width equally likely at every node"),
+        *_pymoo("nsga2", "NSGA-II", _PYMOO),
+        *_pymoo("nsga3", "NSGA-III", f"{_PYMOO}; 45 Das-Dennis directions (8 partitions)"),
+        *_pymoo("smsemoa", "SMS-EMOA", _PYMOO),
         Method(
-            "nsga3",
-            "NSGA-III (pymoo)",
-            nsga3,
-            True,
-            f"population {POPULATION}, 45 Das-Dennis directions (8 partitions), integer variables, random "
-            "first population; else pymoo's defaults: tournament selection, SBX (eta 30, probability 1), "
-            "polynomial mutation (eta 20) rounded to integers, duplicates dropped",
+            "optuna_nsga2",
+            "NSGA-II (Optuna)",
+            optuna_peers.run("nsga2"),
+            f"`NSGAIISampler`, population {POPULATION}, integers; else Optuna's defaults",
         ),
         Method(
-            "nsga3_uniform",
-            "NSGA-III (pymoo), uniform start",
-            nsga3_uniform,
-            True,
-            "the same, with the uniform configurations in the first population",
+            "optuna_tpe",
+            "TPE (Optuna)",
+            optuna_peers.run("tpe"),
+            "`TPESampler`, multivariate (alone, each node costs the sampler a sorting of all trials), integers; "
+            "at most 1,000 evaluations, 500 on more than 120 nodes, because it takes long itself",
+            limit=optuna_peers.tpe_limit,
+        ),
+        Method(
+            "greedy",
+            "sensitivity, greedy",
+            allocation.greedy,
+            f"{_PROBES}; walks from 8 bits down by the best ratio of cost gain to noise, one node or both "
+            f"operands of a layer at a time, by changing mixes of the two costs, evaluated {allocation.WALK} "
+            "times on the way",
+            seeded=False,
+        ),
+        Method(
+            "integer",
+            "sensitivity, integer program",
+            allocation.integer_program,
+            f"{_PROBES}; least noise within budgets of both costs, spread evenly (HiGHS by SciPy, at most a "
+            "second and 1 % from the optimum)",
+            seeded=False,
         ),
         Method(
             "nemo",
             "NEMO (continuous, floor, gcn, unet)",
             nemo,
-            True,
             f"`create_study` with its defaults: the paper's four species, population {POPULATION}",
         ),
     )

@@ -77,7 +77,7 @@ class SyntheticProblem:
         self.node_names = self.workload.names
         self.bit_widths = BIT_WIDTHS
         self.cost_names = self.cost_model.cost_names
-        self.objective_names = ("task error", *self.cost_names)
+        self.objective_names = ("task_error", *self.cost_names)
         self.node_features = self.workload.features
         self.edges = self.workload.edges
         self.network = network
