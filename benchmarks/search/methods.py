@@ -102,8 +102,8 @@ METHODS = {
             "optuna_tpe",
             "TPE (Optuna)",
             optuna_peers.run("tpe"),
-            "`TPESampler`, multivariate (alone, each node costs the sampler a sorting of all trials), integers; "
-            "at most 1,000 evaluations, 500 on more than 120 nodes, because it takes long itself",
+            "`TPESampler`, multivariate (else every node has all trials sorted anew), integers; at most "
+            "1,000 evaluations, 500 on more than 120 nodes, because it takes long itself",
             limit=optuna_peers.tpe_limit,
         ),
         Method(
@@ -119,8 +119,8 @@ METHODS = {
             "integer",
             "sensitivity, integer program",
             allocation.integer_program,
-            f"{_PROBES}; least noise within budgets of both costs, spread evenly (HiGHS by SciPy, at most a "
-            "second and 1 % from the optimum)",
+            f"{_PROBES}; least noise within budgets of both costs, spread evenly (HiGHS by SciPy, within "
+            "2 % of the optimum)",
             seeded=False,
         ),
         Method(

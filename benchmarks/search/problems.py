@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -186,10 +187,11 @@ def _pairs(workload: nl.Workload, rng: np.random.Generator) -> tuple[NDArray[Any
 
 
 def _synthetic(network: Network) -> Callable[[], SyntheticProblem]:
-    return lambda: SyntheticProblem(network)
+    return functools.cache(lambda: SyntheticProblem(network))
 
 
 def _real(name: str) -> Callable[[], nl.QuantizationProblem]:
+    """A new problem at each call, because it remembers what it evaluated."""
     return lambda: nl.QuantizationProblem(nl.load_workload(name))
 
 
@@ -198,3 +200,4 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "fashion": _real("fashion"),
     **{network.name: _synthetic(network) for network in NETWORKS},
 }
+TITLES = {network.name: f"{network.name}, synthetic accuracy" for network in NETWORKS}

@@ -31,7 +31,7 @@ class Sensitivity:
         self._damage = np.full((meter.num_nodes, len(self.widths)), np.nan)
 
     def probe(self, width: int) -> None:
-        """Every node at the width, others at the most bits; a node that ruins all is probed a bit higher, too."""
+        """Every node at the width, others at the most bits; one that ruins all is probed a bit higher."""
         self._probe(range(self.meter.num_nodes), int(np.searchsorted(self.widths, width)))
 
     def _probe(self, nodes: Iterable[int], place: int) -> None:
