@@ -39,6 +39,8 @@ class Meter:
         self.edges = problem.edges
         self.workload = problem.workload
         self.objective_bounds = bounds_of(problem)
+        self.cost_names = problem.cost_names
+        self.costs = problem.costs  # exact, and free of charge
 
     def __len__(self) -> int:
         return len(self.bits)

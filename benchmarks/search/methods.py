@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
-import nemo_lab as nl
-from benchmarks.search import allocation, optuna_peers, pymoo_peers
+from benchmarks.search import allocation, optuna_peers, ours, pymoo_peers
 from benchmarks.search.meter import Meter
+from benchmarks.search.method import Method
 from benchmarks.search.pymoo_peers import POPULATION
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to search.
-
-    Attributes:
-        name: on the command line.
-        title: in the table.
-        run: spends the budget; takes the meter and a seed.
-        note: what it does, with its settings, for the page of results.
-        seeded: whether it depends on the seed; if not it runs once.
-        limit: evaluations it gets at most, by the number of nodes, where it takes too long itself.
-    """
-
-    name: str
-    title: str
-    run: Callable[[Meter, int], object]
-    note: str
-    seeded: bool = True
-    limit: Callable[[int], int] | None = None
 
 
 def uniform(meter: Meter, seed: int) -> None:
@@ -49,11 +25,6 @@ def random(meter: Meter, seed: int) -> None:
     """Every width equally likely at every node."""
     rng = np.random.default_rng(seed)
     meter.evaluate(rng.choice(np.array(meter.bit_widths), size=(meter.budget, meter.num_nodes)))
-
-
-def nemo(meter: Meter, seed: int) -> nl.Study:
-    """NEMO as ``create_study`` makes it."""
-    return nl.create_study(meter, seed=seed).optimize(meter.budget, progress=False)
 
 
 def _pymoo(name: str, title: str, note: str) -> tuple[Method, Method]:
@@ -123,11 +94,6 @@ METHODS = {
             "2 % of the optimum)",
             seeded=False,
         ),
-        Method(
-            "nemo",
-            "NEMO (continuous, floor, gcn, unet)",
-            nemo,
-            f"`create_study` with its defaults: the paper's four species, population {POPULATION}",
-        ),
+        *ours.METHODS,
     )
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.search.cells import HELD_OUT, checkpoints
+from benchmarks.search.cells import CHECKPOINTS, HELD_OUT
 from benchmarks.search.methods import METHODS
 from benchmarks.search.problems import PROBLEMS, TITLES
 from benchmarks.search.store import Store
@@ -28,23 +28,23 @@ cores that other work shared: read them as an order of magnitude.
 Results = Sequence[dict[str, Any]]
 
 
-def page(store: Store, evaluations: int, seeds: int) -> str:
-    """The whole page: all problems and methods with results for that budget, up to so many seeds."""
-    command = f"python -m benchmarks.search.run --evaluations {evaluations} --seeds {seeds}"
+def page(store: Store, seeds: int) -> str:
+    """The whole page: all problems and methods with results, up to so many seeds."""
+    command = f"python -m benchmarks.search.run --seeds {seeds}"
     parts = [HEADER.format(command=command)]
     used: dict[str, None] = {}
     for problem in PROBLEMS:
-        found = {method: store.results(problem, method, evaluations, seeds) for method in METHODS}
+        found = {method: store.results(problem, method, seeds) for method in METHODS}
         found = {method: results for method, results in found.items() if results}
         if found:
-            parts.append(_section(problem, found, evaluations))
+            parts.append(_section(problem, found))
             used |= dict.fromkeys(found)
     notes = [f"- {METHODS[name].title}: {METHODS[name].note}." for name in used]
     return "\n".join([*parts, "## The methods", "", *notes]) + "\n"
 
 
-def _section(problem: str, found: dict[str, Results], evaluations: int) -> str:
-    counts = checkpoints(evaluations)
+def _section(problem: str, found: dict[str, Results]) -> str:
+    counts = CHECKPOINTS
     last = max((one for results in found.values() for one in results), key=lambda one: one["date"])
     lines = [f"## {TITLES.get(problem, problem)}", "", f"{last['date']}, {last['machine']}.", ""]
     columns = ["method", "runs", *(f"at {count:,}" for count in counts), "distinct of calls"]

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.report:
         todo = [cell for cell in wanted(options) if options.again or cell not in store]
         failed = run_all(todo, store, options.processes)
-    page = report.page(store, options.evaluations, options.seeds)
+    page = report.page(store, options.seeds)
     (options.folder / "RESULTS.md").write_text(page, encoding="utf-8")
     print(page)
     sys.exit(min(failed, 1))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nemo_lab as nl
-from benchmarks.search.cells import Cell
+from benchmarks.search.cells import CHECKPOINTS, Cell, checkpoints
 
 PACKAGES = ("torch", "torch-geometric", "pymoo", "optuna", "scipy", "numpy", "numba", "moocore")
 
@@ -40,10 +40,21 @@ class Store:
         partial.write_text(f'{{"cells": [\n{lines}\n]}}\n', encoding="utf-8")
         os.replace(partial, self.path)  # so that a reader, or a kill, never meets half a file
 
-    def results(self, problem: str, method: str, evaluations: int, seeds: int) -> list[dict[str, Any]]:
-        """Of a method on a problem, by seed, as many as there are."""
-        cells = (Cell(problem, evaluations, method, seed) for seed in range(seeds))
-        return [self._results[cell] for cell in cells if cell in self._results]
+    def results(self, problem: str, method: str, seeds: int) -> list[dict[str, Any]]:
+        """Of a method on a problem, by seed, as many as there are; at every one of ``CHECKPOINTS``.
+
+        Where a seed was run with several budgets, a checkpoint is that of the smallest which reaches it, since
+        some methods plan for their budget; all else is that of the largest.
+        """
+        merged: dict[int, dict[str, Any]] = {}
+        for cell in sorted(self._results, reverse=True):  # the largest budget first
+            if (cell.problem, cell.method) == (problem, method) and cell.seed < seeds:
+                one = self._results[cell]
+                into = merged.setdefault(cell.seed, one | {"hypervolume": [None] * len(CHECKPOINTS)})
+                found = dict(zip(checkpoints(cell.evaluations), one["hypervolume"], strict=True))
+                earlier = into["hypervolume"]
+                into["hypervolume"] = [found.get(c, v) for c, v in zip(CHECKPOINTS, earlier, strict=True)]
+        return [merged[seed] for seed in sorted(merged)]
 
 
 def machine() -> str:

@@ -108,7 +108,7 @@ class SearchOptions:
     dedupe: bool = False
     retries: int = 4
     lift: bool = False
-    surrogate_prices: int = 48
+    surrogate_prices: int = 96
     surrogate_sweeps: int = 4
     surrogate_pool: int = 64
     surrogate_spread: float = 0.7
