@@ -43,7 +43,7 @@ class Store:
     def results(self, problem: str, method: str, seeds: int) -> list[dict[str, Any]]:
         """Of a method on a problem, by seed, as many as there are; at every one of ``CHECKPOINTS``.
 
-        Where a seed was run with several budgets, a checkpoint is that of the smallest which reaches it, since
+        Where a seed was run with several budgets, a checkpoint is that of the smallest that reaches it, since
         some methods plan for their budget; all else is that of the largest.
         """
         merged: dict[int, dict[str, Any]] = {}
