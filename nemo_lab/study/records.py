@@ -48,6 +48,7 @@ class Snapshot:
         target: evaluations at which the run ends.
         seconds: time spent running.
         seconds_per_evaluation: recent, search included; 0 before the first.
+        exhausted: whether every configuration that the pins allow has been evaluated.
         error: traceback of the failure, if the state is ``failed``.
     """
 
@@ -65,6 +66,7 @@ class Snapshot:
     target: int
     seconds: float
     seconds_per_evaluation: float
+    exhausted: bool = False
     error: str | None = field(default=None, repr=False)
 
     @property

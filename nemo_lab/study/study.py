@@ -15,6 +15,7 @@ from nemo_lab.search.species import make_species
 from nemo_lab.study import frames
 from nemo_lab.study.budget import budget
 from nemo_lab.study.commands import Prepare
+from nemo_lab.study.notices import notice
 from nemo_lab.study.progress import progress_frame
 from nemo_lab.study.records import Snapshot, State
 from nemo_lab.study.steering import Steering
@@ -83,6 +84,8 @@ class Study(Steering):
             self.stop()
             self._worker.wait(through_pauses=True)
         self._worker.raise_failure()
+        if self.snapshot.exhausted:
+            notice("every configuration has been evaluated: there is nothing left to search")
         return self
 
     def start(self, evaluations: int | None = None, *, until: int | None = None) -> None:

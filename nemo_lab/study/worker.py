@@ -298,6 +298,7 @@ class Worker:
             target=self._target,
             seconds=self._seconds,
             seconds_per_evaluation=self._rate,
+            exhausted=engine.exhausted,
             error=self._error,
         )
 

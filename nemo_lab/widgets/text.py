@@ -44,6 +44,8 @@ def status(snapshot: Snapshot, seed: int) -> str:
     ]
     if snapshot.waiting:
         parts.append(f"{snapshot.waiting} projected or hand-made waiting")
+    if snapshot.exhausted:
+        parts.append("every configuration is evaluated")
     percent = 100 * done / max(snapshot.target, done, 1)
     bar = (
         f'<div class="nemo-progress" role="progressbar" aria-label="evaluations done" aria-valuemin="0" '
