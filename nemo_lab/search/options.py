@@ -110,7 +110,7 @@ class SearchOptions:
     lift: bool = False
     surrogate_prices: int = 96
     surrogate_sweeps: int = 4
-    surrogate_pool: int = 64
+    surrogate_pool: int = 32
     surrogate_spread: float = 0.7
     surrogate_explore: float = 0.15
     surrogate_memory: int = 2000
