@@ -1,4 +1,6 @@
-"""What the search costs beside evaluation, and whether its memory grows: ``python -m benchmarks.search.overhead``.
+"""What the search costs beside evaluation, and how its memory grows.
+
+``python -m benchmarks.search.overhead``
 
 Population 48, 244 nodes (ResNeXt-101), synthetic accuracy; processor time outside of ``evaluate``.
 """
@@ -62,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "# The search beside evaluation",
         "",
         f"`OMP_NUM_THREADS=1 python -m benchmarks.search.overhead`; {problem.num_nodes} nodes, population 48; "
-        f"goal: under {LIMIT:.0f} ms an evaluation. Times are those of the processor, on a machine that did other work, too.",
+        f"goal: under {LIMIT:.0f} ms an evaluation. Times are the processor's, on a machine that did other work "
+        "as well.",
         "",
         "| preset | evaluations | ms / evaluation, all | ms / evaluation, last stretch | MB resident |",
         "| --- | --- | --- | --- | --- |",
