@@ -63,9 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = [
         "# The search beside evaluation",
         "",
-        f"`OMP_NUM_THREADS=1 python -m benchmarks.search.overhead`; {problem.num_nodes} nodes, population 48; "
-        f"goal: under {LIMIT:.0f} ms an evaluation. Times are the processor's, on a machine that did other work "
-        "as well.",
+        f"`OMP_NUM_THREADS=1 python -m benchmarks.search.overhead`; {problem.num_nodes} nodes, 48 members; "
+        f"goal: under {LIMIT:.0f} ms an evaluation. Times are the processor's, on a machine with other work.",
         "",
         "| preset | evaluations | ms / evaluation, all | ms / evaluation, last stretch | MB resident |",
         "| --- | --- | --- | --- | --- |",
