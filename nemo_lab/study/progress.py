@@ -40,7 +40,11 @@ def progress_frame(problem: Problem, log: Evaluations) -> pd.DataFrame:
 
 
 def compare(
-    studies: Sequence[Study], names: Sequence[str] | None = None, *, at: Sequence[int] = AT
+    studies: Sequence[Study],
+    names: Sequence[str] | None = None,
+    *,
+    at: Sequence[int] = AT,
+    targets: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Studies of one problem side by side: one row each.
 
@@ -48,6 +52,7 @@ def compare(
         studies: to be compared; they must have the same objectives and bounds.
         names: of the rows; numbers from 0 by default.
         at: numbers of evaluations after which the hypervolume is given, missing where a study has fewer.
+        targets: hypervolumes; ``to_0.7`` is how many evaluations it took to reach 0.7.
 
     Returns:
         ``evaluations``, ``distinct`` configurations, ``front`` members, ``hypervolume``, ``r2``,
@@ -71,11 +76,13 @@ def compare(
             )
     curves = [study.progress() for study in studies]
     best = max((curve["hypervolume"].max() for curve in curves if len(curve)), default=0.0)
-    rows = [_row(study, curve, best, at) for study, curve in zip(studies, curves, strict=True)]
+    rows = [_row(study, curve, best, at, targets) for study, curve in zip(studies, curves, strict=True)]
     return pd.DataFrame(rows, index=pd.Index(names, name="study"))
 
 
-def _row(study: Study, curve: pd.DataFrame, best: float, at: Sequence[int]) -> dict[str, Any]:
+def _row(
+    study: Study, curve: pd.DataFrame, best: float, at: Sequence[int], targets: Sequence[float]
+) -> dict[str, Any]:
     log = study.snapshot.evaluations
     last = curve.iloc[-1] if len(curve) else pd.Series({"front": 0, "hypervolume": 0.0, "r2": np.nan})
     row: dict[str, Any] = {
@@ -88,7 +95,7 @@ def _row(study: Study, curve: pd.DataFrame, best: float, at: Sequence[int]) -> d
     for count in at:
         upto = curve[curve["evaluations"] <= count]
         row[f"hypervolume@{count}"] = upto["hypervolume"].max() if len(log) >= count else np.nan
-    for share in (90, 95, 99):
-        reached = curve[curve["hypervolume"] >= best * share / 100]
-        row[f"to_{share}%"] = reached["evaluations"].min() if len(reached) else np.nan
+    wanted = {f"{share}%": best * share / 100 for share in (90, 95, 99)} | {f"{t:g}": t for t in targets}
+    for name, target in wanted.items():
+        row[f"to_{name}"] = curve.loc[curve["hypervolume"] >= target, "evaluations"].min()  # NaN of none
     return row

@@ -69,9 +69,13 @@ class Proposals:
         reference = box[1] + 0.01 * np.maximum(box[1] - box[0], 1e-9)
         front = self._scaled(log.objectives[view.front])
         explore = int(rng.binomial(count, self.options.surrogate_explore))
-        picked = pick_by_gain(front, self.predict(pool), count - explore, reference)
-        rest = np.setdiff1d(np.arange(len(pool)), picked)
-        extra = rng.permutation(rest)[: count - len(picked)]
+        predicted = self.predict(pool)
+        picked = pick_by_gain(front, predicted, count - explore, reference)
+        rest = rng.permutation(np.setdiff1d(np.arange(len(pool)), picked))
+        if not picked.size:  # nothing reaches the box yet: come as near as can be
+            beyond = np.maximum(predicted[rest] - box[1], 0.0).sum(axis=1)
+            rest = rest[np.argsort(beyond, kind="stable")]
+        extra = rest[: count - len(picked)]
         return list(self.widths[pool[np.concatenate([picked, extra])]])
 
     def predict(self, levels: Levels) -> Floats:
