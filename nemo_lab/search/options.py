@@ -71,7 +71,8 @@ class SearchOptions:
         surrogate_pool: variations of the front among which it chooses as well.
         surrogate_spread: how far the damage it assumes strays from the best fit, in standard deviations.
         surrogate_explore: share of its offspring taken at random from what it found.
-        surrogate_memory: evaluations it learns from, the newest and the front; all ours.
+        surrogate_memory: evaluations it learns from, the newest and the front.
+        surrogate_refit: share by which the evaluations grow before it learns again; all ours.
         noise_floor: noise never falls below this share of the tensor's root mean square, so that
             zero weights move; ours.
     """
@@ -106,14 +107,15 @@ class SearchOptions:
     mating: str = "random"
     start: str = "random"
     dedupe: bool = False
-    retries: int = 4
+    retries: int = 2
     lift: bool = False
     surrogate_prices: int = 96
     surrogate_sweeps: int = 4
-    surrogate_pool: int = 32
+    surrogate_pool: int = 64
     surrogate_spread: float = 0.7
     surrogate_explore: float = 0.15
     surrogate_memory: int = 2000
+    surrogate_refit: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("population", "min_size", "r2_partitions", "gnn_hidden", "surrogate_prices"):
@@ -162,8 +164,8 @@ PRESETS = {
     "default": Preset(
         ("continuous", "floor", "gcn", "unet", "integer", "surrogate"),
         {
-            "ucb_c": 0.25,
-            "min_size": 2,
+            "ucb_c": 0.1,
+            "min_size": 1,
             "initial": 12,
             "uniform": True,
             "offspring": 16,

@@ -29,6 +29,8 @@ class IntegerSpecies:
         self.options = options
         self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
         self.nodes = problem.num_nodes
+        self._level = np.zeros(256, dtype=np.intp)
+        self._level[self.widths] = np.arange(len(self.widths))
         self.blocks: list[NDArray[np.intp]] = [
             np.asarray(block, dtype=np.intp) for block in blocks_of(problem)
         ]
@@ -61,17 +63,17 @@ class IntegerSpecies:
             one, two = (self._front[i] for i in rng.integers(len(self._front), size=2))
         else:
             one, two = (parents[i] for i in partners(len(parents), rng, self.options.mating))
-        levels = np.searchsorted(self.widths, one)
+        levels = self._level[one]
         if rng.random() < 0.5:
             stretch = self._stretch(rng)
-            levels[stretch] = np.searchsorted(self.widths, two[stretch])
+            levels[stretch] = self._level[two[stretch]]
         for _ in range(rng.geometric(0.5)):
             nodes = self._piece(rng)
             if rng.random() < 0.1:
                 levels[nodes] = rng.integers(len(self.widths))
             else:
-                levels[nodes] += rng.choice([-1, 1])
-        return np.asarray(self.widths[np.clip(levels, 0, len(self.widths) - 1)])
+                levels[nodes] += 2 * int(rng.integers(2)) - 1
+        return np.asarray(self.widths[levels.clip(0, len(self.widths) - 1)])
 
     def _piece(self, rng: np.random.Generator) -> NDArray[np.intp]:
         kind = rng.random()
@@ -80,7 +82,7 @@ class IntegerSpecies:
         if kind < 0.7:
             return self.blocks[int(rng.integers(len(self.blocks)))]
         stretch = self._stretch(rng)
-        return np.asarray(stretch[rng.random(len(stretch)) < rng.choice([0.3, 1.0])])
+        return stretch if rng.random() < 0.5 else np.asarray(stretch[rng.random(len(stretch)) < 0.3])
 
     def _stretch(self, rng: np.random.Generator) -> NDArray[np.intp]:
         length = int(np.ceil(self.nodes ** rng.random()))

@@ -80,7 +80,7 @@ class DamageModel:
         self.power = 1.0
         self.floor, self.ceiling = 0.0, 1.0
 
-    def fit(self, levels: NDArray[np.uint8], errors: Floats, iterations: int = 20) -> None:
+    def fit(self, levels: NDArray[np.uint8], errors: Floats, iterations: int = 50) -> None:
         """Fit to uint8[N, Q] positions of widths and errors float[N], from the fit before."""
         from scipy.optimize import minimize
 

@@ -41,6 +41,7 @@ class Proposals:
         self._models = [
             DamageModel(problem.node_features, self.widths.astype(np.int64), Priors()) for _ in self._measured
         ]
+        self._learnt = 0
         self._parts = probe(self._costs, problem.num_nodes, len(self.widths), blocks_of(problem))
 
     def make(
@@ -55,10 +56,7 @@ class Proposals:
             rng: of prices and exploration.
         """
         log = view.evaluations
-        rows = self._informative(log.objectives, view)
-        levels = np.searchsorted(self.widths, log.bits[rows]).astype(np.uint8)
-        for k, model in zip(self._measured, self._models, strict=True):
-            model.fit(levels, self._scaled(log.objectives[rows])[:, k])
+        self._learn(view)
         further = np.searchsorted(self.widths, np.array(others, dtype=np.uint8)).astype(np.uint8)
         pool = np.concatenate([self._sweep(view, rng), further.reshape(-1, len(view.allowed))])
         pool = np.unique(pool, axis=0)
@@ -77,6 +75,17 @@ class Proposals:
             rest = rest[np.argsort(beyond, kind="stable")]
         extra = rest[: count - len(picked)]
         return list(self.widths[pool[np.concatenate([picked, extra])]])
+
+    def _learn(self, view: SearchView) -> None:
+        """Fit the models again, if there is enough new to learn from."""
+        log = view.evaluations
+        if len(log) < self._learnt * (1.0 + self.options.surrogate_refit):
+            return
+        self._learnt = len(log)
+        rows = self._informative(log.objectives, view)
+        levels = np.searchsorted(self.widths, log.bits[rows]).astype(np.uint8)
+        for k, model in zip(self._measured, self._models, strict=True):
+            model.fit(levels, self._scaled(log.objectives[rows])[:, k])
 
     def predict(self, levels: Levels) -> Floats:
         """Objectives, scaled to the problem's bounds, of uint8[N, Q]: float[N, K]."""
