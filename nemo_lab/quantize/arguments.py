@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import operator
 from typing import Any
 
 import torch
@@ -17,30 +17,34 @@ def checked_widths(bit_widths: Any) -> tuple[int, ...]:
     Raises:
         ArgumentError: unless they are ascending whole numbers, each 2 to 16.
     """
-    hint = "give ascending whole numbers, each 2 to 16"
-    if not isinstance(bit_widths, Iterable) or isinstance(bit_widths, str | bytes):
-        raise ArgumentError(f"bit_widths {bit_widths!r} cannot be used", f"{hint}, such as (4, 8)")
-    given = tuple(bit_widths)
+    given: tuple[Any, ...] = ()
     try:
+        given = () if isinstance(bit_widths, str | bytes) else tuple(bit_widths)
         widths = tuple(int(width) for width in given)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ArgumentError(f"bit_widths {given} cannot be used", hint) from error
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # torch raises the last
+        widths = ()
     ascending = list(widths) == sorted(set(widths))
-    if widths != given or not widths or not ascending or not 2 <= widths[0] <= widths[-1] <= 16:
-        raise ArgumentError(f"bit_widths {given} cannot be used", hint)
+    if not widths or widths != given or not ascending or not 2 <= widths[0] <= widths[-1] <= 16:
+        raise ArgumentError(
+            f"bit_widths {bit_widths!r} cannot be used",
+            "give ascending whole numbers, each 2 to 16, such as (4, 8)",
+        )
     return widths
 
 
-def checked_counts(**counts: Any) -> None:
-    """Hold numbers of examples or threads, by name, against what they can be; None is a default.
+def checked_count(value: Any, name: str) -> int:
+    """A number of examples or threads.
 
     Raises:
-        ArgumentError: unless they are whole numbers of at least 1.
+        ArgumentError: unless it is a whole number of at least 1.
     """
-    for name, value in counts.items():
-        whole = hasattr(value, "__index__") and not isinstance(value, bool)
-        if value is not None and not (whole and value >= 1):
-            raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
+    try:
+        count = 0 if isinstance(value, bool) else operator.index(value)
+    except (TypeError, ValueError, RuntimeError):  # torch raises each
+        count = 0
+    if count < 1:
+        raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
+    return count
 
 
 def checked_bytes(megabytes: Any, name: str) -> int:
@@ -51,7 +55,7 @@ def checked_bytes(megabytes: Any, name: str) -> int:
     """
     try:
         value = float(megabytes)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0 <= value < math.inf:
         raise ArgumentError(f"{name}={megabytes!r}", "give a number of megabytes, 0 to keep nothing")
@@ -68,7 +72,7 @@ def checked_device(device: Any) -> torch.device:
         usual = "cuda" if torch.cuda.is_available() else "cpu"
         found = torch.device(usual if device is None else device)
         torch.zeros(1, device=found).cpu()
-    except (RuntimeError, AssertionError, TypeError) as error:  # torch raises each
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:  # torch raises each
         raise ArgumentError(
             f"device {device!r} cannot be used", "give 'cpu', or 'cuda' with a GPU"
         ) from error

@@ -18,6 +18,8 @@ INPUTS_AND_LABELS = "give a Split, a pair (inputs, labels), or a loader of such 
 INPUTS_ALONE = "give inputs [N, ...], a Split, or a loader of batches"
 IN_BATCHES = "give batches [N, ...]: stack them, or use torch.utils.data.DataLoader"
 
+WIDE_UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}  # which torch hardly knows
+
 Labels = Literal["needed", "taken", "ignored"]
 Part = tuple[Tensor, Tensor | None]
 
@@ -87,7 +89,7 @@ def _batches(data: Any, expected: tuple[int, ...], what: str, labels: Labels) ->
     """What a user passed, as batches: each is inputs, or holds inputs and labels."""
     if isinstance(data, Split):
         return [(data.inputs, data.labels)]
-    if isinstance(data, Tensor | np.ndarray):
+    if _is_array(data):
         return [data]
     hint = INPUTS_ALONE if labels == "ignored" else INPUTS_AND_LABELS
     if isinstance(data, str | bytes | dict) or not isinstance(data, Iterable):
@@ -130,17 +132,24 @@ def _holds_batches(data: Sequence[Any], ndim: int) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, Tensor | np.ndarray)
+    """Whether it is a tensor, an array, or a table."""
+    return hasattr(value, "__array__")
 
 
 def _tensor(values: Any, what: str) -> Tensor:
-    if isinstance(values, Tensor):
-        return values.detach().cpu()
+    """On the CPU, of a type that torch computes with."""
     try:
-        array = np.asarray(values)
-        return torch.from_numpy(array if array.flags.writeable else array.copy())
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{what} cannot be turned into a tensor: {error}", "give numbers") from error
+        if isinstance(values, list | tuple) and values and all(isinstance(v, Tensor) for v in values):
+            values = torch.stack(tuple(values))
+        if not isinstance(values, Tensor):
+            array = np.asarray(values)
+            values = torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{what} cannot be turned into a tensor: {error}", "give numbers, all examples of one shape"
+        ) from error
+    tensor: Tensor = values.detach().cpu()
+    return tensor.to(torch.int64) if tensor.dtype in WIDE_UNSIGNED else tensor
 
 
 def _checked(inputs: Tensor, workload: Workload, what: str) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from nemo_lab.errors import EvaluationError
@@ -71,7 +72,8 @@ def mean_errors(
                 network.set_bits(row)
             try:
                 outputs = network.run(number, inputs) if remember else network(inputs)
-                sums[i] += [m.sum(outputs, labels, reference, len(inputs)) for m in task.metrics]
+                with torch.no_grad():  # a metric may have parameters
+                    sums[i] += [m.sum(outputs, labels, reference, len(inputs)) for m in task.metrics]
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -17,11 +17,14 @@ SMALLEST_BATCH = 4  # a call of one example costs more than a cache gives
 ANNOUNCED = 10**9  # bytes
 WEIGHT_SHARE = 4  # of free memory a quarter for quantized weights
 
-LIMITS = (  # (limit, in use), of the container if there is one
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+LIMITS = (  # of the container if there is one: limit, in use, and what of it are files that may go
+    (V2 / "memory.max", V2 / "memory.current", V2 / "memory.stat", "inactive_file"),
     (
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+        V1 / "memory.limit_in_bytes",
+        V1 / "memory.usage_in_bytes",
+        V1 / "memory.stat",
+        "total_inactive_file",
     ),
 )
 
@@ -34,12 +37,21 @@ def free_bytes() -> int | None:
         found.append(int(lines["MemAvailable"].split()[0]) * 1024)
     except (OSError, ValueError, KeyError):
         pass
-    for limit, used in LIMITS:
+    for limit, used, pages, name in LIMITS:
         try:
-            found.append(int(limit.read_text()) - int(used.read_text()))
+            free = int(limit.read_text()) - int(used.read_text())
         except (OSError, ValueError):  # no such limit, or "max"
             continue
-    return min(found) if found else None
+        found.append(free + _number(pages, name))
+    return max(0, min(found)) if found else None
+
+
+def _number(file: Path, name: str) -> int:
+    """The number after a name at the start of a line; 0 if there is none."""
+    try:
+        return int(dict(line.split() for line in file.read_text().splitlines())[name])
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def megabytes(count: float) -> str:
@@ -70,19 +82,19 @@ def check_memory(workload: Workload, examples: int, batch_size: int, kept: int, 
     Args:
         workload: the network.
         examples: inputs for calibration and search.
-        batch_size: of them in a forward pass.
+        batch_size: most of them in a forward pass.
         kept: cap on activations that are kept.
         weights: cap on quantized weights.
 
     Raises:
-        ArgumentError: if there is not as much.
+        ArgumentError: if it is more than ``ANNOUNCED`` and than what is free.
 
     Warns:
-        NemoWarning: from ``ANNOUNCED`` on.
+        NemoWarning: if it is more than ``ANNOUNCED``.
     """
     inputs = 4 * examples * sum(math.prod(shape[1:]) for shape in workload.example_shapes)
     needed = _stored(workload) + weights + inputs + kept + 16 * batch_size * _largest(workload)
-    free, way_out = free_bytes(), "use fewer images, a smaller batch_size, or a smaller kept_mb"
+    free, way_out = free_bytes(), "use fewer images, or a smaller batch_size, calibration_batch or kept_mb"
     if needed > ANNOUNCED:
         if free is not None and needed > free:
             raise ArgumentError(

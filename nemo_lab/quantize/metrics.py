@@ -59,11 +59,13 @@ class Metric:
         return float(found.sum())
 
     def _numbers(self, returned: Any) -> Tensor:
-        if isinstance(returned, Tensor) and not returned.is_complex():
-            return returned.double()
         try:
+            if isinstance(returned, list | tuple) and all(isinstance(r, Tensor) for r in returned):
+                returned = torch.stack(tuple(returned))
+            if isinstance(returned, Tensor) and not returned.is_complex():
+                return returned.detach().cpu().double()
             return torch.from_numpy(np.asarray(returned).astype(np.float64, casting="same_kind"))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise EvaluationError(
                 f"metric {self.name!r} returned a {type(returned).__name__}",
                 "return one number for the batch, or one for each example",
@@ -74,7 +76,7 @@ def _top(k: int) -> Callable[[Tensor, Any, Any], Tensor]:
     def errors(outputs: Tensor, labels: Any, _: Any) -> Tensor:
         best = outputs.topk(min(k, outputs.shape[1])).indices if k > 1 else outputs.argmax(1, keepdim=True)
         right = (best == labels[:, None]).any(1)
-        wrong: Tensor = ~(right & torch.isfinite(outputs).all(1))  # NaN ranks first, and would count
+        wrong: Tensor = ~right | outputs.isnan().any(1)  # NaN ranks first, and would count
         return wrong
 
     return errors
@@ -82,14 +84,15 @@ def _top(k: int) -> Callable[[Tensor, Any, Any], Tensor]:
 
 def _disagreement(outputs: Tensor, _: Any, reference: Any) -> Tensor:
     differs: Tensor = outputs.argmax(1) != reference.argmax(1)
-    return differs | ~torch.isfinite(outputs).all(1)
+    return differs | outputs.isnan().any(1)
 
 
 def _divergence(outputs: Tensor, _: Any, reference: Any) -> Tensor:
     """KL(full precision || quantized) in units of ln(classes), at most 1: more is a guess or worse."""
     wanted, found = (torch.log_softmax(x.double(), dim=1) for x in (reference, outputs))
-    nats = (wanted.exp() * (wanted - found)).sum(1) / math.log(max(outputs.shape[1], 2))
-    share: Tensor = nats.nan_to_num(1.0, 1.0, 1.0).clamp(0.0, 1.0)
+    terms = wanted.exp() * (wanted - found)
+    terms[(wanted == -math.inf) & ~found.isnan()] = 0.0  # 0 ln 0
+    share: Tensor = (terms.sum(1) / math.log(outputs.shape[1])).nan_to_num(1.0, 1.0, 1.0).clamp(0.0, 1.0)
     return share
 
 
@@ -111,7 +114,7 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
     after their metric, such as ``top5_error``.
 
     Raises:
-        ArgumentError: on an unknown name, none at all, two of one name, or impossible bounds.
+        ArgumentError: on an unknown name, none at all, two of one name or objective, or impossible bounds.
     """
     entries: Sequence[Any] = given if isinstance(given, tuple | list) else (given,)
     if not entries:
@@ -125,6 +128,11 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
             )
         if metric.objective in [m.objective for m in metrics]:
             metric = replace(metric, objective=f"{metric.name}_error")
+        other = next((m.name for m in metrics if m.objective == metric.objective), None)
+        if other is not None:
+            raise ArgumentError(
+                f"metric {other!r} has the name of another's objective", "rename the function"
+            )
         metrics.append(metric)
     return tuple(metrics)
 
@@ -133,14 +141,16 @@ def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any) -> 
     """Hold what a network returns for one example, and the labels, against what the metrics need.
 
     Raises:
-        DataError: if the output is not float[1, C] or the labels are not integers below C, and must be.
+        DataError: if the output is not float[1, C], C at least 2, or the labels are not integers below C,
+            and must be.
     """
-    if not any(m.classes for m in metrics):
+    needing = next((m.name for m in metrics if m.classes), None)
+    if needing is None:
         return
-    if not isinstance(output, Tensor) or output.ndim != 2:
+    if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[1] < 2:
         shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
         raise DataError(
-            f"the network returns {shape} for an example, metric {metrics[0].name!r} needs scores of classes",
+            f"the network returns {shape} for an example, metric {needing!r} needs scores of classes",
             "give a metric of your own: a function (outputs, labels) -> error",
         )
     if not any(m.needs_labels for m in metrics):

@@ -17,7 +17,7 @@ from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.quantize.affine import Affine
-from nemo_lab.quantize.arguments import checked_bytes, checked_counts, checked_device, checked_widths
+from nemo_lab.quantize.arguments import checked_bytes, checked_count, checked_device, checked_widths
 from nemo_lab.quantize.data import Examples, as_examples, shipped
 from nemo_lab.quantize.measure import Task, make_task, mean_errors
 from nemo_lab.quantize.memory import check_memory, default_batch, weight_bytes
@@ -106,7 +106,12 @@ class QuantizationProblem:
                 "load trained weights into workload.module and trace it by Workload.from_module; "
                 "CostModel(workload) gives exact costs either way",
             )
-        checked_counts(batch_size=batch_size, threads=threads, calibration_batch=calibration_batch)
+        self.batch_size = (
+            default_batch(workload) if batch_size is None else checked_count(batch_size, "batch_size")
+        )
+        usual = 1 if workload.macs < MANY_MACS else os.cpu_count() or 1
+        self.threads = usual if threads is None else checked_count(threads, "threads")
+        calibrated = checked_count(calibration_batch, "calibration_batch")
         kept = checked_bytes(kept_mb, "kept_mb")
         place = checked_device(device)
         self.workload = workload
@@ -124,14 +129,11 @@ class QuantizationProblem:
         given = shipped(workload, "calibration", "calibration") if calibration is None else calibration
         images = as_examples(given, workload, "calibration", "ignored")
         examples = self._examples(shipped(workload, "search", "data") if data is None else data, self.metrics)
-        self.batch_size = batch_size or default_batch(workload)
-        self.threads = threads or (1 if workload.macs < MANY_MACS else os.cpu_count() or 1)
         self._lock = threading.Lock()
         self._found: dict[bytes, tuple[float, ...]] = {}
         weights = weight_bytes(workload, len(self.bit_widths))
-        self.memory_bytes = check_memory(
-            workload, len(images) + len(examples), self.batch_size, kept, weights
-        )
+        together = max(min(self.batch_size, len(examples)), min(calibrated, len(images)))
+        self.memory_bytes = check_memory(workload, len(images) + len(examples), together, kept, weights)
         self._network = QuantizedNetwork(
             workload,
             Calibration(ranges, percentile, symmetric, per_channel, fold),
@@ -140,7 +142,7 @@ class QuantizationProblem:
             weights=weights,
         )
         with self._running() as network:
-            network.calibrate([b for b, _ in images.batches(calibration_batch)])
+            network.calibrate([b for b, _ in images.batches(calibrated)])
             self._task = make_task(network, examples, self.metrics, self.batch_size)
 
     @contextmanager

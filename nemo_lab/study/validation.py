@@ -52,7 +52,8 @@ def validate(problem: Any, bits: Sequence[Any], data: Any) -> list[Validation]:
     """
     if not hasattr(problem, "error"):
         raise ArgumentError(
-            f"a {type(problem).__name__} cannot be validated", "use a problem with error(bits, data, metric)"
+            f"a {type(problem).__name__} cannot be validated",
+            "use a problem with error(bits, data, metric=, count=), see QuantizationProblem.error",
         )
     if data is None:
         shipped = getattr(getattr(problem, "workload", None), "data", None)

@@ -83,12 +83,19 @@ def test_a_metric_that_makes_no_sense_is_named(metric: Any, message: str) -> Non
         ({"batch_size": 2.5}, ArgumentError, "batch_size=2.5; give a whole number"),
         ({"batch_size": True}, ArgumentError, "batch_size=True"),
         ({"calibration_batch": 0.5}, ArgumentError, "calibration_batch=0.5"),
+        ({"batch_size": np.array([4, 5])}, ArgumentError, r"batch_size=array\(\[4, 5\]\); give a whole"),
+        ({"batch_size": torch.tensor(2.5)}, ArgumentError, r"batch_size=tensor\(2.5000\); give a whole"),
         ({"threads": "all"}, ArgumentError, "threads='all'"),
         (
             {"bit_widths": 8},
             ArgumentError,
             r"bit_widths 8 cannot be used; give ascending .* such as \(4, 8\)",
         ),
+        ({"bit_widths": np.array(8)}, ArgumentError, r"bit_widths array\(8\) cannot be used"),
+        ({"bit_widths": (4, 4.5)}, ArgumentError, r"bit_widths \(4, 4.5\) cannot be used"),
+        ({"bit_widths": (8, 4)}, ArgumentError, r"bit_widths \(8, 4\) cannot be used"),
+        ({"bit_widths": ()}, ArgumentError, r"bit_widths \(\) cannot be used"),
+        ({"bit_widths": (4, 17)}, ArgumentError, r"bit_widths \(4, 17\) cannot be used"),
         ({"bit_widths": "48"}, ArgumentError, "bit_widths '48' cannot be used"),
         ({"bit_widths": (4, None)}, ArgumentError, r"bit_widths \(4, None\) cannot be used"),
         ({"bit_widths": (4, float("inf"))}, ArgumentError, r"bit_widths \(4, inf\) cannot be used"),
@@ -98,12 +105,25 @@ def test_a_metric_that_makes_no_sense_is_named(metric: Any, message: str) -> Non
         ({"device": "abacus"}, ArgumentError, "device 'abacus' cannot be used; give 'cpu'"),
         ({"device": "meta"}, ArgumentError, "device 'meta' cannot be used"),
         ({"device": ""}, ArgumentError, "device '' cannot be used"),
+        ({"kept_mb": 10**400}, ArgumentError, r"kept_mb=1000+; give a number of megabytes"),
+        ({"device": 2**70}, ArgumentError, "device 1180591620717411303424 cannot be used"),
         ({"device": 0.5}, ArgumentError, "device 0.5 cannot be used"),
     ],
 )
 def test_what_cannot_be_used_is_explained(options: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         problem(**options)
+
+
+def test_numbers_of_numpy_and_torch_are_numbers() -> None:
+    rows = np.random.default_rng(0).integers(4, 6, (3, 4))
+    expected = problem(bit_widths=(4, 5), batch_size=6, calibration_batch=6, threads=1).evaluate(rows)
+    for kind in (np.int64, torch.tensor):
+        counts: Any = {name: kind(6) for name in ("batch_size", "calibration_batch")}
+        widths: Any = [kind(4), kind(5)]
+        found = problem(bit_widths=widths, threads=kind(1), kept_mb=kind(3), **counts)
+        assert found.bit_widths == (4, 5)
+        assert np.array_equal(found.evaluate(rows), expected)
 
 
 def test_a_batch_of_one_and_constant_activations() -> None:

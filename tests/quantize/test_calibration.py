@@ -317,6 +317,13 @@ def test_a_view_that_only_a_batch_of_one_permits_runs_in_the_usual_layout() -> N
         torch.testing.assert_close(network(network.prepare(IMAGES)), module(IMAGES))
 
 
+@pytest.mark.parametrize(("images", "size"), [(IMAGES, 1), (IMAGES[:1], 32)])
+def test_a_layout_is_tried_on_two_images_even_if_calibration_has_one(images: Tensor, size: int) -> None:
+    workload = Workload.from_module(Viewed(merges=True).eval(), IMAGES[:1])
+    problem = QuantizationProblem(workload, images, IMAGES, "kl", calibration_batch=size)
+    assert np.isfinite(problem.evaluate([[8] * problem.num_nodes])).all()
+
+
 def test_one_channel_and_one_pixel_run_in_channels_last_too() -> None:
     """There strides are ambiguous, and torch asks them which convolution to take."""
     module = nn.Sequential(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,10 @@ class Tokens(nn.Module):
         (X.numpy(), Y.numpy()),
         (X.tolist(), Y.tolist()),
         (list(X), list(Y)),
+        (list(X.clone().requires_grad_()), Y),
+        (X.numpy()[::-1].copy()[::-1], Y.numpy()[::-1].copy()[::-1]),
+        (X.numpy().astype(">f4"), Y.numpy().astype(">i8")),
+        (X, Y.to(torch.uint16)),
         LOADER,
         list(LOADER),
         [(X[:12], Y[:12]), (X[12:], Y[12:])],
@@ -116,6 +121,10 @@ def test_labels_that_look_like_inputs_are_a_pair_in_a_tuple(workload: Workload) 
         ((X, np.int64(3)), r"the labels of data are a single number; give one label per input"),
         ((X, None), "the labels of data cannot be turned into a tensor"),
         ((X, ["cat"] * 24), "the labels of data cannot be turned into a tensor"),
+        (
+            ([X[0].numpy(), X[0, :, :5].numpy()], Y[:2]),
+            "data cannot be turned .*; give numbers, all examples of one",
+        ),
         ([(X, Y), (X[..., :5], Y)], r"an example of data has shape \(1, 6, 5\); .*traced with \(1, 6, 6\)"),
         ([(X, Y), (X, Y[:3])], "24 inputs but 3 labels"),
         ([(X, Y), (X,)], "data has no labels"),
@@ -149,8 +158,9 @@ def test_the_argument_that_is_missing_is_named(workload: Workload) -> None:
 def test_token_ids_are_whole_and_in_the_vocabulary() -> None:
     tokens = torch.randint(10, (24, 5), generator=torch.Generator().manual_seed(0))
     workload = Workload.from_module(Tokens(), tokens[:1], ignore=["words"])
-    fine = QuantizationProblem(workload, tokens, (tokens.to(torch.int32), Y))
-    assert 0 <= fine.evaluate([[8] * fine.num_nodes])[0, 0] <= 1
+    for dtype in (torch.int32, torch.uint16, torch.uint8):
+        fine = QuantizationProblem(workload, tokens, (tokens.to(dtype), Y))
+        assert 0 <= fine.evaluate([[8] * fine.num_nodes])[0, 0] <= 1
     holed = tokens.float()
     holed[0, 0] = torch.nan
     for wrong, message in (
@@ -161,3 +171,46 @@ def test_token_ids_are_whole_and_in_the_vocabulary() -> None:
     ):
         with pytest.raises(DataError, match=message):
             QuantizationProblem(workload, tokens, (wrong, Y))
+
+
+def test_a_table_is_a_batch() -> None:
+    rows = X.reshape(24, 36)
+    torch.manual_seed(0)
+    workload = Workload.from_module(nn.Sequential(nn.Linear(36, 4)), rows[:1])
+    table, labels = pd.DataFrame(rows.numpy()), pd.Series(Y.numpy())
+    assert torch.equal(as_examples(table, workload, "calibration", "ignored").inputs, rows)
+    found = as_examples((table, labels), workload, "data")
+    assert found.labels is not None
+    assert torch.equal(found.inputs, rows)
+    assert torch.equal(found.labels, Y)
+
+
+def test_examples_are_cut_in_step_with_their_labels(workload: Workload) -> None:
+    batches = as_examples((X, Y), workload, "data").batches(10)
+    assert [len(inputs) for inputs, _ in batches] == [10, 10, 4]
+    assert torch.equal(torch.cat([labels for _, labels in batches if labels is not None]), Y)
+    assert [labels for _, labels in as_examples(X, workload, "data", "taken").batches(10)] == [None] * 3
+
+
+def test_a_network_of_two_inputs_is_refused() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            out: Tensor = self.last(x + y)
+            return out
+
+    workload = Workload.from_module(Sum(), (torch.zeros(1, 4), torch.zeros(1, 4)))
+    with pytest.raises(DataError, match=r"takes 2 tensors, a problem feeds one; wrap the network"):
+        as_examples(torch.zeros(3, 4), workload, "calibration", "ignored")
+
+
+def test_examples_that_are_missing_or_not_finite_are_counted(workload: Workload) -> None:
+    holed = X.clone()
+    holed[5, 0, 2, 2] = torch.inf
+    with pytest.raises(DataError, match="data has NaN or infinity, first in example 5; remove such"):
+        as_examples((holed, Y), workload, "data")
+    with pytest.raises(DataError, match=r"data has shape \(0, 1, 6, 6\); give at least one example"):
+        as_examples((X[:0], Y[:0]), workload, "data")

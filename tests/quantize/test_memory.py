@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,3 +77,56 @@ def test_only_a_failed_allocation_is_out_of_memory(workload: Workload) -> None:
             EvaluationError, match="out of memory in a batch of 20 examples; make the problem"
         ):
             problem(metric).evaluate(eights)
+
+
+def test_calibration_batches_are_counted(workload: Workload) -> None:
+    def needed(images: int, **sizes: int) -> int:
+        some = IMAGES[:1].expand(images, -1, -1, -1)
+        return QuantizationProblem(workload, some, IMAGES, "kl", kept_mb=0, **sizes).memory_bytes
+
+    one = 16 * 48  # bytes for an example: the largest activation is float[3, 4, 4]
+    assert (
+        needed(40, batch_size=4, calibration_batch=32) - needed(40, batch_size=4, calibration_batch=2)
+        == 28 * one
+    )
+    assert (
+        needed(40, batch_size=512, calibration_batch=2) - needed(40, batch_size=4, calibration_batch=2)
+        == 16 * one
+    )
+    assert needed(8, batch_size=4) == needed(8, batch_size=8)
+
+
+def test_files_in_memory_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads a large data set from disk fills the container's memory with pages that go when asked."""
+    limit, used, pages = (tmp_path / name for name in ("max", "current", "stat"))
+    monkeypatch.setattr(memory, "LIMITS", ((limit, used, pages, "inactive_file"),))
+    limit.write_text("3000000\n")
+    used.write_text("2900000\n")
+    assert memory.free_bytes() == 100_000
+    pages.write_text("anon 700000\nfile 2200000\ninactive_file 2000000\nactive_file 200000\n")
+    assert memory.free_bytes() == 2_100_000
+    used.write_text("3100000\n")
+    pages.write_text("inactive_file 0\n")
+    assert memory.free_bytes() == 0
+    limit.write_text("max\n")
+    monkeypatch.undo()
+    unlimited = memory.free_bytes()
+    assert unlimited is None or unlimited > 3_000_000
+
+
+def test_bytes_are_written_for_a_reader() -> None:
+    assert [memory.megabytes(count) for count in (0, 128e6, 1e9, 5.34e9)] == [
+        "0 MB",
+        "128 MB",
+        "1.0 GB",
+        "5.3 GB",
+    ]
+
+
+def test_batches_are_powers_of_two_that_a_cache_holds() -> None:
+    def batch(width: int) -> int:
+        net = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+        return memory.default_batch(Workload.from_module(net, torch.zeros(1, 4)))
+
+    # 2**23 bytes hold 2**21 numbers: of 100,000 20 times, of 2**15 64 times
+    assert [batch(width) for width in (8, 2**15, 100_000, 10**6)] == [512, 64, 16, 4]

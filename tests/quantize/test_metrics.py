@@ -100,6 +100,10 @@ def test_what_is_no_number_is_named(value: Any, message: str) -> None:
         ([lambda o, y: 0.1, lambda o, y: 0.2], "metric 'lambda' is given twice"),
         (returns(0.5, "model_ratio"), "metric 'model_ratio' has the name of a cost; rename the function"),
         (["top1", returns(0.5, "bitop_ratio")], "metric 'bitop_ratio' has the name of a cost"),
+        (
+            [returns(0.5, "top5_error"), "top1", "top5"],
+            "metric 'top5_error' has the name of another's objective; rename the function",
+        ),
         (returns(0.5, bounds=(0, float("inf"))), r"metric 'own' has bounds \(0, inf\); give its lowest and"),
         (returns(0.5, bounds=3), "metric 'own' has bounds 3"),
         (returns(0.5, bounds=(1, 0)), r"metric 'own' has bounds \(1, 0\)"),
@@ -144,3 +148,51 @@ def test_labels_that_are_no_classes_are_described() -> None:
     ):
         with pytest.raises(DataError, match=message):
             QuantizationProblem(workload, X, (X, labels))
+
+
+def test_the_metric_that_needs_classes_is_named() -> None:
+    torch.manual_seed(0)
+    maps, logit = (
+        Workload.from_module(net, X[:1])
+        for net in (nn.Sequential(nn.Conv2d(1, 3, 3)), nn.Sequential(nn.Flatten(), nn.Linear(36, 1)))
+    )
+    with pytest.raises(DataError, match=r"returns \(3, 4, 4\) for an example, metric 'top1' needs scores"):
+        QuantizationProblem(maps, X, (X, Y), metric=(returns(0.5), "top1"))
+    for metric in ("top1", "agreement", "kl"):  # which a single score would always pass
+        with pytest.raises(
+            DataError, match=rf"returns \(1,\) for an example, metric '{metric}' needs scores"
+        ):
+            QuantizationProblem(logit, X, (X, Y * 0), metric=metric)
+
+
+@pytest.mark.parametrize("in_list", [True, False])
+def test_a_metric_may_have_parameters(in_list: bool) -> None:
+    judge = nn.Linear(4, 1)
+
+    def judged(outputs: Tensor, labels: Tensor) -> Any:
+        found = judge(outputs)[:, 0].sigmoid() * judge.weight.square().mean()
+        return list(found) if in_list else found
+
+    assert judge.weight.requires_grad
+    assert 0 < problem(judged).evaluate([[8] * 4])[0, 0] < 1
+    own = nn.Parameter(torch.tensor(0.25))
+    assert problem(lambda outputs, labels: [own] * 24 if in_list else own).evaluate([[8] * 4])[0, 0] == 0.25
+
+
+SCORES = torch.tensor([[0.0, -torch.inf, -torch.inf], [torch.nan, 0.0, 0.0], [-torch.inf, 0.0, -torch.inf]])
+
+
+@pytest.mark.parametrize("name", ["top1", "top5", "agreement", "kl"])
+def test_a_class_ruled_out_is_no_error_and_nan_is(name: str) -> None:
+    (metric,) = as_metrics(name)
+    reference = torch.tensor([[0.0, -torch.inf, -torch.inf], [0.0, 0.0, 0.0], [-torch.inf, 0.0, -torch.inf]])
+    assert metric.errors(SCORES, torch.tensor([0, 0, 1]), reference).tolist() == [0, 1, 0]
+
+
+def test_divergence_by_hand() -> None:
+    (metric,) = as_metrics("kl")
+    sure, torn = torch.tensor([[0.0, -torch.inf]]), torch.tensor([[0.0, 0.0]])
+    tilted = torch.log(torch.tensor([[0.75, 0.25]]))
+    found = [float(metric.errors(b, None, a)) for a, b in ((sure, torn), (torn, sure), (tilted, torn))]
+    # ln 2 / ln 2; infinite; 1 + 0.75 lb 0.75 + 0.25 lb 0.25
+    assert found == pytest.approx([1, 1, 0.1887219], abs=1e-6)

@@ -48,7 +48,7 @@ def test_data_of_ones_own_and_errors(digits: Workload) -> None:
     assert study.validate([]).empty
     with pytest.raises(UnknownNameError, match="99"):
         study.validate([3, 99])
-    with pytest.raises(ArgumentError, match="cannot be validated"):
+    with pytest.raises(ArgumentError, match=r"cannot be validated; .*error\(bits, data, metric=, count=\)"):
         create_study(ToyProblem(), population=8, min_size=2).optimize(9, progress=False).validate()
     bare = Workload.from_module(digits.module, np_zeros(digits), name="bare")
     images = digits.data.calibration.inputs
