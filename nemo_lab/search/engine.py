@@ -91,7 +91,7 @@ class Engine:
             while self._pending:
                 member = self._pending[0]
                 member.bits = bits = self._bits_of(member)
-                if self.options.dedupe and not member.hand_made and self._known(bits):
+                if self.options.dedupe and self._known(bits):
                     bits = self._retry(member)
                 self._pending.popleft()
                 if not (self.options.dedupe and self._take_known(member, bits)):
@@ -153,9 +153,9 @@ class Engine:
 
     def _retry(self, member: Member) -> Bits:
         """Another child of its species that is not known, if one is found in a few tries."""
-        tries = self.options.retries if member.origin in ("offspring", "random") else 0
+        able = not member.hand_made and member.origin in ("offspring", "random")
         bits = self._bits_of(member)
-        for _ in range(tries):
+        for _ in range(self.options.retries if able else 0):
             member.genome = self.population.another(member.species)
             member.bits = bits = self._bits_of(member)
             if not self._known(bits):
@@ -164,7 +164,7 @@ class Engine:
 
     def _take_known(self, member: Member, bits: Bits) -> bool:
         """Give a member what is known of its configuration, now or when it comes; returns whether it will."""
-        if member.hand_made or not self._known(bits):
+        if member.asked_for or not self._known(bits):
             return False
         config = self._log.find(bits)
         if config is None:
@@ -198,7 +198,7 @@ class Engine:
     @property
     def waiting(self) -> int:
         """Hand-made and projected configurations that wait to be evaluated."""
-        return sum(member.hand_made for member in self._pending)
+        return sum(member.asked_for for member in self._pending)
 
     def hypervolume(self) -> float:
         """Normalised hypervolume of the front under the rules."""
@@ -245,6 +245,7 @@ class Engine:
 
     def enqueue(self, bits: Bits) -> None:
         """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
+        self.exhausted = False
         members = [Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits]
         self._pending.extendleft(reversed(members))
 

@@ -33,6 +33,11 @@ class Member:
         return (self.species, b"" if self.bits is None else self.bits.tobytes())
 
     @property
+    def asked_for(self) -> bool:
+        """Whether a person asked for its configuration, so that it is evaluated in any case."""
+        return self.origin in ("projected", "enqueued")
+
+    @property
     def hand_made(self) -> bool:
         """Whether it stands for a configuration only, not for a member of a species."""
         return self.genome is None and self.imitates is None
