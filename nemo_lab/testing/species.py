@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from nemo_lab.errors import ContractError
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import Genome, Species, make_species
+from nemo_lab.testing.same import same
+from nemo_lab.testing.watching import observe, watched
 
 MEMBERS = ("name", "summary", "initial", "offspring", "decode", "imitate")
 
@@ -21,6 +23,8 @@ def check_species(
     factory: Any, problem: Problem, *, options: SearchOptions | None = None, seed: int = 0
 ) -> None:
     """Run a species through everything the engine relies on.
+
+    If it has ``observe``, some configurations of the problem are evaluated to show it.
 
     Args:
         factory: as given to ``create_study``: a name, a class or function (problem, options), or a
@@ -45,9 +49,14 @@ def check_species(
         value = getattr(species, text)
         if not isinstance(value, str) or not value:
             raise ContractError(f"{text} is {value!r}", "give a text that is not empty")
+    final = getattr(species, "final", False)
+    if not isinstance(final, bool):
+        raise ContractError(f"final is {final!r}", "make it True or False, or leave it out")
     _check_initial(species, problem, seed)
     _check_offspring(species, problem, seed)
     _check_imitate(species, problem, seed)
+    if hasattr(species, "observe"):
+        _check_observe(factory, problem, options or SearchOptions(), seed)
 
 
 def _check_initial(species: Species, problem: Problem, seed: int) -> None:
@@ -96,6 +105,29 @@ def _check_imitate(species: Species, problem: Problem, seed: int) -> None:
         )
 
 
+def _check_observe(factory: Any, problem: Problem, options: SearchOptions, seed: int) -> None:
+    """Two of a kind see the same search, twice: they must have the same children and leave it as it is."""
+    views = watched(problem, seed)
+
+    def children() -> Iterator[NDArray[np.uint8]]:
+        species = make_species([factory], problem, options)[0]
+        parents = species.initial(4, np.random.default_rng(seed))
+        for view in views:
+            observe(species, view)
+            for mothers, count in ((4, 4), (4, 1), (1, 3)):
+                made = species.offspring(parents[:mothers], count, np.random.default_rng(seed))
+                _check_count("offspring after observe", made, count)
+                yield np.array([_decoded(species, genome, problem) for genome in made])
+
+    first = list(children())
+    anew = isinstance(factory, str) or callable(factory)  # one that is ready made has seen it all by now
+    if anew and not same(first, list(children())):
+        raise ContractError(
+            "offspring differ after observe saw the same search",
+            "draw no random numbers in it, and keep what it learns in the species alone",
+        )
+
+
 def _check_count(what: str, genomes: Any, count: int) -> None:
     if not isinstance(genomes, list) or len(genomes) != count:
         got = f"{len(genomes)} genomes" if isinstance(genomes, list) else f"a {type(genomes).__name__}"
@@ -128,17 +160,3 @@ def _decoded(species: Species, genome: Genome, problem: Problem) -> NDArray[np.u
     if not same(genome, before):
         raise ContractError("decode changed its genome", "work on a copy")
     return kept
-
-
-def same(one: Any, two: Any) -> bool:
-    """Whether two genomes are equal, arrays inside containers included; unknown objects pass."""
-    if isinstance(one, np.ndarray):
-        return isinstance(two, np.ndarray) and np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
-    if isinstance(one, list | tuple):
-        return len(one) == len(two) and all(same(a, b) for a, b in zip(one, two, strict=True))
-    if isinstance(one, Mapping):
-        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
-    if hasattr(one, "__dict__"):
-        return same(vars(one), vars(two))
-    incomparable = getattr(type(one), "__eq__", None) is getattr(object, "__eq__", None)
-    return incomparable or bool(np.all(one == two))

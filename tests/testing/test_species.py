@@ -1,9 +1,9 @@
-"""check_species passes the four species and names the promise that is broken."""
+"""check_species passes our species and names the promise that is broken."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ import pytest
 from nemo_lab import QuantizationProblem
 from nemo_lab.errors import UnknownNameError
 from nemo_lab.search import SearchOptions
+from nemo_lab.search.archive import front_ids
 from nemo_lab.search.species import NAMES
 from nemo_lab.search.species.real import ContinuousSpecies
+from nemo_lab.search.view import SearchView
 from nemo_lab.testing import ContractError, check_species
 from tests.toy import ToyProblem
 
@@ -122,3 +124,93 @@ def test_a_broken_promise_is_named(toy: ToyProblem, broken: Any, message: str) -
 def test_missing_members_are_listed(toy: ToyProblem) -> None:
     with pytest.raises(ContractError, match="object lacks name, summary, initial"):
         check_species(object(), toy)
+
+
+class Watchful(ContinuousSpecies):
+    """Breeds around the front it has seen."""
+
+    seen: Any = None
+
+    def observe(self, view: SearchView) -> None:
+        self.seen = view.evaluations.bits[view.front].astype(float)
+
+    def offspring(self, parents: Sequence[Any], count: int, rng: np.random.Generator) -> list[Any]:
+        return super().offspring(parents if self.seen is None else list(self.seen), count, rng)
+
+
+class Writing(Watchful):
+    def observe(self, view: SearchView) -> None:
+        view.evaluations.bits[:] = 2
+
+
+class Unpinning(Watchful):
+    def observe(self, view: SearchView) -> None:
+        view.allowed[:] = True
+
+
+class Squeezing(Watchful):
+    def observe(self, view: SearchView) -> None:
+        view.box[1] *= 0.5
+
+
+class OwnDiceWatching(Watchful):
+    def observe(self, view: SearchView) -> None:
+        super().observe(view)
+        self.seen = self.seen + np.random.default_rng().integers(0, 3, self.seen.shape)
+
+
+class Common(Watchful):
+    """Keeps what it saw where others of its kind find it."""
+
+    turns: ClassVar[list[int]] = []
+
+    def observe(self, view: SearchView) -> None:
+        self.turns.append(len(self.turns))
+        self.seen = np.full((1, 6), 2.0 + len(self.turns) % 7)
+
+
+class Forgetful(Watchful):
+    def offspring(self, parents: Sequence[Any], count: int, rng: np.random.Generator) -> list[Any]:
+        return super().offspring(parents, count, rng)[: None if self.seen is None else 1]
+
+
+class Indecisive(ContinuousSpecies):
+    final: Any = "sometimes"
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (Writing, "observe changed what it was given; work on a copy"),
+        (Unpinning, "observe changed what it was given; work on a copy"),
+        (Squeezing, "observe changed what it was given; work on a copy"),
+        (OwnDiceWatching, "offspring differ after observe saw the same search"),
+        (Common, "offspring differ after observe saw the same search"),
+        (Forgetful, "offspring after observe returned 1 genomes, asked for 4"),
+        (Indecisive, "final is 'sometimes'; make it True or False"),
+    ],
+)
+def test_a_broken_promise_of_a_watcher_is_named(toy: ToyProblem, broken: Any, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        check_species(broken, toy)
+
+
+def test_watchers_see_a_search_as_the_engine_shows_it(toy: ToyProblem) -> None:
+    seen: list[SearchView] = []
+
+    class Witness(Watchful):
+        def observe(self, view: SearchView) -> None:
+            super().observe(view)
+            seen.append(view)
+
+    check_species(Witness, toy)
+    check_species(Witness(toy, SearchOptions()), toy)
+    for view in seen:
+        log = view.evaluations
+        assert np.array_equal(toy.evaluate(log.bits), log.objectives)
+        assert all(view.known(row) for row in log.bits)
+        assert not view.known(np.full(6, 9, dtype=np.uint8))
+        assert not log.bits.flags.writeable
+        pins = {q: toy.bit_widths[row.argmax()] for q, row in enumerate(view.allowed) if row.sum() == 1}
+        assert view.front.tolist() == front_ids(log, pins).tolist()
+    assert {int(view.allowed[0].sum()) for view in seen} == {1, 7}, "with and without a pin"
