@@ -51,6 +51,7 @@ class Population:
         self.allocation = share_slots(np.ones(count), max(options.population, count), options.min_size)
         self.evaluated = np.zeros(count, dtype=np.int64)
         self.members: list[list[Member]] = []
+        self._parents: list[list[Genome]] = [[] for _ in self.species]
 
     def begin(self) -> list[list[Member]]:
         """Make the first members; returns them by species."""
@@ -110,6 +111,7 @@ class Population:
             if observe is not None:
                 observe(view)
             parents = [member.genome for member in members if member.objectives is not None]
+            self._parents[s] = parents
             unborn = [member for member in members if member.objectives is None]
             new = [Member(s, genome, "offspring") for genome in self._children(s, parents, int(counts[s]))]
             waiting.append([*unborn, *new])
@@ -117,9 +119,8 @@ class Population:
         return waiting
 
     def another(self, species: int) -> Genome:
-        """One more child of a species, in place of one that repeats what is known."""
-        parents = [m.genome for m in self.members[species] if m.objectives is not None]
-        return self._children(species, parents, 1)[0]
+        """One more child of this generation's parents, in place of one that repeats what is known."""
+        return self._children(species, self._parents[species], 1)[0]
 
     def learn(self, species: int, bits: NDArray[np.uint8]) -> Genome:
         """A genome of a species that imitates uint8[Q]."""
