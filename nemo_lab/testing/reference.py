@@ -62,7 +62,11 @@ class ReferenceProblem:
         self.node_names = tuple(f"layer{q // 2}.{('input', 'weight')[q % 2]}" for q in range(nodes))
         order = np.arange(nodes, dtype=np.int64)
         self.edges = np.stack([order[:-1], order[1:]])
-        features = [self._parameters / self._parameters.max(), self._macs[layers] / self._macs.max(), order % 2]
+        features = [
+            self._parameters / self._parameters.max(),
+            self._macs[layers] / self._macs.max(),
+            order % 2,
+        ]
         self.node_features = np.stack(features, axis=1).astype(np.float32)
         noise = self._sensitivity[:, None] * 4.0 ** (2.0 - np.asarray(bit_widths, dtype=np.float64))
         self._noise = noise if bumps is None else noise * np.asarray(bumps, dtype=np.float64)
@@ -139,7 +143,15 @@ def reference_problems() -> tuple[ReferenceProblem, ...]:
     >>> [(p.name, p.num_nodes, len(p.configurations)) for p in reference_problems()]
     [('separable', 5, 16807), ('pairs', 6, 15625), ('bumpy', 7, 16384)]
     """
-    bumps = [[1, 1, 1, 1], [1, 20, 1, 1], [1, 0.2, 6, 1], [1, 1, 40, 1], [1, 1, 1, 30], [0.1, 4, 1, 1], [1, 1, 1, 1]]
+    bumps = [
+        [1, 1, 1, 1],
+        [1, 20, 1, 1],
+        [1, 0.2, 6, 1],
+        [1, 1, 40, 1],
+        [1, 1, 1, 30],
+        [0.1, 4, 1, 1],
+        [1, 1, 1, 1],
+    ]
     return (
         ReferenceProblem(
             "separable", (2, 3, 4, 5, 6, 7, 8), [2.0, 0.1, 0.5, 0.9, 0.05], [1, 8, 3, 2, 20], [6, 3, 1]

@@ -19,7 +19,8 @@ def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 12)) -> l
     """What a species sees after so many evaluations each: first free, then with the first node pinned."""
     rng = np.random.default_rng(seed)
     widths = tuple(problem.bit_widths)
-    log, views = EvaluationLog(problem.num_nodes, len(problem.objective_names)), []
+    log = EvaluationLog(problem.num_nodes, len(problem.objective_names))
+    views: list[SearchView] = []
     for pins in ({}, {0: widths[-1]}):
         rules, front = Rules(pins=pins), ParetoFront()
         while len(log) < counts[len(views)]:

@@ -45,9 +45,7 @@ def test_kernels_equal_plain_numpy(fitting: Any) -> None:
 
 def test_the_gradient_equals_finite_differences(fitting: Any) -> None:
     levels, table, errors, weights = fitting
-    _, gradient, by_floor, by_power = kernels.loss_and_gradient(
-        levels, table, 0.1, 1.2, 0.8, errors, weights
-    )
+    _, gradient, by_floor, by_power = kernels.loss_and_gradient(levels, table, 0.1, 1.2, 0.8, errors, weights)
     step = 1e-6
 
     def slope(**change: Any) -> float:
@@ -108,7 +106,6 @@ def test_it_recovers_an_additive_model() -> None:
     model.fit(levels, errors, iterations=100)
     off = np.abs(model.predict(unseen) - expected)
     assert off.mean() < 0.01
-    assert np.corrcoef(model.predict(unseen), expected)[0, 1] > 0.995
     assert off.mean() < 0.1 * np.abs(expected - errors.mean()).mean(), "far better than a constant"
 
 
@@ -127,8 +124,7 @@ def test_samples_stray_most_where_nothing_is_known() -> None:
     model.fit(levels, errors)
     draws = np.log(model.sample(np.random.default_rng(0), 500, 1.0))
     assert draws.mean(axis=0) == pytest.approx(np.log(model.table), abs=0.5)
-    still = model.sample(np.random.default_rng(0), 3, 0.0)
-    assert still == pytest.approx(np.repeat(model.table[None], 3, axis=0))
+    assert model.sample(np.random.default_rng(0), 1, 0.0)[0] == pytest.approx(model.table)
     few = DamageModel(features, WIDTHS, Priors())
     few.fit(levels[:5], errors[:5])
     loose = np.log(few.sample(np.random.default_rng(0), 500, 1.0))
@@ -184,7 +180,7 @@ GRAPHS = {
 
 
 def descended(graph: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Sums before, after, of the best, and whether allowed: each [8], for random states with pins."""
+    """Sums before and after, the lowest, and whether allowed: each [8], for random states."""
     rng = np.random.default_rng(seed)
     widths, nodes, states = 4, 6, 8
     couple = rng.normal(size=(2, nodes, nodes, widths, widths))
@@ -200,12 +196,16 @@ def descended(graph: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     rooms = [np.flatnonzero(row) for row in allowed]
     levels = np.array([[rng.choice(room) for room in rooms] for _ in range(states)]).astype(np.uint8)
     every = np.array(list(itertools.product(*rooms)))
-    before = [sum_of_state(t, p, parts, row[None])[0] for t, p, row in zip(tables, prices, levels, strict=True)]
+    before = [
+        sum_of_state(t, p, parts, row[None])[0] for t, p, row in zip(tables, prices, levels, strict=True)
+    ]
     best = [sum_of_state(t, p, parts, every).min() for t, p in zip(tables, prices, strict=True)]
     kernels.descend(
         tables, prices, parts.both, parts.starts, parts.partners, parts.which, allowed, levels, 10
     )
-    after = [sum_of_state(t, p, parts, row[None])[0] for t, p, row in zip(tables, prices, levels, strict=True)]
+    after = [
+        sum_of_state(t, p, parts, row[None])[0] for t, p, row in zip(tables, prices, levels, strict=True)
+    ]
     kept = allowed[np.arange(nodes), levels].all(axis=1)
     return np.array(before), np.array(after), np.array(best), kept
 
@@ -248,4 +248,3 @@ def test_nothing_is_picked_that_adds_nothing() -> None:
     front, worse = np.full((1, 3), 0.2), np.array([[0.2] * 3, [0.3] * 3, [0.1, 0.1, 1.0]])
     assert pick_by_gain(front, worse, 3, np.ones(3)).tolist() == []
     assert pick_by_gain(np.empty((0, 3)), worse, 3, np.ones(3)).tolist() == [0]
-    assert pick_by_gain(front, worse[:0], 3, np.ones(3)).tolist() == []

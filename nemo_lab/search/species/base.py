@@ -21,10 +21,10 @@ class Species(Protocol):
 
     All randomness comes from the generator that is passed in.
 
-    Optional members: ``observe(view)``, called with a ``nemo_lab.search.view.SearchView`` before the offspring
-    of every generation, for a species that learns from what others found; it draws no random numbers and
-    leaves the view as it is. ``final``, true if decoded widths are meant as they are, so that the option
-    ``lift`` does not widen them.
+    Optional members: ``observe(view)``, called with a ``nemo_lab.search.view.SearchView`` before the
+    offspring of every generation, for a species that learns from what others found; it draws no random
+    numbers and leaves the view as it is. ``final``, true if decoded widths are meant as they are, so that
+    the option ``lift`` does not widen them.
     """
 
     name: str
