@@ -156,7 +156,7 @@ class Squeezing(Watchful):
 class OwnDiceWatching(Watchful):
     def observe(self, view: SearchView) -> None:
         super().observe(view)
-        self.seen = self.seen + np.random.default_rng().integers(0, 3, self.seen.shape)
+        self.seen = np.random.default_rng().uniform(2, 8, self.seen.shape)
 
 
 class Common(Watchful):
