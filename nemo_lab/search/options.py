@@ -113,7 +113,7 @@ class SearchOptions:
     surrogate_sweeps: int = 4
     surrogate_pool: int = 64
     surrogate_spread: float = 0.7
-    surrogate_explore: float = 0.15
+    surrogate_explore: float = 0.05
     surrogate_memory: int = 2000
     surrogate_refit: float = 0.02
 

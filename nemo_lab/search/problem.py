@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.errors import EvaluationError
+
+FEW = 12  # nodes of which all pairs are looked at
 
 
 @runtime_checkable
@@ -65,11 +68,16 @@ def checked_objectives(problem: Problem, value: Any, count: int = 1) -> NDArray[
 
 
 def blocks_of(problem: Problem) -> list[list[int]]:
-    """Nodes that belong together: the operands of each layer of the workload; without one each alone."""
+    """Nodes that belong together: the operands of each layer of the workload.
+
+    Without a workload any two may, as long as they are few.
+    """
     found: dict[tuple[int, ...], None] = {}
     for layer in getattr(getattr(problem, "workload", None), "layers", ()):
         nodes = tuple(sorted({node for node in layer.operands if node is not None}))
         if nodes:
             found.setdefault(nodes)
+    if not found and problem.num_nodes <= FEW:
+        return [list(pair) for pair in combinations(range(problem.num_nodes), 2)] or [[0]]
     covered = {node for block in found for node in block}
     return [*map(list, found), *([node] for node in range(problem.num_nodes) if node not in covered)]
