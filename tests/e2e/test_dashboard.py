@@ -161,7 +161,11 @@ def test_two_views_and_a_reload_in_the_middle_of_a_run(open_notebook: Opened) ->
     notebook.open_dashboard()
     notebook.ask("dashboard")
     expect(notebook.page.locator(".nemo-dashboard")).to_have_count(2)
-    notebook.page.locator(".nemo-dashboard").nth(1).get_by_role("button", name="Start").click()
+    second = notebook.page.locator(".nemo-dashboard").nth(1)
+    budget = second.get_by_role("spinbutton", name="Evaluations")
+    budget.fill("20000")  # a reload takes a while, the run must outlast it
+    budget.press("Tab")
+    second.get_by_role("button", name="Start").click()
     notebook.wait_for_evaluations(20)
     notebook.page.keyboard.press("Control+s")
     notebook.page.wait_for_timeout(1000)
