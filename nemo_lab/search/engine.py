@@ -153,7 +153,8 @@ class Engine:
 
     def _retry(self, member: Member) -> Bits:
         """Another child of its species that is not known, if one is found in a few tries."""
-        able = not member.hand_made and member.origin in ("offspring", "random")
+        able = member.origin in ("offspring", "random") and not (member.hand_made or member.retried)
+        member.retried = True
         bits = self._bits_of(member)
         for _ in range(self.options.retries if able else 0):
             member.genome = self.population.another(member.species)
@@ -246,8 +247,7 @@ class Engine:
     def enqueue(self, bits: Bits) -> None:
         """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
         self.exhausted = False
-        members = [Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits]
-        self._pending.extendleft(reversed(members))
+        self._pending.extendleft(Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits[::-1])
 
     def reseed(self, species: int, source: str, fraction: float) -> int:
         """Replace the worst ``fraction`` of a species by new members, evaluated next.

@@ -17,7 +17,8 @@ class Member:
     """An individual: a genome of a species, and once evaluated its bits and objectives.
 
     One that ``imitates`` a configuration gets its genome when it is asked for, since fitting a
-    graph network takes a while. A hand-made one has bits and no genome, and no offspring.
+    graph network takes a while. A hand-made one has bits and no genome, and no offspring. One that was
+    ``retried`` has had its other tries, and gets no more if it has to wait again.
     """
 
     species: int
@@ -26,6 +27,7 @@ class Member:
     bits: Bits | None = None
     objectives: NDArray[np.float64] | None = None
     imitates: Bits | None = None
+    retried: bool = False
 
     @property
     def key(self) -> tuple[int, bytes]:

@@ -152,6 +152,7 @@ class Population:
         kept = self._best_first(members, rules, rng)[: len(members) - count]
         gone = set(members) - set(kept)
         self.members[species] = [*kept, *new]
+        self._parents[species] = [m.genome for m in kept if m.objectives is not None]
         return new, gone
 
     def _best_first(self, members: Sequence[Member], rules: Rules, rng: np.random.Generator) -> list[Member]:
