@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import Problem
 from nemo_lab.search.problem import bounds_of
 
+ROUNDING = 1e-12  # what a limit was read from keeps it, though ratios are rounded otherwise
 FORM = re.compile(r"\s*(.+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*")
 
 
@@ -25,7 +27,7 @@ class ObjectiveNames:
                 ("model_mb", "gbops"), ("model_ratio", "bitop_ratio"), model.full_precision, strict=True
             ):
                 if ratio in self._units:
-                    self._units.setdefault(unit, (self._units[ratio][0], 1.0 / full))
+                    self._units.setdefault(unit, (self._units[ratio][0], (1.0 + ROUNDING) / full))
 
     def limits(self, constraints: Sequence[str]) -> dict[int, float]:
         """Objective -> largest value, from texts such as ``"model_mb <= 2"``; the tightest of several.
@@ -45,7 +47,8 @@ class ObjectiveNames:
                 )
             name, sign = match[1], match[2]
             if name == "accuracy" and "accuracy" not in self._units and "task_error" in self._units:
-                name, number, sign = "task_error", 1.0 - number, "<=" if sign in (">=", ">") else ">="
+                error = 1 - Decimal(match[3])  # 0.1, not 0.09999999999999998, for 0.9
+                name, number, sign = "task_error", float(error), "<=" if sign in (">=", ">") else ">="
             if sign in (">=", ">"):
                 raise ArgumentError(
                     f"constraint {text!r} asks for more of what is minimised", f"write '{name} <= ...'"
