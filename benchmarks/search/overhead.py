@@ -31,7 +31,6 @@ def run(problem: SyntheticProblem, preset: str, evaluations: int) -> list[tuple[
     chosen = PRESETS[preset]
     options = SearchOptions.make(**chosen.options)
     engine = Engine(problem, make_species(chosen.species, problem, options), options, 0)
-    marks = [mark for mark in MARKS if mark <= evaluations]
     process, rows = psutil.Process(), []
     spent = before = 0.0
     last = 0
@@ -45,7 +44,7 @@ def run(problem: SyntheticProblem, preset: str, evaluations: int) -> list[tuple[
         began = time.process_time()
         engine.tell(candidate, objectives)
         spent += time.process_time() - began
-        if count in marks:
+        if count in MARKS:
             memory = process.memory_info().rss // 10**6
             rows.append((count, 1e3 * spent / count, 1e3 * (spent - before) / (count - last), memory))
             before, last = spent, count

@@ -21,6 +21,7 @@ from nemo_lab.plots.figure import Coded, Columns, Plot, plain_figure, source
 from nemo_lab.plots.info import FrontInfo
 from nemo_lab.search import Problem
 from nemo_lab.search.problem import bounds_of
+from nemo_lab.study.frames import NO_SPECIES
 
 
 def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
@@ -128,7 +129,7 @@ def front_columns(
         chosen: config id to ring.
         references: text and drawn values float[3] of points for orientation.
     """
-    names = (*info.species_names, "no species")
+    names = (*info.species_names, NO_SPECIES)
     position = np.where(info.species < 0, len(names) - 1, info.species).astype(np.uint8)
 
     def points(rows: np.ndarray) -> dict[str, object]:

@@ -63,11 +63,6 @@ class EvaluationLog:
         """Config id under which uint8[Q] was first evaluated, None if it never was."""
         return self._configs.get(bits.tobytes())
 
-    @property
-    def distinct(self) -> int:
-        """Different configurations so far."""
-        return len(self._configs)
-
     def append(self, **row: Any) -> int:
         """Add one row, given by column name; returns its number."""
         if self._count == len(self._columns["bits"]):  # old views keep the old arrays

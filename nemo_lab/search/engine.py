@@ -92,7 +92,7 @@ class Engine:
                 member = self._pending[0]
                 member.bits = bits = self._bits_of(member)
                 if self.options.dedupe and self._known(bits):
-                    bits = self._retry(member)
+                    bits = self._retry(member, bits)
                 self._pending.popleft()
                 if not (self.options.dedupe and self._take_known(member, bits)):
                     self._in_flight[member] = bits.tobytes()
@@ -151,11 +151,10 @@ class Engine:
     def _known(self, bits: Bits) -> bool:
         return self._log.find(bits) is not None or bits.tobytes() in self._in_flight.values()
 
-    def _retry(self, member: Member) -> Bits:
-        """Another child of its species that is not known, if one is found in a few tries."""
+    def _retry(self, member: Member, bits: Bits) -> Bits:
+        """Of another child that is not known, if one is found in a few tries; else ``bits``."""
         able = member.origin in ("offspring", "random") and not (member.hand_made or member.retried)
         member.retried = True
-        bits = self._bits_of(member)
         for _ in range(self.options.retries if able else 0):
             member.genome = self.population.another(member.species)
             member.bits = bits = self._bits_of(member)

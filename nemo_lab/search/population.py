@@ -62,7 +62,7 @@ class Population:
             [Member(s, genome, "initial") for genome in one.initial(int(size), self._streams[s])]
             for s, (one, size) in enumerate(zip(self.species, sizes, strict=True))
         ]
-        return [list(members) for members in self.members]
+        return self.members
 
     def utilities(self, rules: Rules, box: NDArray[np.float64]) -> tuple[list[float], NDArray[np.float64]]:
         """Steps 3 and 4: R2 of every species, and the scores of their shares.
@@ -71,11 +71,12 @@ class Population:
             rules: in force.
             box: float[2, K], in which hypervolumes are measured.
         """
-        indicators = [r2(self._vectors(members, rules), self._weights) for members in self.members]
+        parts = [_as_wished(members, rules) for members in self.members]
+        indicators = [r2(vectors, self._weights) for vectors in parts]
         if self.options.utility == "r2":
             utility = utility_from_r2(np.array(indicators))
         else:
-            utility = self._contributions(rules, box)
+            utility = _contributions(parts, box)
         return indicators, ucb_scores(utility, self.evaluated, self.options.ucb_c)
 
     def survive(self, scores: NDArray[np.float64], rules: Rules) -> None:
@@ -167,24 +168,30 @@ class Population:
         one, rng = self.species[s], self._streams[s]
         return one.offspring(parents, count, rng) if parents else one.initial(count, rng)
 
-    def _vectors(self, members: Sequence[Member], rules: Rules) -> NDArray[np.float64]:
-        """Objective vectors of the members as the rules want them, or of all where none is."""
-        done = [member for member in members if member.objectives is not None]
-        good = _penalties(done, rules) == 0
-        vectors = _vectors(done)
-        return vectors[good] if good.any() else vectors
 
-    def _contributions(self, rules: Rules, box: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the hypervolume would lose without each species, as a share of the largest loss."""
-        parts = [self._vectors(members, rules) for members in self.members]
-        whole = hypervolume(np.concatenate(parts), box)
-        loss = np.array(
-            [
-                whole - (hypervolume(np.concatenate(rest), box) if rest else 0.0)
-                for rest in ([p for other, p in enumerate(parts) if other != s] for s in range(len(parts)))
-            ]
-        )
-        return loss / loss.max() if loss.max() > 0 else np.ones(len(parts))
+def _as_wished(members: Sequence[Member], rules: Rules) -> NDArray[np.float64]:
+    """Objective vectors of the members as the rules want them, or of all where none is."""
+    done = [member for member in members if member.objectives is not None]
+    good = _penalties(done, rules) == 0
+    vectors = _vectors(done)
+    return vectors[good] if good.any() else vectors
+
+
+def _contributions(parts: Sequence[NDArray[np.float64]], box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the hypervolume would lose without each species, as a share of the largest loss.
+
+    Args:
+        parts: objective vectors float[N, K] of each species.
+        box: float[2, K].
+    """
+    whole = hypervolume(np.concatenate(parts), box)
+    loss = np.array(
+        [
+            whole - (hypervolume(np.concatenate(rest), box) if rest else 0.0)
+            for rest in ([p for other, p in enumerate(parts) if other != s] for s in range(len(parts)))
+        ]
+    )
+    return loss / loss.max() if loss.max() > 0 else np.ones(len(parts))
 
 
 def _vectors(members: Sequence[Member]) -> NDArray[np.float64]:

@@ -67,6 +67,12 @@ def checked_objectives(problem: Problem, value: Any, count: int = 1) -> NDArray[
     return objectives
 
 
+def evaluate_one(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Objectives float64[K] of uint8[Q], checked; the evaluator may write into what it is given."""
+    objectives: NDArray[np.float64] = checked_objectives(problem, problem.evaluate(bits[None].copy()))[0]
+    return objectives
+
+
 def blocks_of(problem: Problem) -> list[list[int]]:
     """Nodes that belong together: the operands of each layer of the workload.
 

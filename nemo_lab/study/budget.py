@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from nemo_lab.errors import ArgumentError
 
 DEFAULT_BUDGET = 500
+
+
+def checked_whole(name: str, value: Any, least: int) -> int:
+    """A whole number, of Python or NumPy.
+
+    Raises:
+        ArgumentError: unless it is one of at least ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(f"{name}={value!r}", f"give a whole number of at least {least}")
+    return int(value)
 
 
 def budget(evaluations: int | None, until: int | None, last_target: int) -> Callable[[int], int]:
@@ -26,10 +38,8 @@ def budget(evaluations: int | None, until: int | None, last_target: int) -> Call
     if evaluations is not None and until is not None:
         raise ArgumentError("start got both evaluations= and until=", "give one of them")
     for name, value in (("evaluations", evaluations), ("until", until)):
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
-        ):
-            raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
+        if value is not None:
+            checked_whole(name, value, 1)
 
     def target(done: int) -> int:
         if until is not None:

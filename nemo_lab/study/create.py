@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.options import PRESETS
+from nemo_lab.study.budget import checked_whole
 from nemo_lab.study.study import Study
 from nemo_lab.workload.workload import Workload
 
@@ -70,22 +69,20 @@ def create_study(
             f"a {type(problem).__name__} is no problem to search",
             "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
         )
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ArgumentError(f"seed={seed!r}", "give a whole number of at least 0")
+    seed = checked_whole("seed", seed, 0)
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
     chosen = PRESETS[preset]
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
-        raise ArgumentError(f"workers={workers!r}", "give a whole number of at least 1")
+    workers = checked_whole("workers", workers, 1)
     if population is not None:
         options["population"] = population
     made = SearchOptions.make(**{**chosen.options, **options})
     study = Study(
         problem,
-        seed=int(seed),
+        seed=seed,
         species=chosen.species if species is None else species,
         options=made,
-        workers=int(workers),
+        workers=workers,
     )
     if constraints:
         study.constrain(*((constraints,) if isinstance(constraints, str) else constraints))

@@ -1,4 +1,4 @@
-"""Calling a problem's evaluator: checked, and several at once where there are workers."""
+"""Calling a problem's evaluator, several times at once where there are workers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search import Problem
-from nemo_lab.search.problem import checked_objectives
+from nemo_lab.search.problem import evaluate_one
 from nemo_lab.search.species import Bits
-
-
-def evaluate_one(problem: Problem, bits: Bits) -> NDArray[np.float64]:
-    """Objectives float64[K] of uint8[Q]; the evaluator may write into what it is given."""
-    objectives: NDArray[np.float64] = checked_objectives(problem, problem.evaluate(bits[None].copy()))[0]
-    return objectives
 
 
 def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[NDArray[np.float64]]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError
-from nemo_lab.search import Evaluations, Problem
+from nemo_lab.search import Evaluations, Problem, Rules, SearchOptions
+from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
 from nemo_lab.search.problem import bounds_of
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from nemo_lab.study.study import Study
 
 AT = (100, 250, 500, 1000)
-PARTITIONS = 12  # of the R2 directions, as in the search
 
 
 def progress_frame(problem: Problem, log: Evaluations) -> pd.DataFrame:
@@ -28,14 +27,13 @@ def progress_frame(problem: Problem, log: Evaluations) -> pd.DataFrame:
     origin, lower is better.
     """
     bounds = bounds_of(problem)
-    directions = uniform_directions(bounds.shape[1], PARTITIONS)
-    front: NDArray[np.float64] = np.empty((0, bounds.shape[1]))
+    directions = uniform_directions(bounds.shape[1], SearchOptions.r2_partitions)
+    front, everything = ParetoFront(), Rules()
     rows = []
-    for count, one in enumerate(log.objectives, start=1):
-        if bool((front <= one).all(axis=1).any()):
-            continue
-        front = np.concatenate([front[~(one <= front).all(axis=1)], one[None]])
-        rows.append((count, len(front), hypervolume(front, bounds), r2(front, directions)))
+    for config in range(len(log)):
+        if front.add(config, log, everything):
+            vectors = log.objectives[front.ids]
+            rows.append((config + 1, len(vectors), hypervolume(vectors, bounds), r2(vectors, directions)))
     return pd.DataFrame(rows, columns=["evaluations", "front", "hypervolume", "r2"])
 
 

@@ -39,12 +39,10 @@ class Study(Steering):
         options: SearchOptions,
         workers: int = 1,
     ) -> None:
-        self.problem = problem
+        made = make_species(species, problem, options)
+        super().__init__(problem, made, Worker(Engine(problem, made, options, seed), workers))
         self.seed = seed
         self.options = options
-        self.species = make_species(species, problem, options)
-        worker = Worker(Engine(problem, self.species, options, seed), workers)
-        super().__init__(problem, self.species, worker)
         self._cleanup = weakref.finalize(self, self._worker.stop)
         self.validated: dict[int, Validation] = {}
 

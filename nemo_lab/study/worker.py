@@ -16,8 +16,9 @@ from functools import partial
 
 from nemo_lab.errors import EvaluationError, StudyStateError
 from nemo_lab.search import Candidate, Engine
+from nemo_lab.search.problem import evaluate_one
 from nemo_lab.study.commands import Command
-from nemo_lab.study.evaluating import evaluate_all, evaluate_one
+from nemo_lab.study.evaluating import evaluate_all
 from nemo_lab.study.records import Intervention, Snapshot, State
 from nemo_lab.study.responsive import responsive
 
@@ -205,10 +206,9 @@ class Worker:
             for candidate in reversed(candidates):
                 self._engine.give_back(candidate)
             raise
-        told = max(1, len(self._engine.evaluations) - (self._target - left))
         took = time.perf_counter() - began
         self._seconds += took
-        rate = took / told
+        rate = took / len(bits)
         self._rate = rate if self._rate == 0 else 0.95 * self._rate + 0.05 * rate
         self._publish(self._state)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.errors import ContractError, NemoError
-from nemo_lab.search.problem import Problem, bounds_of, checked_objectives
+from nemo_lab.search.problem import Problem, bounds_of, checked_objectives, evaluate_one
 
 MEMBERS = (
     "num_nodes",
@@ -95,7 +95,7 @@ def _check_evaluate(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.flo
         together = checked_objectives(problem, problem.evaluate(bits), len(bits))
         again = checked_objectives(problem, problem.evaluate(bits), len(bits))
         reverse = checked_objectives(problem, problem.evaluate(bits[::-1].copy()), len(bits))[::-1]
-        alone = [checked_objectives(problem, problem.evaluate(row[None].copy()))[0] for row in bits]
+        alone = [evaluate_one(problem, row) for row in bits]
     except NemoError as error:
         raise ContractError(error.message, error.hint) from error
     if not np.array_equal(bits, given):

@@ -8,7 +8,7 @@ import numpy as np
 
 from nemo_lab.errors import ContractError
 from nemo_lab.search.archive import EvaluationLog, ParetoFront
-from nemo_lab.search.problem import Problem, bounds_of, checked_objectives
+from nemo_lab.search.problem import Problem, bounds_of, evaluate_one
 from nemo_lab.search.rules import Rules
 from nemo_lab.search.species import Species
 from nemo_lab.search.view import SearchView
@@ -25,7 +25,7 @@ def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 12)) -> l
         rules, front = Rules(pins=pins), ParetoFront()
         while len(log) < counts[len(views)]:
             bits = rules.apply(rng.choice(widths, size=problem.num_nodes).astype(np.uint8))
-            objectives = checked_objectives(problem, problem.evaluate(bits[None].copy()))[0]
+            objectives = evaluate_one(problem, bits)
             log.append(bits=bits, objectives=objectives, species=-1, origin=0, generation=len(views))
         evaluations = log.view()
         front.rebuild(evaluations, rules)

@@ -11,16 +11,21 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+@njit(nogil=True)  # type: ignore[untyped-decorator]
+def _damage(levels: NDArray[np.uint8], table: Floats, row: int) -> float:
+    """Sum of table[q, levels[row, q]] over the nodes."""
+    total = 0.0
+    for q in range(levels.shape[1]):
+        total += table[q, levels[row, q]]
+    return total
+
+
 @njit("f8[::1](u1[:,::1], f8[:,::1])", cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def add_up(levels: NDArray[np.uint8], table: Floats) -> Floats:
     """Sum of table[q, levels[n, q]] over the nodes: uint8[N, Q], float[Q, W] -> float[N]."""
-    rows, nodes = levels.shape
-    sums = np.zeros(rows)
-    for n in range(rows):
-        total = 0.0
-        for q in range(nodes):
-            total += table[q, levels[n, q]]
-        sums[n] = total
+    sums = np.zeros(len(levels))
+    for n in range(len(levels)):
+        sums[n] = _damage(levels, table, n)
     return sums
 
 
@@ -50,9 +55,7 @@ def loss_and_gradient(
     loss = by_floor = by_power = 0.0
     span = ceiling - floor
     for n in range(rows):
-        damage = 0.0
-        for q in range(nodes):
-            damage += table[q, levels[n, q]]
+        damage = _damage(levels, table, n)
         harm = damage**power
         kept = math.exp(-harm)
         off = ceiling - span * kept - errors[n]
@@ -75,9 +78,7 @@ def information(
     rows, nodes = levels.shape
     found = np.zeros(table.shape)
     for n in range(rows):
-        damage = 0.0
-        for q in range(nodes):
-            damage += table[q, levels[n, q]]
+        damage = _damage(levels, table, n)
         harm = damage**power
         slope = (ceiling - floor) * math.exp(-harm) * power * harm / damage
         scale = weights[n] * slope * slope
@@ -85,6 +86,14 @@ def information(
             w = levels[n, q]
             found[q, w] += scale * table[q, w] * table[q, w]
     return found
+
+
+@njit(nogil=True)  # type: ignore[untyped-decorator]
+def _with_pair(value: float, prices: Floats, both: Floats, pair: int, one: int, two: int) -> float:
+    """``value`` and the priced costs of a pair at the widths ``one`` and ``two``; swapped if it is ~pair."""
+    for c in range(len(prices)):
+        value += prices[c] * (both[c, pair, one, two] if pair >= 0 else both[c, ~pair, two, one])
+    return value
 
 
 @njit(
@@ -116,7 +125,6 @@ def descend(
         sweeps: over all nodes, at most.
     """
     states, nodes, widths = tables.shape
-    costs = prices.shape[1]
     most = 1
     for q in range(nodes):
         most = max(most, starts[q + 1] - starts[q])
@@ -135,23 +143,14 @@ def descend(
                         for m in range(starts[j], starts[j + 1]):
                             k, other = partners[m], which[m]
                             if k != q and fixed[wj] < np.inf:
-                                for c in range(costs):
-                                    fixed[wj] += prices[s, c] * (
-                                        both[c, other, wj, levels[s, k]]
-                                        if other >= 0
-                                        else both[c, ~other, levels[s, k], wj]
-                                    )
+                                fixed[wj] = _with_pair(fixed[wj], prices[s], both, other, wj, levels[s, k])
                     for wq in range(widths):
                         best, answer = np.inf, 0
                         for wj in range(widths):
-                            value = fixed[wj]
-                            if value < np.inf:
-                                for c in range(costs):
-                                    value += prices[s, c] * (
-                                        both[c, pair, wq, wj] if pair >= 0 else both[c, ~pair, wj, wq]
-                                    )
-                            if value < best:
-                                best, answer = value, wj
+                            if fixed[wj] < np.inf:
+                                value = _with_pair(fixed[wj], prices[s], both, pair, wq, wj)
+                                if value < best:
+                                    best, answer = value, wj
                         total[wq] += best
                         answers[wq, n - first] = answer
                 chosen, lowest = levels[s, q], np.inf
