@@ -97,7 +97,7 @@ def test_the_order_in_which_evaluations_end_does_not_matter() -> None:
 
 
 def test_digits_with_workers_is_bit_identical() -> None:
-    tables = [create_study("digits", seed=2, workers=w).optimize(28, progress=False) for w in (1, 3)]
+    tables = [create_study("digits", seed=2, workers=w).optimize(20, progress=False) for w in (1, 3)]
     assert_same(*tables)
 
 
