@@ -64,8 +64,4 @@ def non_dominated(objectives: Objectives) -> NDArray[np.intp]:
     """Row numbers of the non-dominated vectors, ascending; of equal vectors only the first."""
     if len(objectives) == 0:
         return np.empty(0, dtype=np.intp)
-    _, first = np.unique(objectives, axis=0, return_index=True)
-    first = np.sort(first)
-    keep = np.asarray(moocore.is_nondominated(objectives[first]), dtype=bool)
-    rows: NDArray[np.intp] = first[keep]
-    return rows
+    return np.flatnonzero(moocore.is_nondominated(objectives))

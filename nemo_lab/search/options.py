@@ -66,7 +66,11 @@ class SearchOptions:
         retries: other children that a member tries if its configuration is known; ours.
         lift: widen what costs nothing by it, such as activations narrower than their layer's weights under
             ``max`` bit-operations; ours.
+        integer_front: how often a child of ``integer`` has its parents from the front of all evaluations.
+        integer_crossover: how often it takes a stretch of nodes from a second parent.
+        integer_redraw: how often a piece is set to one width at random, where else it moves by one; all ours.
         surrogate_prices: random prices for which the species ``surrogate`` finds the best widths.
+        surrogate_price_range: least and largest sum of the prices of the costs, each scaled to its range.
         surrogate_sweeps: passes over all nodes in which it finds them.
         surrogate_pool: variations of the front among which it chooses as well.
         surrogate_spread: how far the damage it assumes strays from the best fit, in standard deviations.
@@ -109,7 +113,11 @@ class SearchOptions:
     dedupe: bool = False
     retries: int = 2
     lift: bool = False
+    integer_front: float = 0.5
+    integer_crossover: float = 0.5
+    integer_redraw: float = 0.1
     surrogate_prices: int = 96
+    surrogate_price_range: tuple[float, float] = (0.03, 60.0)
     surrogate_sweeps: int = 4
     surrogate_pool: int = 64
     surrogate_spread: float = 0.7
@@ -128,6 +136,15 @@ class SearchOptions:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ArgumentError(f"{name}={getattr(self, name)!r}", f"use {' or '.join(map(repr, known))}")
+        for name in ("integer_front", "integer_crossover", "integer_redraw"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ArgumentError(f"{name}={getattr(self, name)!r}", "give a probability, from 0 to 1")
+        low, high = self.surrogate_price_range
+        if not 0 < low <= high:
+            raise ArgumentError(
+                f"surrogate_price_range={self.surrogate_price_range!r}",
+                "give two numbers above 0, low and high",
+            )
         if not self.ucb_c >= 0:
             raise ArgumentError(f"ucb_c={self.ucb_c!r}", "give a number of at least 0")
 
@@ -164,7 +181,7 @@ PRESETS = {
     "default": Preset(
         ("continuous", "floor", "gcn", "unet", "integer", "surrogate"),
         {
-            "ucb_c": 0.1,
+            "ucb_c": 0.03,
             "min_size": 1,
             "initial": 12,
             "uniform": True,

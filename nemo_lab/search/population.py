@@ -50,6 +50,7 @@ class Population:
         count = len(self.species)
         self.allocation = share_slots(np.ones(count), max(options.population, count), options.min_size)
         self.evaluated = np.zeros(count, dtype=np.int64)
+        self._owed = np.zeros(count)
         self.members: list[list[Member]] = []
         self._parents: list[list[Genome]] = [[] for _ in self.species]
 
@@ -98,14 +99,20 @@ class Population:
             held.append(member)
         for s, members in enumerate(survivors):
             missing = int(self.allocation[s]) - len(members)
-            genomes = self._children(s, [m.genome for m in members], missing) if missing > 0 else []
+            genomes = self._children(s, [m.genome for m in members], missing)
             members.extend(Member(s, genome, "random") for genome in genomes)
         self.members = survivors
 
     def breed(self, view: SearchView) -> list[list[Member]]:
-        """Step 1: offspring of every species, with those that wait already; as many as members (paper)."""
+        """Step 1: offspring of every species, with those that wait already; as many as members (paper).
+
+        Where the option ``offspring`` asks for fewer, they are shared like the members; what a share has
+        beyond whole numbers is carried to the next generation.
+        """
         total = self.options.offspring or int(self.allocation.sum())
-        counts = share_slots(self.allocation.astype(np.float64), total, 1)
+        self._owed += self.allocation * (total / self.allocation.sum())
+        counts = share_slots(self._owed, total, 0)
+        self._owed -= counts
         waiting: list[list[Member]] = []
         for s, (one, members) in enumerate(zip(self.species, self.members, strict=True)):
             observe = getattr(one, "observe", None)
@@ -165,6 +172,8 @@ class Population:
         return [*done, *waiting]
 
     def _children(self, s: int, parents: list[Genome], count: int) -> list[Genome]:
+        if count <= 0:
+            return []
         one, rng = self.species[s], self._streams[s]
         return one.offspring(parents, count, rng) if parents else one.initial(count, rng)
 

@@ -124,14 +124,23 @@ def test_largest_remainder_is_as_near_to_the_quotas_as_can_be(scores: list[int],
     assert np.abs(shared - quotas).sum() == pytest.approx(nearest)
 
 
-def test_offspring_are_shared_like_the_population() -> None:
-    # 9 and 3 members, 8 offspring: exactly 6 and 2; at least one each of 2
-    for total, expected in ((8, [6, 2]), (2, [1, 1]), (5, [4, 1]), (None, [9, 3])):
+def test_offspring_are_shared_like_the_population_and_what_is_left_over_is_carried_on() -> None:
+    # 9 and 3 members: 8 offspring are exactly 6 and 2; of 2 each time, 1.5 and 0.5 are owed
+    shares = {
+        8: [[6, 2], [6, 2]],
+        2: [[2, 0], [1, 1], [2, 0], [1, 1]],
+        5: [[4, 1], [4, 1], [3, 2], [4, 1]],
+        None: [[9, 3], [9, 3]],
+    }
+    for total, expected in shares.items():
         options = SearchOptions(population=12, offspring=total)
         population = made([[[0.5] * 3]] * 2, options)
         population.allocation = np.array([9, 3])
         view: Any = None  # neither species looks
-        assert [len(group) for group in population.breed(view)] == expected
+        for generation in expected:
+            kept = [list(members) for members in population.members]
+            assert [len(group) for group in population.breed(view)] == generation
+            population.members = kept
 
 
 def made(vectors: list[list[list[float]]], options: SearchOptions) -> Population:

@@ -59,17 +59,17 @@ class IntegerSpecies:
         return list(bits.copy())
 
     def _child(self, parents: Sequence[Bits], rng: np.random.Generator) -> Bits:
-        if len(self._front) and rng.random() < 0.5:
+        if len(self._front) and rng.random() < self.options.integer_front:
             one, two = (self._front[i] for i in rng.integers(len(self._front), size=2))
         else:
             one, two = (parents[i] for i in partners(len(parents), rng, self.options.mating))
         levels = self._level[one]
-        if rng.random() < 0.5:
+        if rng.random() < self.options.integer_crossover:
             stretch = self._stretch(rng)
             levels[stretch] = self._level[two[stretch]]
         for _ in range(rng.geometric(0.5)):
             nodes = self._piece(rng)
-            if rng.random() < 0.1:
+            if rng.random() < self.options.integer_redraw:
                 levels[nodes] = rng.integers(len(self.widths))
             else:
                 levels[nodes] += 2 * int(rng.integers(2)) - 1

@@ -8,8 +8,6 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.indicators import non_dominated
-
 Floats = NDArray[np.float64]
 
 
@@ -26,25 +24,23 @@ def pick_by_gain(front: Floats, predicted: Floats, count: int, reference: Floats
     """
     have = front[(front < reference).all(axis=1)]
     base = float(moocore.hypervolume(have, ref=reference)) if len(have) else 0.0
-    waiting = [(-np.inf, row) for row in np.flatnonzero((predicted < reference).all(axis=1)).tolist()]
+    inside = (predicted < reference).all(axis=1)
+    dominated = (have[:, None] <= predicted[None]).all(axis=2).any(axis=0)
+    waiting = [(-np.inf, row) for row in np.flatnonzero(inside & ~dominated).tolist()]
     heapq.heapify(waiting)
     fresh: dict[int, int] = {}
     picked: list[int] = []
     while waiting and len(picked) < count:
         gain, row = heapq.heappop(waiting)
+        new = predicted[row]
         if fresh.get(row) == len(picked):
             if gain >= -1e-12:
                 break
             picked.append(row)
-            have = np.concatenate([have, predicted[row : row + 1]])
-            have = have[non_dominated(have)]
+            have = np.concatenate([have[~(new <= have).all(axis=1)], new[None]])
             base -= gain
             continue
-        new = predicted[row]
-        if len(have) and bool((have <= new).all(axis=1).any()):
-            gain = 0.0
-        else:
-            gain = base - float(moocore.hypervolume(np.concatenate([have, new[None]]), ref=reference))
+        gain = base - float(moocore.hypervolume(np.concatenate([have, new[None]]), ref=reference))
         fresh[row] = len(picked)
         if gain < -1e-12:
             heapq.heappush(waiting, (gain, row))

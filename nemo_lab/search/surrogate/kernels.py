@@ -88,14 +88,6 @@ def information(
     return found
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
-def _with_pair(value: float, prices: Floats, both: Floats, pair: int, one: int, two: int) -> float:
-    """``value`` and the priced costs of a pair at the widths ``one`` and ``two``; swapped if it is ~pair."""
-    for c in range(len(prices)):
-        value += prices[c] * (both[c, pair, one, two] if pair >= 0 else both[c, ~pair, two, one])
-    return value
-
-
 @njit(
     "void(f8[:,:,::1], f8[:,::1], f8[:,:,:,::1], i8[::1], i8[::1], i8[::1], b1[:,::1], u1[:,::1], i8)",
     cache=True,
@@ -125,6 +117,7 @@ def descend(
         sweeps: over all nodes, at most.
     """
     states, nodes, widths = tables.shape
+    costs = prices.shape[1]
     most = 1
     for q in range(nodes):
         most = max(most, starts[q + 1] - starts[q])
@@ -143,14 +136,23 @@ def descend(
                         for m in range(starts[j], starts[j + 1]):
                             k, other = partners[m], which[m]
                             if k != q and fixed[wj] < np.inf:
-                                fixed[wj] = _with_pair(fixed[wj], prices[s], both, other, wj, levels[s, k])
+                                for c in range(costs):
+                                    fixed[wj] += prices[s, c] * (
+                                        both[c, other, wj, levels[s, k]]
+                                        if other >= 0
+                                        else both[c, ~other, levels[s, k], wj]
+                                    )
                     for wq in range(widths):
                         best, answer = np.inf, 0
                         for wj in range(widths):
-                            if fixed[wj] < np.inf:
-                                value = _with_pair(fixed[wj], prices[s], both, pair, wq, wj)
-                                if value < best:
-                                    best, answer = value, wj
+                            value = fixed[wj]
+                            if value < np.inf:
+                                for c in range(costs):
+                                    value += prices[s, c] * (
+                                        both[c, pair, wq, wj] if pair >= 0 else both[c, ~pair, wj, wq]
+                                    )
+                            if value < best:
+                                best, answer = value, wj
                         total[wq] += best
                         answers[wq, n - first] = answer
                 chosen, lowest = levels[s, q], np.inf

@@ -105,7 +105,8 @@ class Proposals:
     def _sweep(self, view: SearchView, rng: np.random.Generator) -> Levels:
         """The cheapest configurations for random prices, each under tables the data do not rule out."""
         states, costs = self.options.surrogate_prices, len(self._exact)
-        strength = np.exp(rng.uniform(np.log(0.03), np.log(60.0), states))
+        low, high = np.log(self.options.surrogate_price_range)
+        strength = np.exp(rng.uniform(low, high, states))
         prices = strength[:, None] * rng.dirichlet(np.ones(max(costs, 1)), states)
         mix = rng.dirichlet(np.ones(max(len(self._models), 1)), states)
         parts = self._parts
