@@ -91,7 +91,7 @@ METHODS = {
             "tpe",
             "TPE",
             "`TPESampler`, integers; Optuna's defaults (multivariate TPE is quicker, but was worse on "
-            "mobilenet_v2); at most 1,000 evaluations, 500 on more than 50 nodes, because it takes long",
+            "mobilenet_v2); at most 1,000 evaluations, 250 on more than 50 nodes, because it takes long",
             prefix="optuna_",
             limit=optuna_peers.tpe_limit,
         ),

@@ -28,7 +28,7 @@ def run(name: str, *, uniform: bool) -> Callable[[Meter, int], None]:
 
 def tpe_limit(nodes: int) -> int:
     """Evaluations that TPE is given: each takes it longer than the one before, up to a second."""
-    return 1000 if nodes <= 50 else 500
+    return 1000 if nodes <= 50 else 250
 
 
 def _sampler(name: str, seed: int) -> Any:
