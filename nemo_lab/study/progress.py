@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def compare(
     Raises:
         ArgumentError: if there is none, names do not fit, or they are of different problems.
     """
-    studies = list(studies)
+    studies = list(studies) if isinstance(studies, Iterable) else [studies]
     names = list(range(len(studies))) if names is None else list(names)  # type: ignore[arg-type]
     if not studies or len(names) != len(studies):
         raise ArgumentError(f"{len(studies)} studies and {len(names)} names", "give one name for each study")
