@@ -76,6 +76,15 @@ class EvaluationLog:
         self._count += 1
         return self._count - 1
 
+    def extend(self, rows: Evaluations) -> None:
+        """Add many rows at once, to an empty log."""
+        for name, column in self._columns.items():
+            spare = np.empty_like(column)
+            self._columns[name] = np.concatenate([getattr(rows, name), spare], dtype=column.dtype)
+        self._count = len(rows)
+        for config in range(len(rows) - 1, -1, -1):  # the first of equal ones wins
+            self._configs[rows.bits[config].tobytes()] = config
+
     def view(self) -> Evaluations:
         """All rows so far, read-only, without a copy."""
         views = {name: column[: self._count] for name, column in self._columns.items()}
@@ -90,6 +99,15 @@ class ParetoFront:
     def __init__(self) -> None:
         self.ids: NDArray[np.intp] = np.empty(0, dtype=np.intp)
         self._excess = np.inf
+
+    @property
+    def excess(self) -> float:
+        """By how much the front goes beyond the limits; infinite while it is empty."""
+        return self._excess
+
+    def take(self, ids: NDArray[np.intp], excess: float) -> None:
+        """Go on from a front that was saved."""
+        self.ids, self._excess = _read_only(np.asarray(ids, dtype=np.intp)), excess
 
     def add(self, config: int, log: Evaluations, rules: Rules) -> bool:
         """Let one new evaluation in; returns whether it is on the front."""

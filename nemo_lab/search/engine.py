@@ -1,213 +1,42 @@
-"""NEMO's search by ask and tell: single-threaded, deterministic, no clock and no screen.
+"""The engine of a study: the search, and everything that a person may change while it goes on.
 
-One generation of Algorithm 1 in arXiv 2106.07611; the step numbers are those of METHOD section 5.
-Evaluation can be anywhere: ``ask`` gives candidates one by one, ``tell`` takes their objectives in
-any order, and a new generation begins when all of one are told.
+Single-threaded; whoever drives it does so between a ``tell`` and the next ``ask``.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nemo_lab.search.archive import ORIGINS, EvaluationLog, Evaluations, ParetoFront
-from nemo_lab.search.indicators import hypervolume
-from nemo_lab.search.lift import lift
-from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Member, SpeciesRecord
-from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.population import Population
-from nemo_lab.search.problem import Problem, bounds_of
+from nemo_lab.search.asktell import AskTell
+from nemo_lab.search.changes import Change, difference
+from nemo_lab.search.controls import Controls
+from nemo_lab.search.members import NO_SPECIES, Member
 from nemo_lab.search.rules import Rules
+from nemo_lab.search.sources import configurations
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.unseen import unseen
-from nemo_lab.search.view import SearchView
-
-BARREN = 3  # generations in a row without anything new before the engine draws by itself
 
 
-class Engine:
-    """The state of one search.
+class Engine(AskTell):
+    """A search that can be steered; arguments as for ``AskTell``.
 
-    Args:
-        problem: what to search; only its description is used, never ``evaluate``.
-        species: the competing species, at least one.
-        options: every constant.
-        seed: the same seed, answers and steers give the same candidates, bit for bit.
+    Every steer acts on what is asked for next, and can be taken back by ``undo``, the latest first.
+
+    Attributes:
+        budget: evaluations at which the run is to end.
+        undoable, undone: the steers that can be taken back, and those that were and can be made again.
     """
 
-    def __init__(
-        self, problem: Problem, species: Sequence[Species], options: SearchOptions, seed: int
-    ) -> None:
-        self.problem = problem
-        self.species = tuple(species)
-        self.options = options
-        self.bounds = bounds_of(problem)
-        objectives = len(problem.objective_names)
-        own, *seeds = np.random.SeedSequence(seed).spawn(1 + len(self.species))
-        self._rng = np.random.default_rng(own.spawn(1)[0])
-        self.population = Population(self.species, options, objectives, [own, *seeds])
-        self._log = EvaluationLog(problem.num_nodes, objectives)
-        self._front = ParetoFront()
-        self._measured = (self._front.ids, 0.0)
-        self._pending: deque[Member] = deque()
-        self._in_flight: dict[Member, bytes] = {}
-        self._twins: dict[bytes, list[Member]] = {}
-        self.rules = Rules()
-        self.generation = 0
-        self.history: tuple[GenerationRecord, ...] = ()
-        self.exhausted = False
+    budget = 0
+    undoable: tuple[Change, ...] = ()
+    undone: tuple[Change, ...] = ()
 
-    def begin(self) -> None:
-        """Make the first population; ``ask`` and ``reseed`` do it where nobody has."""
-        if self.population.members:
-            return
-        if self.options.uniform:
-            for width in self.problem.bit_widths:
-                bits = np.full(self.problem.num_nodes, width, dtype=np.uint8)
-                self._pending.append(Member(NO_SPECIES, None, "initial", bits))
-        self._enqueue_members(self.population.begin())
-
-    # ask and tell
-
-    def ask(self) -> Candidate | None:
-        """The next configuration to evaluate.
-
-        Pins in force are applied here, so a pin acts on everything evaluated after it. With the option
-        ``dedupe`` a configuration that is known is not given again: its member tries other children, then
-        takes the known objectives.
-
-        Returns:
-            None while answers are missing for the next generation, or if ``exhausted``: nothing is left that
-            was not evaluated.
-        """
-        self.begin()
-        barren = 0
-        while True:
-            while self._pending:
-                member = self._pending[0]
-                member.bits = bits = self._bits_of(member)
-                if self.options.dedupe and self._known(bits):
-                    bits = self._retry(member, bits)
-                self._pending.popleft()
-                if not (self.options.dedupe and self._take_known(member, bits)):
-                    self._in_flight[member] = bits.tobytes()
-                    return Candidate(bits, member)
-            if self._in_flight:
-                return None
-            barren += 1
-            if barren > BARREN:
-                found = unseen(self.problem, self.rules, self._known, self._rng)
-                self.exhausted = found is None
-                if found is None:
-                    return None
-                self._pending.append(Member(NO_SPECIES, None, "random", found))
-            else:
-                self._next_generation()
-
-    def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
-        """Take the objectives float[K] of a candidate; returns its config id."""
-        member = candidate.member
-        del self._in_flight[member]
-        member.objectives = np.array(objectives, dtype=np.float64)
-        config = self._log.append(
-            bits=candidate.bits,
-            objectives=member.objectives,
-            species=member.species,
-            origin=ORIGINS.index(member.origin),
-            generation=self.generation,
-        )
-        if not member.hand_made:
-            self.population.evaluated[member.species] += 1
-        for twin in self._twins.pop(candidate.bits.tobytes(), ()):
-            twin.objectives = member.objectives.copy()
-        self._front.add(config, self.evaluations, self.rules)
-        return config
-
-    def give_back(self, candidate: Candidate) -> None:
-        """Return a candidate that could not be evaluated: it is the next one asked for."""
-        del self._in_flight[candidate.member]
-        self._pending.extendleft(reversed(self._twins.pop(candidate.bits.tobytes(), [])))
-        self._pending.appendleft(candidate.member)
-
-    def _bits_of(self, member: Member) -> Bits:
-        if member.hand_made:
-            return self.rules.apply(np.array(member.bits, dtype=np.uint8))
-        one = self.species[member.species]
-        if member.imitates is not None:
-            member.genome = self.population.learn(member.species, member.imitates)
-            member.imitates = None
-        bits = self.rules.apply(np.array(one.decode(member.genome), dtype=np.uint8))
-        if self.options.lift and not getattr(one, "final", False):
-            costs = getattr(self.problem, "costs", None)
-            if costs is not None:
-                return lift(bits, tuple(self.problem.bit_widths), self._allowed, costs)
-        return bits
-
-    def _known(self, bits: Bits) -> bool:
-        return self._log.find(bits) is not None or bits.tobytes() in self._in_flight.values()
-
-    def _retry(self, member: Member, bits: Bits) -> Bits:
-        """Of another child that is not known, if one is found in a few tries; else ``bits``."""
-        able = member.origin in ("offspring", "random") and not (member.hand_made or member.retried)
-        member.retried = True
-        for _ in range(self.options.retries if able else 0):
-            member.genome = self.population.another(member.species)
-            member.bits = bits = self._bits_of(member)
-            if not self._known(bits):
-                break
-        return bits
-
-    def _take_known(self, member: Member, bits: Bits) -> bool:
-        """Give a member what is known of its configuration, now or when it comes; returns whether it will."""
-        if member.asked_for or not self._known(bits):
-            return False
-        config = self._log.find(bits)
-        if config is None:
-            self._twins.setdefault(bits.tobytes(), []).append(member)
-        else:
-            member.objectives = self.evaluations.objectives[config].copy()
-        return True
-
-    # results
-
-    @property
-    def evaluations(self) -> Evaluations:
-        """All evaluations so far, read-only; a row's number is its config id."""
-        return self._log.view()
-
-    @property
-    def front(self) -> NDArray[np.intp]:
-        """Config ids of the non-dominated evaluations under the rules; ours (step 6)."""
-        return self._front.ids
-
-    @property
-    def allocation(self) -> NDArray[np.int64]:
-        """Members each species keeps."""
-        return self.population.allocation
-
-    @property
-    def pins(self) -> Mapping[int, int]:
-        """Node -> bit-width, in force."""
-        return self.rules.pins
-
-    @property
-    def waiting(self) -> int:
-        """Hand-made and projected configurations that wait to be evaluated."""
-        return sum(member.asked_for for member in self._pending)
-
-    def hypervolume(self) -> float:
-        """Normalised hypervolume of the front under the rules."""
-        if self._measured[0] is not self.front:
-            vectors = self.evaluations.objectives[self.front]
-            self._measured = (self.front, hypervolume(vectors, self.bounds))
-        return self._measured[1]
-
-    # steering
+    # wishes
 
     def pin(self, pins: Mapping[int, int]) -> int:
         """Fix nodes at widths; the front's members are projected onto the pins and come first.
@@ -215,105 +44,182 @@ class Engine:
         Returns:
             how many projected configurations wait now.
         """
-        old_front = self.front
-        self.rules = replace(self.rules, pins={**self.rules.pins, **pins})
-        log = self.evaluations
-        projected: dict[bytes, Member] = {}
-        for config in old_front:
-            bits = self.rules.apply(log.bits[config].copy())
-            if self._log.find(bits) is None:
-                twin = Member(int(log.species[config]), None, "projected", bits)
-                projected.setdefault(bits.tobytes(), twin)
-        self._pending.extendleft(reversed(projected.values()))
-        self._rules_changed()
+        with self._steer():
+            old_front = self.front
+            self.rules = replace(self.rules, pins={**self.rules.pins, **pins})
+            log = self.evaluations
+            projected: dict[bytes, Member] = {}
+            for config in old_front:
+                bits = self.rules.apply(log.bits[config].copy())
+                if self._log.find(bits) is None:
+                    twin = Member(int(log.species[config]), None, "projected", bits)
+                    projected.setdefault(bits.tobytes(), twin)
+            self._pending.extendleft(reversed(projected.values()))
         return len(projected)
 
     def unpin(self, nodes: Sequence[int]) -> None:
         """Free nodes; earlier evaluations that were hidden by their pins count again."""
         pins = {node: width for node, width in self.rules.pins.items() if node not in nodes}
-        self.rules = replace(self.rules, pins=pins)
-        self._rules_changed()
+        with self._steer():
+            self.rules = replace(self.rules, pins=pins)
 
     def constrain(self, limits: Mapping[int, float]) -> None:
         """Put limits, objective -> largest value allowed, in place of all before."""
-        self.rules = replace(self.rules, limits=dict(limits))
-        self._rules_changed()
+        with self._steer():
+            self.rules = replace(self.rules, limits=dict(limits))
 
     def aspire(self, aspiration: Mapping[int, tuple[float, float]]) -> None:
         """Concentrate on a box, objective -> (low, high), in place of the one before; empty for none."""
-        self.rules = replace(self.rules, aspiration=dict(aspiration))
+        with self._steer():
+            self.rules = replace(self.rules, aspiration=dict(aspiration))
 
     def enqueue(self, bits: Bits) -> None:
         """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
-        self.exhausted = False
-        self._pending.extendleft(Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits[::-1])
+        with self._steer():
+            new = [Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits[::-1]]
+            self._pending.extendleft(new)
 
-    def reseed(self, species: int, source: str, fraction: float) -> int:
+    # species
+
+    def reseed(self, species: int, source: str | Bits, fraction: float) -> int:
         """Replace the worst ``fraction`` of a species by new members, evaluated next.
 
         What is not evaluated yet goes first, then the worst by rank under the rules.
 
         Args:
             species: its position.
-            source: ``"random"``, or ``"front"`` for imitations of front members, random ones while
-                there are none.
+            source: configurations uint8[N, Q] to imitate, or the name of a source, see
+                ``nemo_lab.search.sources``; what it cannot give is random.
             fraction: in (0, 1]; 1 also drops the species' offspring that still wait.
 
         Returns:
             how many members are new.
         """
         self.begin()
-        sources = self.evaluations.bits[self.front] if source == "front" else None
-        new, gone = self.population.reseed(species, fraction, sources, self.rules)
-        if fraction >= 1.0:
-            gone |= {m for m in self._pending if m.species == species and not m.hand_made}
-        self._pending = deque(member for member in self._pending if member not in gone)
-        self._pending.extendleft(reversed(new))
+        wanted: Bits | None
+        if isinstance(source, str):
+            rng = self.population.streams[species]
+            wanted = configurations(source, self.problem, self.options, self._look(), rng)
+        else:
+            wanted = source
+        with self._steer():
+            new, gone = self.population.reseed(species, fraction, wanted, self.rules)
+            if fraction >= 1.0:
+                gone |= {m for m in self._pending if m.species == species and not m.hand_made}
+            self._pending = deque(member for member in self._pending if member not in gone)
+            self._pending.extendleft(reversed(new))
         return len(new)
+
+    def add_species(self, species: Species) -> None:
+        """Let a species take part from now on: a new one, or one that was removed, with new members."""
+        self.begin()
+        names = [one.name for one in self.species]
+        if species.name not in names:
+            names.append(species.name)
+            self.population.append(species, self._seed_of(len(names) - 1))
+            if self._view is not None and hasattr(species, "observe"):
+                species.observe(self._view)
+            self.controls = replace(self.controls, removed=self.controls.removed | {len(names) - 1})
+        position = names.index(species.name)
+        with self._steer():
+            self.controls = replace(self.controls, removed=self.controls.removed - {position})
+            self._pending.extendleft(reversed(self.population.enter(position, self.controls)))
+
+    def control(self, controls: Controls) -> None:
+        """Decide anew which species take part, are frozen, or have a share of their own.
+
+        One that is removed leaves with its members; what it found stays. To let one in see ``add_species``.
+        """
+        self.begin()
+        with self._steer():
+            self.controls = controls
+            self._expel()
+
+    def set_budget(self, evaluations: int) -> None:
+        """Say at how many evaluations in all the run is to end; the engine itself only remembers it."""
+        with self._steer():
+            self.budget = evaluations
+
+    # taking back
+
+    def undo(self) -> str:
+        """Take back the latest steer that stands: rules and decisions, and its members where they still are.
+
+        What it had evaluated stays, and so do the children of its members.
+
+        Returns:
+            its label.
+        """
+        change = self.undoable[-1]
+        inverse = self._revert(change)
+        self.undoable, self.undone = self.undoable[:-1], (*self.undone, inverse)
+        return change.label
+
+    def redo(self) -> str:
+        """Make the steer again that was taken back last; returns its label."""
+        change = self.undone[-1]
+        inverse = self._revert(change)
+        self.undone, self.undoable = self.undone[:-1], (*self.undoable, inverse)
+        return change.label
+
+    def describe(self, label: str) -> None:
+        """Say what people call the latest steer."""
+        self.undoable = (*self.undoable[:-1], replace(self.undoable[-1], label=label))
+
+    @contextmanager
+    def _steer(self) -> Iterator[None]:
+        """Note what the steer inside changes, and put it in force."""
+        before = self._now()
+        yield
+        self.undoable, self.undone = (*self.undoable, self._since(before)), ()
+        self._rules_changed()
+
+    def _revert(self, change: Change) -> Change:
+        """Go back to before a change; returns the change that this was."""
+        before = self._now()
+        self.rules, self.controls = change.rules, change.controls
+        if change.budget is not None:
+            self.budget = change.budget
+        self._leave(set(change.entered))
+        for member in change.left:
+            if not member.hand_made:
+                self.population.members[member.species].append(member)
+        self._pending.extendleft(reversed([m for m in change.left if m.objectives is None]))
+        self._expel()
+        self._rules_changed()
+        return replace(self._since(before), label=change.label)
+
+    def _now(self) -> tuple[Rules, Controls, int, list[Member]]:
+        return self.rules, self.controls, self.budget, list(self._present())
+
+    def _since(self, before: tuple[Rules, Controls, int, list[Member]]) -> Change:
+        rules, controls, budget, present = before
+        entered, left = difference(present, self._present())
+        return Change(rules, controls, entered, left, None if budget == self.budget else budget)
+
+    def _expel(self) -> None:
+        """Let the members of removed species go, and make room for those of others."""
+        population = self.population
+        for species, members in enumerate(population.members):
+            if species in self.controls.removed:
+                self._leave(set(members))
+                population.allocation[species] = 0
+            elif population.allocation[species] == 0:
+                population.allocation[species] = max(len(members), self.options.min_size)
+
+    def _leave(self, members: set[Member]) -> None:
+        self._pending = deque(member for member in self._pending if member not in members)
+        self.population.members = [
+            [member for member in living if member not in members] for living in self.population.members
+        ]
+
+    def _present(self) -> Iterator[Member]:
+        """Everyone who lives or waits."""
+        return chain(chain.from_iterable(self.population.members), self._pending)
 
     def _rules_changed(self) -> None:
         self.exhausted = False
         self._front.rebuild(self.evaluations, self.rules)
 
-    # one generation
-
-    @property
-    def _allowed(self) -> NDArray[np.bool_]:
-        return self.rules.allowed(tuple(self.problem.bit_widths), self.problem.num_nodes)
-
-    def _next_generation(self) -> None:
-        box = self.rules.box(self.bounds)
-        indicators, scores = self.population.utilities(self.rules, box)
-        if self.generation > 0:
-            self.population.survive(scores, self.rules)
-        self._record(indicators, scores)
-        self.generation += 1
-        view = SearchView(self.evaluations, self.front, self._allowed, box, self._known)
-        self._enqueue_members(self.population.breed(view))
-
-    def _enqueue_members(self, groups: Sequence[Sequence[Any]]) -> None:
-        """Step 2's order: the species take turns, each evenly over the generation."""
-        places = [
-            ((i + 0.5) / len(group), s, member)
-            for s, group in enumerate(groups)
-            for i, member in enumerate(group)
-        ]
-        places.sort(key=lambda place: place[:2])
-        self._pending.extend(member for _, _, member in places)
-
-    def _record(self, indicators: Sequence[float], scores: NDArray[np.float64]) -> None:
-        front = self.front
-        owners = self.evaluations.species[front]
-        records = tuple(
-            SpeciesRecord(
-                species=one.name,
-                r2=float(indicators[s]),
-                score=float(scores[s]),
-                allocation=int(self.allocation[s]),
-                evaluations=int(self.population.evaluated[s]),
-                front_share=float((owners == s).mean()) if len(front) else 0.0,
-            )
-            for s, one in enumerate(self.species)
-        )
-        record = GenerationRecord(self.generation, len(self._log), self.hypervolume(), records)
-        self.history = (*self.history, record)
+    def _seed_of(self, species: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence(self.seed, spawn_key=(1 + species,))

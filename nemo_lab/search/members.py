@@ -18,7 +18,8 @@ class Member:
 
     One that ``imitates`` a configuration gets its genome when it is asked for, since fitting a
     graph network takes a while. A hand-made one has bits and no genome, and no offspring. One that was
-    ``retried`` has had its other tries, and gets no more if it has to wait again.
+    ``retried`` has had its other tries, and gets no more if it has to wait again. A ``parent`` is one that
+    this generation's children come from.
     """
 
     species: int
@@ -28,6 +29,7 @@ class Member:
     objectives: NDArray[np.float64] | None = None
     imitates: Bits | None = None
     retried: bool = False
+    parent: bool = False
 
     @property
     def key(self) -> tuple[int, bytes]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.allocation import share_slots, ucb_scores, utility_from_r2
+from nemo_lab.search.controls import Controls
 from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
 from nemo_lab.search.members import Member
 from nemo_lab.search.options import SearchOptions
@@ -31,8 +32,11 @@ class Population:
 
     Attributes:
         members: of each species, offspring included while a generation is evaluated.
+        slots: members of all species together.
         allocation: int64[S], members each species keeps.
         evaluated: int64[S], evaluations each species has had.
+        owed: float[S], parts of children that each is owed by earlier generations.
+        rng, streams: of the population, and of each species.
     """
 
     def __init__(
@@ -44,15 +48,15 @@ class Population:
     ) -> None:
         self.species = tuple(species)
         self.options = options
-        self._rng, *self._streams = [np.random.default_rng(seed) for seed in seeds]
+        self.rng, *self.streams = [np.random.default_rng(seed) for seed in seeds]
         self._weights = uniform_directions(objectives, options.r2_partitions)
-        self._ranking = Nsga3Ranking(objectives, options.population)
+        self.ranking = Nsga3Ranking(objectives, options.population)
         count = len(self.species)
-        self.allocation = share_slots(np.ones(count), max(options.population, count), options.min_size)
+        self.slots = max(options.population, count)
+        self.allocation = share_slots(np.ones(count), self.slots, options.min_size)
         self.evaluated = np.zeros(count, dtype=np.int64)
-        self._owed = np.zeros(count)
+        self.owed = np.zeros(count)
         self.members: list[list[Member]] = []
-        self._parents: list[list[Genome]] = [[] for _ in self.species]
 
     def begin(self) -> list[list[Member]]:
         """Make the first members; returns them by species."""
@@ -60,7 +64,7 @@ class Population:
         if self.options.initial is not None:
             sizes = share_slots(np.ones(len(sizes)), max(self.options.initial, 2 * len(sizes)), 2)
         self.members = [
-            [Member(s, genome, "initial") for genome in one.initial(int(size), self._streams[s])]
+            [Member(s, genome, "initial") for genome in one.initial(int(size), self.streams[s])]
             for s, (one, size) in enumerate(zip(self.species, sizes, strict=True))
         ]
         return self.members
@@ -73,21 +77,35 @@ class Population:
             box: float[2, K], in which hypervolumes are measured.
         """
         parts = [_as_wished(members, rules) for members in self.members]
-        indicators = [r2(vectors, self._weights) for vectors in parts]
-        if self.options.utility == "r2":
-            utility = utility_from_r2(np.array(indicators))
+        able = [s for s, vectors in enumerate(parts) if len(vectors)]
+        indicators = np.full(len(parts), np.nan)
+        indicators[able] = [r2(parts[s], self._weights) for s in able]
+        utility = np.zeros(len(parts))
+        if not able:
+            pass
+        elif self.options.utility == "r2":
+            utility[able] = utility_from_r2(indicators[able])
         else:
-            utility = _contributions(parts, box)
-        return indicators, ucb_scores(utility, self.evaluated, self.options.ucb_c)
+            utility[able] = _contributions([parts[s] for s in able], box)
+        return list(map(float, indicators)), ucb_scores(utility, self.evaluated, self.options.ucb_c)
 
-    def survive(self, scores: NDArray[np.float64], rules: Rules) -> None:
+    def survive(self, scores: NDArray[np.float64], rules: Rules, controls: Controls) -> None:
         """Steps 4 and 5: resize, rank everyone, fill every allocation in rank order, then by chance."""
-        if self.options.resize:
-            self.allocation = share_slots(scores, int(self.allocation.sum()), self.options.min_size)
-        everyone = [m for members in self.members for m in members if m.objectives is not None]
-        survivors: list[list[Member]] = [[] for _ in self.species]
+        least = self.options.min_size
+        if not self.options.resize:
+            scores = np.ones(len(scores))
+        self.allocation = controls.allocate(scores, self.slots, least, self.allocation)
+        survivors: list[list[Member]] = [
+            members if s in controls.frozen else [] for s, members in enumerate(self.members)
+        ]
+        everyone = [
+            member
+            for s, members in enumerate(self.members)
+            for member in members
+            if member.objectives is not None and s not in controls.frozen
+        ]
         alive: set[tuple[int, bytes]] = set()
-        for row in self._ranking.order(_vectors(everyone), self._rng, _penalties(everyone, rules)):
+        for row in self.ranking.order(_vectors(everyone), self.rng, _penalties(everyone, rules)):
             member = everyone[row]
             held = survivors[member.species]
             if len(held) >= self.allocation[member.species]:
@@ -97,42 +115,47 @@ class Population:
                     continue
                 alive.add(member.key)
             held.append(member)
-        for s, members in enumerate(survivors):
+        for s in controls.breeding(len(survivors)):
+            members = survivors[s]
             missing = int(self.allocation[s]) - len(members)
             genomes = self._children(s, [m.genome for m in members], missing)
             members.extend(Member(s, genome, "random") for genome in genomes)
         self.members = survivors
 
-    def breed(self, view: SearchView) -> list[list[Member]]:
+    def breed(self, view: SearchView, controls: Controls) -> list[list[Member]]:
         """Step 1: offspring of every species, with those that wait already; as many as members (paper).
 
         Where the option ``offspring`` asks for fewer, they are shared like the members; what a share has
         beyond whole numbers is carried to the next generation.
         """
-        total = self.options.offspring or int(self.allocation.sum())
-        self._owed += self.allocation * (total / self.allocation.sum())
-        counts = share_slots(self._owed, total, 0)
-        self._owed -= counts
+        weight = np.zeros(len(self.species))
+        breeding = controls.breeding(len(weight))
+        weight[breeding] = self.allocation[breeding]
+        total = self.options.offspring or int(weight.sum())
+        self.owed += weight * (total / weight.sum())
+        counts = share_slots(self.owed * (weight > 0), total, 0)
+        self.owed -= counts
         waiting: list[list[Member]] = []
         for s, (one, members) in enumerate(zip(self.species, self.members, strict=True)):
             observe = getattr(one, "observe", None)
             if observe is not None:
                 observe(view)
-            parents = [member.genome for member in members if member.objectives is not None]
-            self._parents[s] = parents
-            unborn = [member for member in members if member.objectives is None]
-            new = [Member(s, genome, "offspring") for genome in self._children(s, parents, int(counts[s]))]
+            for member in members:
+                member.parent = member.objectives is not None
+            unborn = [member for member in members if not member.parent]
+            children = self._children(s, self._parents(s), int(counts[s]))
+            new = [Member(s, genome, "offspring") for genome in children]
             waiting.append([*unborn, *new])
             members.extend(new)
         return waiting
 
     def another(self, species: int) -> Genome:
         """One more child of this generation's parents, in place of one that repeats what is known."""
-        return self._children(species, self._parents[species], 1)[0]
+        return self._children(species, self._parents(species), 1)[0]
 
     def learn(self, species: int, bits: NDArray[np.uint8]) -> Genome:
         """A genome of a species that imitates uint8[Q]."""
-        return self.species[species].imitate(bits[None], self._streams[species])[0]
+        return self.species[species].imitate(bits[None], self.streams[species])[0]
 
     def reseed(
         self, species: int, fraction: float, sources: NDArray[np.uint8] | None, rules: Rules
@@ -148,7 +171,7 @@ class Population:
         Returns:
             the new members and the gone ones.
         """
-        rng, members = self._streams[species], self.members[species]
+        rng, members = self.streams[species], self.members[species]
         count = int(np.ceil(fraction * len(members)))
         if sources is not None and len(sources):
             picked = [rng.permutation(len(sources)) for _ in range(-(-count // len(sources)))]
@@ -159,9 +182,31 @@ class Population:
             new = [Member(species, genome, "reseed") for genome in genomes]
         kept = self._best_first(members, rules, rng)[: len(members) - count]
         gone = set(members) - set(kept)
+        for member in kept:
+            member.parent = member.objectives is not None
         self.members[species] = [*kept, *new]
-        self._parents[species] = [m.genome for m in kept if m.objectives is not None]
         return new, gone
+
+    def enter(self, species: int, controls: Controls) -> list[Member]:
+        """Make the first members of a species that comes in the middle of a run."""
+        active = len(self.species) - len(controls.removed)
+        count = max(1, (self.options.initial or self.slots) // active)
+        genomes = self.species[species].initial(count, self.streams[species])
+        self.members[species] = [Member(species, genome, "initial") for genome in genomes]
+        self.allocation[species] = max(count, self.options.min_size)
+        return self.members[species]
+
+    def append(self, species: Species, seed: np.random.SeedSequence) -> None:
+        """Make room for one more species, which has no members yet."""
+        self.species = (*self.species, species)
+        self.streams.append(np.random.default_rng(seed))
+        self.members.append([])
+        self.allocation = np.append(self.allocation, 0)
+        self.evaluated = np.append(self.evaluated, 0)
+        self.owed = np.append(self.owed, 0.0)
+
+    def _parents(self, s: int) -> list[Genome]:
+        return [member.genome for member in self.members[s] if member.parent]
 
     def _best_first(self, members: Sequence[Member], rules: Rules, rng: np.random.Generator) -> list[Member]:
         done = [member for member in members if member.objectives is not None]
@@ -174,7 +219,7 @@ class Population:
     def _children(self, s: int, parents: list[Genome], count: int) -> list[Genome]:
         if count <= 0:
             return []
-        one, rng = self.species[s], self._streams[s]
+        one, rng = self.species[s], self.streams[s]
         return one.offspring(parents, count, rng) if parents else one.initial(count, rng)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.indicators import partitions_for, uniform_directions
+
+REMEMBERED = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 
 
 @dataclass
@@ -31,6 +35,17 @@ class Nsga3Ranking:
         # pymoo's compiled distance wants an array it could write to
         self.directions = uniform_directions(self.objectives, partitions).copy()
         self._normalization = HyperplaneNormalization(self.objectives)
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What is remembered between generations, to be saved; can be set."""
+        kept = {name: getattr(self._normalization, name) for name in REMEMBERED}
+        return {name: None if value is None else np.array(value) for name, value in kept.items()}
+
+    @memory.setter
+    def memory(self, saved: Mapping[str, Any]) -> None:
+        for name in REMEMBERED:
+            setattr(self._normalization, name, saved[name])
 
     def order(
         self,

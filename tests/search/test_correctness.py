@@ -17,6 +17,7 @@ from pymoo.core.problem import Problem as PymooProblem
 
 from nemo_lab.search import SearchOptions
 from nemo_lab.search.allocation import share_slots
+from nemo_lab.search.controls import Controls
 from nemo_lab.search.members import Member
 from nemo_lab.search.population import Population
 from nemo_lab.search.ranking import Nsga3Ranking
@@ -139,7 +140,7 @@ def test_offspring_are_shared_like_the_population_and_what_is_left_over_is_carri
         view: Any = None  # neither species looks
         for generation in expected:
             kept = [list(members) for members in population.members]
-            assert [len(group) for group in population.breed(view)] == generation
+            assert [len(group) for group in population.breed(view, Controls())] == generation
             population.members = kept
 
 

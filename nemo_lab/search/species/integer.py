@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,13 @@ class IntegerSpecies:
     def observe(self, view: SearchView) -> None:
         """Take the front as further parents."""
         self._front = view.evaluations.bits[view.front]
+
+    def state(self) -> Any:
+        """Nothing: the view says it all."""
+        return None
+
+    def restore(self, state: Any) -> None:
+        """Nothing to do."""
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Bits]:
         """Mixtures around width levels."""

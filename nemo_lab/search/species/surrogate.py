@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,3 +54,14 @@ class SurrogateSpecies(IntegerSpecies):
         else:
             chosen = []
         return [*chosen, *super().offspring(parents, count - len(chosen), rng)]
+
+    def state(self) -> dict[str, Any]:
+        """What is learnt, and which proposals nobody has taken yet."""
+        learnt = self._proposals.state() if "_proposals" in vars(self) else None
+        return {"learnt": learnt, "waiting": self._waiting and list(self._waiting)}
+
+    def restore(self, state: Any) -> None:
+        """Go on from a state; after ``observe``."""
+        if state["learnt"] is not None and self._view is not None:
+            self._proposals.restore(state["learnt"], self._view)
+        self._waiting = state["waiting"]

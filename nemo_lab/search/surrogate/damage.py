@@ -60,10 +60,10 @@ class DamageModel:
         self._steps = np.asarray(widths, dtype=np.float64) - 4.0
         self._shapes = ((1,), (1,), (varied.shape[1],), (nodes,), (nodes,), (nodes, count))
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
-        self._point = np.zeros(2 + sum(self._sizes))
-        self._point[2] = -np.log(nodes)  # all nodes at 4 bits: damage 1
-        self._point[3] = np.log(4.0)
-        self._centre = self._point.copy()
+        self.point = np.zeros(2 + sum(self._sizes))
+        self.point[2] = -np.log(nodes)  # all nodes at 4 bits: damage 1
+        self.point[3] = np.log(4.0)
+        self._centre = self.point.copy()
         self._deviations = np.concatenate(
             [
                 np.array([0.05, priors.power]),
@@ -85,12 +85,7 @@ class DamageModel:
         from scipy.optimize import minimize
 
         errors = np.ascontiguousarray(errors)
-        low, high = float(errors.min()), float(errors.max())
-        span = max(high - low, 1e-9)
-        self.ceiling = high + 1e-3 * span
-        variance = self.priors.noise**2 + self.priors.misfit**2 * (errors - low) / span
-        self._weights = 1.0 / (variance * span**2)
-        self._levels = levels
+        low, span = self._read(levels, errors)
 
         def objective(point: Floats) -> tuple[float, Floats]:
             table, floor, power = self._table(point[2:]), point[0], float(np.exp(point[1]))
@@ -114,11 +109,28 @@ class DamageModel:
             off = (point - self._centre) / self._deviations
             return value + 0.5 * float(off @ off), whole + off / self._deviations
 
-        self._point[0] = 0.0  # the lowest error may have become lower
-        found = minimize(objective, self._point, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
-        self._point = found.x
-        self.floor, self.power = low + found.x[0] * span, float(np.exp(found.x[1]))
-        self.table = self._table(self._point[2:])
+        self.point[0] = 0.0  # the lowest error may have become lower
+        found = minimize(objective, self.point, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
+        self._settle(found.x, low, span)
+
+    def recall(self, levels: NDArray[np.uint8], errors: Floats, point: Floats) -> None:
+        """Be as after a fit to the same data that ended at ``point``."""
+        self._settle(point, *self._read(levels, np.ascontiguousarray(errors)))
+
+    def _read(self, levels: NDArray[np.uint8], errors: Floats) -> tuple[float, float]:
+        """Take the data in; returns the lowest error and the span above it."""
+        low, high = float(errors.min()), float(errors.max())
+        span = max(high - low, 1e-9)
+        self.ceiling = high + 1e-3 * span
+        variance = self.priors.noise**2 + self.priors.misfit**2 * (errors - low) / span
+        self._weights = 1.0 / (variance * span**2)
+        self._levels = levels
+        return low, span
+
+    def _settle(self, point: Floats, low: float, span: float) -> None:
+        self.point = point
+        self.floor, self.power = low + point[0] * span, float(np.exp(point[1]))
+        self.table = self._table(point[2:])
 
     def sample(self, rng: np.random.Generator, count: int, scale: float) -> Floats:
         """Tables that the data do not rule out: float[count, Q, W], by Laplace's approximation by node."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Proposals:
         self._models = [
             DamageModel(problem.node_features, self.widths.astype(np.int64), Priors()) for _ in self._measured
         ]
-        self._learnt = 0
+        self._learnt, self._rows = 0, np.arange(0)
         self._parts = probe(self._costs, problem.num_nodes, len(self.widths), blocks_of(problem))
 
     def make(
@@ -80,11 +81,28 @@ class Proposals:
         log = view.evaluations
         if len(log) < self._learnt * (1.0 + self.options.surrogate_refit):
             return
-        self._learnt = len(log)
-        rows = self._informative(log.objectives, view)
+        self._learnt, self._rows = len(log), self._informative(log.objectives, view)
+        for model, levels, errors in self._lessons(view):
+            model.fit(levels, errors)
+
+    def _lessons(self, view: SearchView) -> Iterator[tuple[DamageModel, Levels, Floats]]:
+        """Every model, with the positions of widths and the errors that it learns from."""
+        log, rows = view.evaluations, self._rows
         levels = np.searchsorted(self.widths, log.bits[rows]).astype(np.uint8)
         for k, model in zip(self._measured, self._models, strict=True):
-            model.fit(levels, self._scaled(log.objectives[rows])[:, k])
+            yield model, levels, self._scaled(log.objectives[rows])[:, k]
+
+    def state(self) -> dict[str, Any]:
+        """What the models have learnt, and from which evaluations."""
+        points = [model.point.copy() for model in self._models] if self._learnt else []
+        return {"learnt": self._learnt, "rows": self._rows, "points": points}
+
+    def restore(self, state: Mapping[str, Any], view: SearchView) -> None:
+        """Go on from a state, of a search that has at least those evaluations."""
+        self._learnt, self._rows = state["learnt"], state["rows"]
+        if self._learnt:
+            for (model, levels, errors), point in zip(self._lessons(view), state["points"], strict=True):
+                model.recall(levels, errors, point)
 
     def predict(self, levels: Levels) -> Floats:
         """Objectives, scaled to the problem's bounds, of uint8[N, Q]: float[N, K]."""
