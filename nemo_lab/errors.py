@@ -55,6 +55,10 @@ class StudyStateError(NemoError, RuntimeError):
     """A call that does not fit the state of the study, such as starting it twice."""
 
 
+class StorageError(NemoError):
+    """A journal that cannot be read or written, or does not fit what it is opened for."""
+
+
 class EvaluationError(NemoError, RuntimeError):
     """The evaluator failed or returned what cannot be an objective vector."""
 

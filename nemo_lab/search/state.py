@@ -31,8 +31,8 @@ def save(engine: Engine) -> State:
     """Everything that decides how a search goes on.
 
     Raises:
-        OpaqueError: if a genome is neither an array nor a sequence of arrays, or a species observes the search
-            and has no methods ``state`` and ``restore``.
+        OpaqueError: if a genome is neither an array nor a sequence of arrays, or a species observes the
+            search and has no methods ``state`` and ``restore``.
         RuntimeError: while a candidate is out.
     """
     if engine._in_flight or engine._twins:

@@ -23,10 +23,10 @@ class Species(Protocol):
 
     Optional members: ``observe(view)``, called with a ``nemo_lab.search.view.SearchView`` before the
     offspring of every generation, for a species that learns from what others found; it draws no random
-    numbers and leaves the view as it is. With it come ``state()`` and ``restore(state)``, for what the species
-    remembers beside the latest view: numbers, texts, lists, dicts and arrays, so that a run can be taken up
-    where it was; ``restore`` comes after ``observe``. ``final``, true if decoded widths are meant as they
-    are, so that the option ``lift`` does not widen them.
+    numbers and leaves the view as it is. With it come ``state()`` and ``restore(state)``, for what the
+    species remembers beside the latest view: numbers, texts, lists, dicts and arrays, so that a run can be
+    taken up where it was; ``restore`` comes after ``observe``. ``final``, true if decoded widths are meant as
+    they are, so that the option ``lift`` does not widen them.
     """
 
     name: str

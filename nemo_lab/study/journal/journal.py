@@ -1,0 +1,362 @@
+"""One study in one SQLite file: written by one process, read by any.
+
+In WAL mode with ``synchronous=NORMAL``, so that a killed process loses nothing that was committed; a power
+cut can lose the last moments, never the file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import sqlite3
+import threading
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
+from nemo_lab.search import Evaluations, GenerationRecord
+from nemo_lab.study.journal import rows
+from nemo_lab.study.journal.packing import pack, unpack
+from nemo_lab.study.journal.records import Checkpoint, Header, Steer, Stored, StoredProblem
+from nemo_lab.study.journal.schema import connect, explained
+
+Path_ = str | os.PathLike[str]
+COUNTS = (
+    "SELECT count(*) FROM evaluations WHERE study = ?",
+    "SELECT count(*) FROM generations WHERE study = ?",
+    "SELECT count(*) FROM steers WHERE study = ?",
+)
+
+
+class Journal:
+    """A study's place in a file; ``create`` and ``open`` make one. May be used from any thread.
+
+    Attributes:
+        path: of the file.
+        header: what the study is.
+        writable: whether this is its one writer.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, study: int, writable: bool) -> None:
+        self.path, self.writable = path, writable
+        self._connection, self._study = connection, study
+        self._lock = threading.RLock()
+        self._held: FileLock | None = None
+        self._counts = [0, 0, 0]
+        self._seen = -1
+        if writable:
+            self._become_writer()
+        try:
+            with explained(path, "read"):
+                self.header = self._read_header()
+                self._counts = [self._number(query) for query in COUNTS]
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path_, header: Header) -> Journal:
+        """Begin a study in a file, which is made if there is none.
+
+        Raises:
+            StorageError: if the file cannot be written.
+            ArgumentError: if the name is taken.
+        """
+        place = Path(path)
+        connection = connect(place, write=True)
+        try:
+            with explained(place, "write"):
+                connection.execute("BEGIN IMMEDIATE")
+                taken = {name for (name,) in connection.execute("SELECT name FROM studies")}
+                name = header.name or next(
+                    f"study {n}" for n in range(1, len(taken) + 2) if f"study {n}" not in taken
+                )
+                if name in taken:
+                    connection.execute("ROLLBACK")
+                    raise ArgumentError(
+                        f"{str(path)!r} has a study {name!r} already",
+                        "load_study(path, name) goes on with it; another name begins another study",
+                    )
+                fields = {**vars(header), "name": name, "problem": vars(header.problem)}
+                text, blob = pack(fields)
+                study = connection.execute(
+                    "INSERT INTO studies (name, fingerprint, header, arrays, status, writer) "
+                    "VALUES (?, ?, ?, ?, '{}', '{}')",
+                    (name, _fingerprint(header.fingerprint), text, blob),
+                ).lastrowid
+                connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        return cls(place, connection, int(study or 0), True)
+
+    @classmethod
+    def open(cls, path: Path_, name: str | None = None, *, write: bool) -> Journal:
+        """Open a study of a file; the newest by default.
+
+        Raises:
+            StorageError: if the file cannot be used, or another process writes this study.
+            UnknownNameError: if there is no such study.
+        """
+        place = Path(path)
+        if write and not place.exists():
+            raise StorageError(
+                f"there is no file {str(place)!r}", "create_study(..., storage=path) makes one"
+            )
+        connection = connect(place, write=write)
+        try:
+            with explained(place, "read"):
+                known = dict(connection.execute("SELECT name, study FROM studies ORDER BY study").fetchall())
+            if name is None and not known:
+                raise StorageError(f"there is no study in {str(place)!r}", "create_study(..., storage=path)")
+            if name is not None and name not in known:
+                raise UnknownNameError("study", name, known)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(place, connection, known[list(known)[-1] if name is None else name], write)
+
+    # writing
+
+    def write(
+        self,
+        *,
+        evaluations: Evaluations,
+        history: Sequence[GenerationRecord],
+        steers: Sequence[Steer],
+        checkpoint: Checkpoint | None,
+        status: Mapping[str, Any],
+    ) -> None:
+        """Store what is new of all there is, in one transaction; a checkpoint replaces the one before.
+
+        Raises:
+            StorageError: if it cannot be stored. Nothing of it is then, and the next call stores it all.
+        """
+        with self._lock, explained(self.path, "write"):
+            run = self._connection
+            known = self._counts
+            counts = [len(evaluations), len(history), len(steers)]
+            run.execute("BEGIN IMMEDIATE")
+            try:
+                run.executemany(
+                    "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    rows.evaluation_rows(self._study, evaluations, known[0]),
+                )
+                if counts[1] > known[1]:
+                    run.executemany(
+                        "INSERT INTO generations VALUES (?, ?, ?, ?)",
+                        rows.generation_rows(self._study, history, known[1]),
+                    )
+                if counts[2] > known[2]:
+                    run.executemany(
+                        "INSERT INTO steers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        rows.steer_rows(self._study, steers, known[2]),
+                    )
+                if checkpoint is not None:
+                    text, blob = pack(checkpoint.state)
+                    run.execute(
+                        "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
+                        (
+                            self._study,
+                            checkpoint.evaluation,
+                            checkpoint.steers,
+                            text,
+                            blob,
+                            zlib.crc32(blob, zlib.crc32(text.encode())),
+                        ),
+                    )
+                run.execute(
+                    "UPDATE studies SET status = ? WHERE study = ?", (json.dumps(status), self._study)
+                )
+                run.execute("COMMIT")
+            except BaseException:
+                if run.in_transaction:
+                    run.execute("ROLLBACK")
+                raise
+            self._counts = counts
+
+    # reading
+
+    def read(self) -> Stored:
+        """Everything stored.
+
+        Raises:
+            StorageError: if a part of it is damaged.
+        """
+        return self.refresh(None)
+
+    def refresh(self, stored: Stored | None) -> Stored:
+        """What is stored now, given what was; the same object if nothing has changed."""
+        with self._lock, explained(self.path, "read"):
+            version = self._number("PRAGMA data_version", bound=False)
+            if stored is not None and version == self._seen:
+                return stored
+            self._connection.execute("BEGIN")
+            try:
+                found = self._read(stored)
+            finally:
+                self._connection.execute("COMMIT")
+            self._seen = version
+            return found
+
+    def _read(self, old: Stored | None) -> Stored:
+        run, nodes = self._connection, self.header.problem.num_nodes
+        had = (0, 0, 0) if old is None else (len(old.evaluations), len(old.history), len(old.steers))
+        after = [(self._study, count) for count in had]
+        evaluations = rows.evaluations_of(
+            run.execute(
+                "SELECT number, bits, objectives, species, origin, generation, crc FROM evaluations "
+                "WHERE study = ? AND number >= ? ORDER BY number",
+                after[0],
+            ).fetchall(),
+            had[0],
+            nodes,
+            len(self.header.problem.objective_names),
+        )
+        history = rows.history_of(
+            run.execute(
+                "SELECT number, record, crc FROM generations WHERE study = ? AND number >= ? ORDER BY number",
+                after[1],
+            ),
+            had[1],
+        )
+        steers = rows.steers_of(
+            run.execute(
+                "SELECT number, evaluation, action, detail, arguments, arrays, crc FROM steers "
+                "WHERE study = ? AND number >= ? ORDER BY number",
+                after[2],
+            ),
+            had[2],
+        )
+        if old is not None:
+            evaluations = rows.joined(old.evaluations, evaluations) if len(evaluations) else old.evaluations
+            history, steers = (*old.history, *history), (*old.steers, *steers)
+        checkpoint = None
+        if self.writable:  # who only watches has no use for it
+            row = run.execute(
+                "SELECT evaluation, steers, state, arrays, crc FROM checkpoints WHERE study = ?",
+                (self._study,),
+            ).fetchone()
+            checkpoint = None if row is None else _checkpoint(row)
+        (text,) = run.execute("SELECT status FROM studies WHERE study = ?", (self._study,)).fetchone()
+        return Stored(evaluations, tuple(history), tuple(steers), checkpoint, rows.status_of(text))
+
+    def measured(self) -> dict[bytes, NDArray[np.float64]]:
+        """Objectives float64[K] by the bytes of uint8[Q], of every evaluation in the file, whichever study's,
+        of the same workload and data by the same settings."""  # noqa: D205, D209
+        with self._lock, explained(self.path, "read"):
+            count = len(self.header.problem.objective_names)
+            found = self._connection.execute(
+                "SELECT bits, objectives FROM evaluations JOIN studies USING (study) "
+                "WHERE fingerprint = ? AND length(bits) = ? AND length(objectives) = ?",
+                (_fingerprint(self.header.fingerprint), self.header.problem.num_nodes, 8 * count),
+            )
+            return {bits: np.frombuffer(objectives, dtype="<f8") for bits, objectives in found}
+
+    def _read_header(self) -> Header:
+        query = "SELECT header, arrays FROM studies WHERE study = ?"
+        text, blob = self._connection.execute(query, (self._study,)).fetchone()
+        fields = unpack(text, blob)
+        try:
+            fields["problem"] = StoredProblem.read(fields["problem"])
+            fields["species"] = tuple(map(str, fields["species"]))
+            for name in ("options", "fingerprint", "versions"):
+                fields[name] = {str(key): value for key, value in fields[name].items()}
+            return Header(**fields)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise StorageError(f"the head of the study in {str(self.path)!r} cannot be read") from error
+
+    def _number(self, query: str, *, bound: bool = True) -> int:
+        return int(self._connection.execute(query, (self._study,) if bound else ()).fetchone()[0])
+
+    # who writes
+
+    def _become_writer(self) -> None:
+        lock = FileLock(f"{self.path}-study{self._study}.lock", timeout=0)
+        try:
+            with explained(self.path, "lock"):
+                try:
+                    lock.acquire()
+                except Timeout as error:
+                    query = "SELECT writer FROM studies WHERE study = ?"
+                    who = rows.status_of(self._connection.execute(query, (self._study,)).fetchone()[0])
+                    raise StorageError(
+                        f"a process writes this study of {str(self.path)!r} already: "
+                        f"{who.get('pid', '?')} on {who.get('host', '?')}, since {who.get('since', '?')}",
+                        "watch it by load_study(path, read_only=True), or close it there: `del study`",
+                    ) from error
+        except BaseException:
+            self._connection.close()
+            raise
+        self._held = lock
+        now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
+        who = {"pid": os.getpid(), "host": platform.node(), "since": now}
+        try:
+            with explained(self.path, "write"):
+                self._connection.execute(
+                    "UPDATE studies SET writer = ? WHERE study = ?", (json.dumps(who), self._study)
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file; harmless twice."""
+        with self._lock:
+            self._connection.close()
+            if self._held is not None:
+                self._held.release()
+                self._held = None
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _fingerprint(parts: Mapping[str, str]) -> str:
+    return json.dumps(dict(sorted(parts.items())))
+
+
+def _checkpoint(row: Sequence[Any]) -> Checkpoint | None:
+    """None where it is damaged: a run can do without."""
+    evaluation, steers, text, blob, crc = row
+    if zlib.crc32(blob, zlib.crc32(text.encode())) != crc:
+        return None
+    return Checkpoint(evaluation, steers, unpack(text, blob))
+
+
+def studies(path: Path_) -> list[dict[str, Any]]:
+    """The studies of a file: name, evaluations, steers, state, created, workload."""
+    place = Path(path)
+    connection = connect(place, write=False)
+    try:
+        with explained(place, "read"):
+            names = [name for (name,) in connection.execute("SELECT name FROM studies ORDER BY study")]
+    finally:
+        connection.close()
+    found = []
+    for name in names:
+        with Journal.open(place, name, write=False) as journal:
+            evaluations, _, steers = journal._counts
+            header = journal.header
+            found.append(
+                {
+                    "name": name,
+                    "evaluations": evaluations,
+                    "steers": steers,
+                    "workload": header.problem.title,
+                    "seed": header.seed,
+                    "created": header.created,
+                }
+            )
+    return found

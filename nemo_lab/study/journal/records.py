@@ -1,0 +1,146 @@
+"""What a journal keeps of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.errors import StorageError, StudyStateError
+from nemo_lab.search import Evaluations, GenerationRecord, Problem
+from nemo_lab.search.problem import bounds_of
+
+
+@dataclass(frozen=True, eq=False)
+class StoredProblem:
+    """A problem as a journal describes it: to look at, not to evaluate. Attributes as of ``Problem``."""
+
+    num_nodes: int
+    node_names: tuple[str, ...]
+    bit_widths: tuple[int, ...]
+    objective_names: tuple[str, ...]
+    node_features: NDArray[np.float32] = field(repr=False)
+    edges: NDArray[np.int64] = field(repr=False)
+    objective_bounds: NDArray[np.float64] = field(repr=False)
+    title: str = "stored problem"
+
+    @classmethod
+    def of(cls, problem: Problem, title: str) -> StoredProblem:
+        """The description of a problem."""
+        return cls(
+            int(problem.num_nodes),
+            tuple(map(str, problem.node_names)),
+            tuple(map(int, problem.bit_widths)),
+            tuple(map(str, problem.objective_names)),
+            np.asarray(problem.node_features, dtype=np.float32),
+            np.asarray(problem.edges, dtype=np.int64),
+            bounds_of(problem),
+            title,
+        )
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> StoredProblem:
+        """From what a file says.
+
+        Raises:
+            StorageError: if it does not fit together.
+        """
+        try:
+            widths = tuple(map(int, fields["bit_widths"]))
+            made = cls(
+                int(fields["num_nodes"]),
+                tuple(map(str, fields["node_names"])),
+                widths,
+                tuple(map(str, fields["objective_names"])),
+                np.asarray(fields["node_features"], dtype=np.float32),
+                np.asarray(fields["edges"], dtype=np.int64),
+                np.asarray(fields["objective_bounds"], dtype=np.float64),
+                str(fields["title"]),
+            )
+            nodes, objectives = made.num_nodes, len(made.objective_names)
+            fits = (
+                len(made.node_names) == nodes > 0
+                and list(widths) == sorted(set(widths))
+                and all(1 <= width <= 32 for width in widths)
+                and made.node_features.ndim == 2
+                and len(made.node_features) == nodes
+                and made.edges.ndim == 2
+                and len(made.edges) == 2
+                and bool(((made.edges >= 0) & (made.edges < nodes)).all())
+                and made.objective_bounds.shape == (2, objectives)
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StorageError(f"the journal's problem cannot be read: {error!r}") from error
+        if not fits:
+            raise StorageError("the journal's problem does not fit together", "see Journal.salvage")
+        return made
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        """A description evaluates nothing.
+
+        Raises:
+            StudyStateError: always.
+        """
+        raise StudyStateError(
+            f"the journal does not hold the network of {self.title!r}",
+            "give it: load_study(path, problem=...)",
+        )
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a study is, from its first moment.
+
+    Attributes:
+        name: unique in a file.
+        seed, species, options, workers: as for ``create_study``.
+        problem: described.
+        recipe: how nemo_lab can make the problem by itself, None if it cannot.
+        fingerprint: digests by part: ``workload``, ``data`` and ``settings``.
+        versions: of nemo_lab and of what results depend on, by package.
+        created: ISO 8601, UTC.
+    """
+
+    name: str
+    seed: int
+    species: tuple[str, ...]
+    options: Mapping[str, Any]
+    workers: int
+    problem: StoredProblem
+    recipe: Mapping[str, Any] | None
+    fingerprint: Mapping[str, str]
+    versions: Mapping[str, str]
+    created: str
+
+
+@dataclass(frozen=True)
+class Steer:
+    """A hand steer as it took effect, with everything it takes to make it again."""
+
+    evaluation: int
+    action: str
+    detail: str
+    arguments: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The engine's state after so many evaluations and steers."""
+
+    evaluation: int
+    steers: int
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Everything a journal has of a study at one moment."""
+
+    evaluations: Evaluations
+    history: tuple[GenerationRecord, ...]
+    steers: tuple[Steer, ...]
+    checkpoint: Checkpoint | None
+    status: Mapping[str, Any]
