@@ -94,7 +94,7 @@ def _trim(connection: sqlite3.Connection) -> None:
 
 def _whole(connection: sqlite3.Connection, study: int, columns: str, table: str) -> list[Any]:
     """The records up to the first that is missing or damaged."""
-    found = []
+    found: list[Any] = []
     query = f"SELECT {columns} FROM {table} WHERE study = ? ORDER BY number"  # noqa: S608
     for row in connection.execute(query, (study,)):
         try:
