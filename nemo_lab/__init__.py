@@ -15,6 +15,7 @@ from nemo_lab._version import __version__ as __version__
 _HOME = {
     "NemoError": "nemo_lab.errors",
     "NemoWarning": "nemo_lab.errors",
+    "check_interrupted": "nemo_lab.interruption",
     "Workload": "nemo_lab.workload",
     "load_workload": "nemo_lab.workload",
     "CostModel": "nemo_lab.cost",
@@ -34,6 +35,7 @@ __all__ = [  # noqa: RUF022  in the order people meet them
     "Study",
     "compare",
     "Dashboard",
+    "check_interrupted",
     "NemoError",
     "NemoWarning",
 ]
@@ -41,6 +43,7 @@ __all__ = [  # noqa: RUF022  in the order people meet them
 if TYPE_CHECKING:
     from nemo_lab.cost import CostModel
     from nemo_lab.errors import NemoError, NemoWarning
+    from nemo_lab.interruption import check_interrupted
     from nemo_lab.quantize import QuantizationProblem
     from nemo_lab.study import Study, compare, create_study
     from nemo_lab.widgets import Dashboard

@@ -16,7 +16,7 @@ import nemo_lab
 SOURCE = Path(str(files("nemo_lab")))
 PUBLIC = {
     "load_workload", "Workload", "CostModel", "QuantizationProblem", "create_study", "Study", "Dashboard",
-    "NemoError", "NemoWarning",
+    "check_interrupted", "NemoError", "NemoWarning",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nemo_lab.errors import EvaluationError
+from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.data import Examples
 from nemo_lab.quantize.memory import is_out_of_memory
 from nemo_lab.quantize.metrics import Metric, check_scores
@@ -39,12 +40,14 @@ def make_task(
 
     Raises:
         DataError: if outputs or labels are not what a metric needs.
+        Interrupted: between two batches, see ``nemo_lab.check_interrupted``.
     """
     network.set_bits(None)
     check_scores(metrics, examples, network(network.prepare(examples.inputs[:1])))
     compares = any(m.needs_reference for m in metrics)
     batches = []
     for inputs, labels in examples.batches(batch_size):
+        check_interrupted()
         prepared = network.prepare(inputs)
         reference = network(prepared) if compares else None
         batches.append((prepared, None if labels is None else labels.to(network.device), reference))
@@ -64,16 +67,21 @@ def mean_errors(
 
     Raises:
         EvaluationError: if a metric returns no finite number, or memory runs out.
+        Interrupted: between two batches, see ``nemo_lab.check_interrupted``.
     """
     sums = np.zeros((len(rows), len(task.metrics)))
     for number, (inputs, labels, reference) in enumerate(task.batches if rows else ()):
         for i, row in enumerate(rows):
+            check_interrupted()
             if number == 0 or len(rows) > 1:
                 network.set_bits(row)
             try:
                 outputs = network.run(number, inputs) if remember else network(inputs)
                 with torch.no_grad():  # a metric may have parameters
                     sums[i] += [m.sum(outputs, labels, reference, len(inputs)) for m in task.metrics]
+            except KeyboardInterrupt:
+                network.kept.clear()  # it comes anywhere, in the middle of keeping something, too
+                raise
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise

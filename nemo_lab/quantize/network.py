@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from nemo_lab.errors import DataError
+from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.affine import Codes
 from nemo_lab.quantize.folding import fold_batch_norms, stored
 from nemo_lab.quantize.quantizers import insert_quantizers
@@ -86,6 +87,7 @@ class QuantizedNetwork:
             quantizer.observe = lambda x, observed=seen[name]: observed.see(x, self.calibration)
         try:
             for batch in batches:
+                check_interrupted()
                 self(self.prepare(batch))
         finally:
             for quantizer in self.activations.values():
@@ -179,9 +181,9 @@ class QuantizedNetwork:
     def _coding(self, nodes: set[fx.Node]) -> Iterator[None]:
         """Have the quantizers at these nodes give codes."""
         modules = [module for node, module in self._modules.items() if node in nodes]
-        for module in modules:
-            module.keep = True
         try:
+            for module in modules:
+                module.keep = True
             yield
         finally:
             for module in modules:

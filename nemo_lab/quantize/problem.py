@@ -16,6 +16,7 @@ from nemo_lab._torch import torch_threads
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
+from nemo_lab.interruption import held
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.arguments import checked_bytes, checked_count, checked_device, checked_widths
 from nemo_lab.quantize.data import Examples, as_examples, shipped
@@ -71,7 +72,7 @@ class QuantizationProblem:
         NemoWarning: if it will take more than 1 GB of memory, with the estimate.
 
     ``evaluate`` may be called from any thread; calls wait for each other. Configurations that were
-    evaluated before cost nothing.
+    evaluated before cost nothing. A run that is stopped leaves it between two batches of images.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class QuantizationProblem:
     @contextmanager
     def _running(self) -> Iterator[QuantizedNetwork]:
         """The network, for one caller at a time."""
-        with self._lock, torch_threads(self.threads):
+        with held(self._lock), torch_threads(self.threads):
             yield self._network
 
     def _examples(self, data: Any, metrics: Sequence[Metric]) -> Examples:

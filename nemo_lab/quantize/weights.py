@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nemo_lab.errors import DataError
+from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.affine import affine, round_
 from nemo_lab.quantize.ranges import Calibration, best_range
 
@@ -40,9 +41,11 @@ class Weights:
 
         Raises:
             DataError: if the tensor is not finite.
+            Interrupted: between two tensors, see ``nemo_lab.check_interrupted``.
         """
         found = self._kept.get((name, bits))
         if found is None:
+            check_interrupted()  # the least squared error of a large one takes its time
             found = self._kept[name, bits] = self._quantized(name, bits)
             self.bytes += found.nbytes
             while self.bytes > self.limit and len(self._kept) > 1:

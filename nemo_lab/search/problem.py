@@ -20,6 +20,9 @@ class Problem(Protocol):
     Optional members: ``objective_bounds`` float[2, K], the reachable box that the hypervolume is
     normalised by (0 to 1 by default); ``cost_names`` with ``costs(bits)`` -> float[N, C], the
     objectives that are exact and cost no evaluation; ``workload``, for the picture of the graph.
+
+    A long ``evaluate`` should call ``nemo_lab.check_interrupted`` now and then, such as before each batch of
+    images, so that a run can be stopped there; one that does not is waited for.
     """
 
     num_nodes: int

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.interruption import Interrupted, check_interrupted, interruptible
 from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits
 
@@ -121,17 +123,23 @@ class Prepare:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """Evaluate a configuration beside the search; a failure goes to the one who asked."""
+    """Evaluate a configuration beside the search; a failure goes to the one who asked.
+
+    Who no longer wants the answer cancels it.
+    """
 
     bits: Bits = field(repr=False)
     answer: Future[NDArray[np.float64]] = field(default_factory=Future)
     action: str = ""
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        try:
-            self.answer.set_result(evaluate(self.bits))
-        except BaseException as error:
-            self.answer.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+        with contextlib.suppress(InvalidStateError):  # of an answer that was cancelled meanwhile
+            try:
+                with interruptible(self.answer.cancelled):
+                    check_interrupted()
+                    self.answer.set_result(evaluate(self.bits))
+            except BaseException as error:
+                self.answer.set_exception(error)
+                if not isinstance(error, Exception | Interrupted):
+                    raise
         return ""

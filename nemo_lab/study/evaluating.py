@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextvars import copy_context
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.interruption import interruptible
 from nemo_lab.search import Problem
 from nemo_lab.search.problem import evaluate_one
 from nemo_lab.search.species import Bits
 
+Answer = Future[NDArray[np.float64]]
+
 
 def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[NDArray[np.float64]]:
-    """Objectives of every configuration in its turn, all at once in threads where there is more than one."""
+    """Objectives of every configuration in its turn, all at once in threads where there is more than one.
+
+    The threads can be interrupted as the caller can, and have ended when this ends. They are no
+    ``ThreadPoolExecutor``'s: Python waits for one of those before it lets anybody say that it exits.
+    """
     if len(rows) == 1:
         yield evaluate_one(problem, rows[0])
         return
-    with ThreadPoolExecutor(len(rows), thread_name_prefix="nemo_lab evaluator") as pool:
-        yield from pool.map(partial(evaluate_one, problem), rows)
+
+    def evaluate(row: Bits, answer: Answer) -> None:
+        try:
+            answer.set_result(evaluate_one(problem, row))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    answers = [Answer() for _ in rows]
+    threads = [
+        threading.Thread(
+            target=copy_context().run, args=(evaluate, row, answer), name="nemo_lab evaluator", daemon=True
+        )
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for answer in answers:
+            yield answer.result()
+    finally:
+        for thread in threads:
+            thread.join()
+
+
+def evaluate_beside(problem: Problem, asked: Callable[[], bool], bits: Bits) -> NDArray[np.float64]:
+    """Objectives of a configuration that is no part of a run; left half-way once ``asked`` returns true."""
+    with interruptible(asked):
+        return evaluate_one(problem, bits)

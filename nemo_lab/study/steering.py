@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import wait
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
-from nemo_lab.search.species import Species
+from nemo_lab.search.species import Bits, Species
 from nemo_lab.study.commands import Aspire, Constrain, Enqueue, Pin, Reseed, Unpin, WhatIf
 from nemo_lab.study.names import NodeNames
 from nemo_lab.study.notices import notice, tell_of_waiting
@@ -166,7 +170,7 @@ class Steering:
         self._worker.post(Enqueue(self._names.bits(bits)))
 
     def what_if(self, bits: Any) -> pd.Series[float]:
-        """Objectives of one configuration beside the search; blocks until it is evaluated.
+        """Objectives of one configuration beside the search; blocks until it is evaluated, or Ctrl-C.
 
         Args:
             bits: as for ``enqueue``, one configuration.
@@ -177,6 +181,19 @@ class Steering:
         rows = self._names.bits(bits)
         if len(rows) != 1:
             raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
-        command = WhatIf(rows[0])
-        self._worker.post(command)
-        return pd.Series(command.answer.result(), index=list(self.problem.objective_names), name="what_if")
+        return pd.Series(self._answer(rows[0]), index=list(self.problem.objective_names), name="what_if")
+
+    def _answer(self, bits: Bits) -> NDArray[np.float64]:
+        """Objectives float64[K] of uint8[Q]; asked again if a run that is stopped left them half-way."""
+        while True:
+            command = WhatIf(bits)
+            try:
+                self._worker.post(command)
+                while not wait([command.answer], LOOK_UP).done:
+                    check_interrupted()
+                return command.answer.result()
+            except Interrupted:
+                check_interrupted()
+                self._worker.wait(LOOK_UP, through_pauses=True)
+            finally:
+                command.answer.cancel()

@@ -51,7 +51,7 @@ class Study(Steering):
     def optimize(
         self, evaluations: int | None = None, *, until: int | None = None, progress: bool = True
     ) -> Study:
-        """Run to the end of a budget, with a progress bar; Ctrl-C stops it and loses nothing.
+        """Run to the end of a budget, with a progress bar; Ctrl-C stops it as ``stop`` does.
 
         Args:
             evaluations: how many more; what is left of the last budget, or 500, by default.
@@ -64,9 +64,9 @@ class Study(Steering):
         """
         from tqdm.auto import tqdm
 
-        self.start(evaluations, until=until)
-        snapshot = self.snapshot
         try:
+            self.start(evaluations, until=until)
+            snapshot = self.snapshot
             with tqdm(
                 total=snapshot.target, initial=len(snapshot.evaluations), unit="eval", disable=not progress
             ) as bar:
@@ -102,7 +102,7 @@ class Study(Steering):
         self._worker.post(Prepare())
 
     def pause(self) -> None:
-        """Hold a run after the evaluation in flight.
+        """Hold a run after the evaluation in flight, which is made to its end.
 
         Raises:
             StudyStateError: if none is on.
@@ -120,7 +120,12 @@ class Study(Steering):
         self._worker.resume()
 
     def stop(self) -> None:
-        """End a run after the evaluation in flight; ``start`` goes on later. Harmless if none is on."""
+        """End a run without delay; ``start`` goes on later. Harmless if none is on.
+
+        The evaluation in flight is left at its next batch of images (or where else the problem calls
+        ``nemo_lab.check_interrupted``) and made again later: a run that was stopped gives the very
+        evaluations of one that never was.
+        """
         self._worker.stop()
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from functools import partial
 
 from nemo_lab.errors import EvaluationError, StudyStateError
+from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.search import Candidate, Engine
-from nemo_lab.search.problem import evaluate_one
 from nemo_lab.study.commands import Command
-from nemo_lab.study.evaluating import evaluate_all
+from nemo_lab.study.evaluating import evaluate_all, evaluate_beside
 from nemo_lab.study.records import Intervention, Snapshot, State
 from nemo_lab.study.responsive import responsive
 
@@ -28,7 +28,7 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """Let every evaluation in flight end: a thread that is inside torch cannot be torn down."""
+    """Wait until every evaluation in flight is left: a thread that is inside torch cannot be torn down."""
     for worker in list(_workers):
         worker.close()
 
@@ -79,7 +79,7 @@ class Worker:
             self._thread.start()
 
     def pause(self) -> None:
-        """Hold after the evaluation in flight."""
+        """Hold after the evaluation in flight, which is made to its end."""
         with self._condition:
             if self._thread is None or self._stop:
                 raise StudyStateError(f"cannot pause: the study is {self._state}", "call start() first")
@@ -100,7 +100,7 @@ class Worker:
             self._condition.notify_all()
 
     def stop(self) -> None:
-        """End the run after the evaluation in flight; nothing is lost. Harmless when none is on."""
+        """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
         with self._condition:
             if self._thread is not None and not self._stop:
                 self._stop, self._pause = True, False
@@ -200,11 +200,14 @@ class Worker:
             raise RuntimeError("the engine waits for an evaluation that nobody makes")
         try:
             bits = [candidate.bits for candidate in candidates]
-            for objectives in evaluate_all(self._engine.problem, bits):
-                self._engine.tell(candidates.pop(0), objectives)
-        except BaseException:
+            with interruptible(lambda: self._stop):
+                for objectives in evaluate_all(self._engine.problem, bits):
+                    self._engine.tell(candidates.pop(0), objectives)
+        except BaseException as error:
             for candidate in reversed(candidates):
                 self._engine.give_back(candidate)
+            if self._stop and isinstance(error, Interrupted):
+                return
             raise
         took = time.perf_counter() - began
         self._seconds += took
@@ -217,7 +220,8 @@ class Worker:
         any_applied = False
         while self._commands:
             command = self._commands.popleft()
-            detail = command.apply(self._engine, partial(evaluate_one, self._engine.problem))
+            evaluate = partial(evaluate_beside, self._engine.problem, lambda: self._stop)
+            detail = command.apply(self._engine, evaluate)
             if command.action:
                 made = Intervention(len(self._engine.evaluations), command.action, detail)
                 self._interventions = (*self._interventions, made)
@@ -262,11 +266,7 @@ class Worker:
                 self._make_snapshot()
                 if fresh
                 else dataclasses.replace(
-                    self.snapshot,
-                    version=self._version,
-                    state=state,
-                    target=self._target,
-                    error=self._error,
+                    self.snapshot, version=self._version, state=state, target=self._target, error=self._error
                 )
             )
             self._condition.notify_all()
