@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab import check_interrupted
+
 
 class ToyProblem:
     """Six nodes, three objectives in conflict; pure arithmetic, the same on every call."""
@@ -89,3 +91,26 @@ class OddProblem(ToyProblem):
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
         answer: NDArray[np.float64] = self.answer
         return answer
+
+
+class EndlessProblem(ToyProblem):
+    """While ``endless``, an evaluation ends only if it is interrupted; ``entered``: one has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.endless = True
+        self.entered = threading.Event()
+        self.left = 0
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        self.entered.set()
+        try:
+            while self.endless:
+                check_interrupted()
+                threading.Event().wait(0.001)
+        except Exception:  # what people write around an unreliable accelerator
+            return np.ones((1, 3))
+        except BaseException:
+            self.left += 1
+            raise
+        return super().evaluate(bits)
