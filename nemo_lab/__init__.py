@@ -22,6 +22,7 @@ _HOME = {
     "QuantizationProblem": "nemo_lab.quantize",
     "Study": "nemo_lab.study",
     "create_study": "nemo_lab.study",
+    "load_study": "nemo_lab.study",
     "compare": "nemo_lab.study",
     "Dashboard": "nemo_lab.widgets",
 }
@@ -32,6 +33,7 @@ __all__ = [  # noqa: RUF022  in the order people meet them
     "CostModel",
     "QuantizationProblem",
     "create_study",
+    "load_study",
     "Study",
     "compare",
     "Dashboard",
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from nemo_lab.errors import NemoError, NemoWarning
     from nemo_lab.interruption import check_interrupted
     from nemo_lab.quantize import QuantizationProblem
-    from nemo_lab.study import Study, compare, create_study
+    from nemo_lab.study import Study, compare, create_study, load_study
     from nemo_lab.widgets import Dashboard
     from nemo_lab.workload import Workload, load_workload
 

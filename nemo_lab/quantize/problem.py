@@ -20,6 +20,7 @@ from nemo_lab.interruption import held
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.arguments import checked_bytes, checked_count, checked_device, checked_widths
 from nemo_lab.quantize.data import Examples, as_examples, shipped
+from nemo_lab.quantize.fingerprint import digest
 from nemo_lab.quantize.measure import Task, make_task, mean_errors
 from nemo_lab.quantize.memory import check_memory, default_batch, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics
@@ -129,6 +130,7 @@ class QuantizationProblem:
 
         given = shipped(workload, "calibration", "calibration") if calibration is None else calibration
         images = as_examples(given, workload, "calibration", "ignored")
+        self._calibrated_by = digest([calibrated, images.inputs])
         examples = self._examples(shipped(workload, "search", "data") if data is None else data, self.metrics)
         self._lock = threading.Lock()
         self._found: dict[bytes, tuple[float, ...]] = {}
@@ -145,6 +147,23 @@ class QuantizationProblem:
         with self._running() as network:
             network.calibrate([b for b, _ in images.batches(calibrated)])
             self._task = make_task(network, examples, self.metrics, self.batch_size)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of all that results depend on: the ``workload``, the ``data``, and the ``settings``.
+
+        Of a metric that is a function only its name is known.
+        """
+        workload, network = self.workload, self._network
+        named = sorted(workload.module.state_dict().items())
+        layers = [(one.name, one.aliases) for one in workload.nodes]
+        costs = self.costs(np.tile([[width] for width in self.bit_widths], self.num_nodes))
+        batches = [part for batch in self._task.batches for part in batch[:2] if part is not None]
+        settings = (self.metric, self.bit_widths, network.calibration, self.batch_size, self.threads)
+        return {
+            "workload": digest([*layers, workload.graph.code, *(part for pair in named for part in pair)]),
+            "data": digest([self._calibrated_by, *batches]),
+            "settings": digest([*settings, str(network.device), self.objective_names, costs]),
+        }
 
     @contextmanager
     def _running(self) -> Iterator[QuantizedNetwork]:

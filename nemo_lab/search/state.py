@@ -49,8 +49,8 @@ def save(engine: Engine) -> State:
 
     def change(one: Change) -> State:
         return {
-            "rules": _rules(one.rules),
-            "controls": _controls(one.controls),
+            "rules": rules_saved(one.rules),
+            "controls": controls_saved(one.controls),
             "entered": numbers(one.entered),
             "left": numbers(one.left),
             "budget": one.budget,
@@ -78,8 +78,8 @@ def save(engine: Engine) -> State:
         },
         "front": np.asarray(engine.front, dtype=np.int64),
         "excess": engine._front.excess,
-        "rules": _rules(engine.rules),
-        "controls": _controls(engine.controls),
+        "rules": rules_saved(engine.rules),
+        "controls": controls_saved(engine.controls),
         "budget": engine.budget,
         "generation": engine.generation,
         "exhausted": engine.exhausted,
@@ -118,8 +118,8 @@ def restore(
     population.ranking.memory = state["ranking"]
     population.members = [[members[i] for i in living] for living in state["living"]]
     engine._pending.extend(members[i] for i in state["pending"])
-    engine.rules = _rules_of(state["rules"])
-    engine.controls = _controls_of(state["controls"])
+    engine.rules = rules_of(state["rules"])
+    engine.controls = controls_of(state["controls"])
     engine.budget, engine.generation = state["budget"], state["generation"]
     engine.exhausted = state["exhausted"]
     engine.history = tuple(history)
@@ -127,8 +127,8 @@ def restore(
 
     def change(saved: Mapping[str, Any]) -> Change:
         return Change(
-            _rules_of(saved["rules"]),
-            _controls_of(saved["controls"]),
+            rules_of(saved["rules"]),
+            controls_of(saved["controls"]),
             tuple(members[i] for i in saved["entered"]),
             tuple(members[i] for i in saved["left"]),
             saved["budget"],
@@ -162,12 +162,13 @@ def _rng(rng: np.random.Generator) -> Any:
     return rng.bit_generator.state
 
 
-def _rules(rules: Rules) -> State:
+def rules_saved(rules: Rules) -> State:
     """Mappings as lists of pairs, since only texts can be keys."""
     return {name: [[k, v] for k, v in mapping.items()] for name, mapping in vars(rules).items()}
 
 
-def _rules_of(saved: Mapping[str, Any]) -> Rules:
+def rules_of(saved: Mapping[str, Any]) -> Rules:
+    """Back from ``rules_saved``."""
     wishes: dict[str, Any] = {
         name: {int(k): tuple(v) if isinstance(v, list) else v for k, v in pairs}
         for name, pairs in saved.items()
@@ -175,7 +176,8 @@ def _rules_of(saved: Mapping[str, Any]) -> Rules:
     return Rules(**wishes)
 
 
-def _controls(controls: Controls) -> State:
+def controls_saved(controls: Controls) -> State:
+    """The decisions, with lists for sets and mappings."""
     return {
         "removed": sorted(controls.removed),
         "frozen": sorted(controls.frozen),
@@ -183,7 +185,8 @@ def _controls(controls: Controls) -> State:
     }
 
 
-def _controls_of(saved: Mapping[str, Any]) -> Controls:
+def controls_of(saved: Mapping[str, Any]) -> Controls:
+    """Back from ``controls_saved``."""
     return Controls(
         frozenset(saved["removed"]), frozenset(saved["frozen"]), {int(s): x for s, x in saved["shares"]}
     )

@@ -1,42 +1,61 @@
-"""What callers may ask of a run: checked when made, applied between two evaluations."""
+"""What callers may ask of a run: checked when made, applied between two evaluations, kept in the journal."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.errors import StorageError
 from nemo_lab.interruption import Interrupted, check_interrupted, interruptible
-from nemo_lab.search import Engine
-from nemo_lab.search.species import Bits
+from nemo_lab.search import Engine, Problem
+from nemo_lab.search.species import Bits, Species
 
 Evaluate = Callable[[Bits], NDArray[np.float64]]
 
 
-class Command(Protocol):
-    """A request to the owner of the engine; ``action`` is empty where it steers nothing."""
+@dataclass(frozen=True)
+class Command:
+    """A request to the owner of the engine. Its fields are plain numbers, texts and arrays, for the journal.
 
-    @property
-    def action(self) -> str:
-        """The name in the log."""
-        ...
+    Attributes:
+        action: the name in the log, empty where it steers nothing.
+        undoable: whether it can be undone.
+    """
+
+    action: ClassVar[str] = ""
+    undoable: ClassVar[bool] = True
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:
         """Carry it out; returns what was done, for the log."""
-        ...
+        raise NotImplementedError
+
+    def call(self, problem: Problem) -> str:
+        """The same as Python, from the name of a method of ``Study`` on."""
+        raise NotImplementedError
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The fields as the journal has them: mappings as lists of pairs."""
+        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        return {
+            name: {"pairs": [list(pair) for pair in value.items()]} if isinstance(value, Mapping) else value
+            for name, value in fields.items()
+        }
 
 
 @dataclass(frozen=True)
-class Pin:
+class Pin(Command):
     """Fix nodes at widths."""
 
-    pins: dict[int, int]
-    action: str = "pin"
+    action = "pin"
+    pins: Mapping[int, int]
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         projected = engine.pin(self.pins)
@@ -44,85 +63,143 @@ class Pin:
         listed = ", ".join(f"{names[node]} = {width}" for node, width in self.pins.items())
         return f"{listed}; {projected} front members projected"
 
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return f"pin({ {problem.node_names[node]: width for node, width in self.pins.items()} })"
+
 
 @dataclass(frozen=True)
-class Unpin:
+class Unpin(Command):
     """Free nodes."""
 
-    nodes: tuple[int, ...]
-    action: str = "unpin"
+    action = "unpin"
+    nodes: Sequence[int]
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         engine.unpin(self.nodes)
         return ", ".join(engine.problem.node_names[node] for node in self.nodes)
 
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return f"unpin({[problem.node_names[node] for node in self.nodes]})"
+
 
 @dataclass(frozen=True)
-class Constrain:
+class Constrain(Command):
     """Put limits on objectives, in place of those before."""
 
-    limits: dict[int, float]
-    action: str = "constrain"
+    action = "constrain"
+    limits: Mapping[int, float]
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         engine.constrain(self.limits)
         names = engine.problem.objective_names
         return ", ".join(f"{names[k]} <= {limit:.6g}" for k, limit in self.limits.items()) or "nothing"
 
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        names = problem.objective_names
+        texts = [repr(f"{names[k]} <= {limit!r}") for k, limit in self.limits.items()]
+        return f"constrain({', '.join(texts)})"
+
 
 @dataclass(frozen=True)
-class Aspire:
+class Aspire(Command):
     """Concentrate on a box of objectives, in place of the one before."""
 
-    box: dict[int, tuple[float, float]]
-    action: str = "aspire"
+    action = "aspire"
+    box: Mapping[int, tuple[float, float]]
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        engine.aspire(self.box)
+        engine.aspire({k: (low, high) for k, (low, high) in self.box.items()})
         names = engine.problem.objective_names
         return ", ".join(f"{names[k]} {a:.6g} to {b:.6g}" for k, (a, b) in self.box.items()) or "everything"
 
-
-@dataclass(frozen=True)
-class Reseed:
-    """Replace the worst part of a species."""
-
-    species: int
-    source: str
-    fraction: float
-    action: str = "reseed"
-
-    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        source = self.source if len(engine.front) else "random"
-        count = engine.reseed(self.species, source, self.fraction)
-        return f"{engine.species[self.species].name} from {source}, {count} members"
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        names = problem.objective_names
+        return f"aspire(**{ {names[k]: tuple(box) for k, box in self.box.items()} })"
 
 
 @dataclass(frozen=True)
-class Enqueue:
+class Enqueue(Command):
     """Evaluate hand-made configurations next."""
 
+    action = "enqueue"
     bits: Bits = field(repr=False)
-    action: str = "enqueue"
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         engine.enqueue(self.bits)
         return f"{len(self.bits)} configurations"
 
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return f"enqueue({self.bits.tolist()})"
+
 
 @dataclass(frozen=True)
-class Prepare:
-    """Make the first population, which loads what the species need."""
+class Budget(Command):
+    """Change at how many evaluations the run ends."""
 
-    action: str = ""
+    action = "budget"
+    evaluations: int
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.set_budget(self.evaluations)
+        return f"{self.evaluations} evaluations in all"
+
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return f"set_budget({self.evaluations})"
+
+
+@dataclass(frozen=True)
+class Undo(Command):
+    """Take back the latest steer that stands."""
+
+    action = "undo"
+    undoable = False
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        return engine.undo() if engine.undoable else "nothing was left to undo"
+
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return "undo()"
+
+
+@dataclass(frozen=True)
+class Redo(Command):
+    """Make the steer again that was undone last."""
+
+    action = "redo"
+    undoable = False
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        return engine.redo() if engine.undone else "nothing was left to redo"
+
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return "redo()"
+
+
+@dataclass(frozen=True)
+class Prepare(Command):
+    """Draw up the first population, and the next candidates, which are evaluated when the run goes on.
+
+    A run that is stopped in the middle of evaluations leaves them so; the record has to know.
+    """
+
+    action = "prepare"
+    undoable = False
+    candidates: int = 0
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         engine.begin()
-        return ""
+        drawn = [engine.ask() for _ in range(self.candidates)]
+        for candidate in reversed(drawn):
+            if candidate is not None:
+                engine.give_back(candidate)
+        return f"{self.candidates} candidates drawn up"
+
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return f"prepare({self.candidates})"
 
 
 @dataclass(frozen=True)
-class WhatIf:
+class WhatIf(Command):
     """Evaluate a configuration beside the search; a failure goes to the one who asked.
 
     Who no longer wants the answer cancels it.
@@ -130,7 +207,6 @@ class WhatIf:
 
     bits: Bits = field(repr=False)
     answer: Future[NDArray[np.float64]] = field(default_factory=Future)
-    action: str = ""
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         with contextlib.suppress(InvalidStateError):  # of an answer that was cancelled meanwhile
@@ -143,3 +219,32 @@ class WhatIf:
                 if not isinstance(error, Exception | Interrupted):
                     raise
         return ""
+
+
+def restored(action: str, arguments: Mapping[str, Any], make: Callable[[str], Species]) -> Command:
+    """The command that a journal describes.
+
+    Args:
+        action: its name.
+        arguments: as ``Command.arguments`` gave them.
+        make: gives a species by name.
+
+    Raises:
+        StorageError: if nothing of ours is described so.
+    """
+    from nemo_lab.study.species_commands import SPECIES_COMMANDS, AddSpecies
+
+    known = {one.action: one for one in (*OWN, *SPECIES_COMMANDS)}
+    try:
+        fields = {
+            name: {int(key): value for key, value in value["pairs"]} if isinstance(value, dict) else value
+            for name, value in arguments.items()
+        }
+        if action == AddSpecies.action:
+            return AddSpecies(str(fields["name"]), make(str(fields["name"])))
+        return known[action](**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"the journal has a steer {action!r} that cannot be read: {error}") from error
+
+
+OWN: tuple[type[Command], ...] = (Pin, Unpin, Constrain, Aspire, Enqueue, Budget, Undo, Redo, Prepare)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.options import PRESETS
+from nemo_lab.search.species import make_species
 from nemo_lab.study.budget import checked_whole
+from nemo_lab.study.journal import Header, Journal, StoredProblem
+from nemo_lab.study.load import fingerprint, versions
 from nemo_lab.study.study import Study
 from nemo_lab.workload.workload import Workload
 
@@ -23,6 +28,8 @@ def create_study(
     constraints: Sequence[str] = (),
     aspiration: Mapping[str, Any] | None = None,
     workers: int = 1,
+    storage: str | os.PathLike[str] | None = None,
+    name: str | None = None,
     **options: Any,
 ) -> Study:
     """A study that is ready to ``start`` or ``optimize``.
@@ -37,11 +44,16 @@ def create_study(
         aspiration: objective -> largest value or (smallest, largest), as for ``Study.aspire``.
         workers: evaluations made at once, each in a thread; they change nothing but the time. A
             ``QuantizationProblem`` makes one at a time, and uses its own ``threads``.
+        storage: an SQLite file, such as ``"run.sqlite"``, to which everything is written as it happens, so
+            that ``load_study`` can go on with it. It may hold several studies, and what is in it already for
+            the same workload, data and settings is not evaluated again.
+        name: of the study in the file; ``"study 1"`` and so on by default.
         **options: further constants of the search, see ``nemo_lab.search.SearchOptions``.
 
     Raises:
         UnknownNameError: on an unknown workload, species or option.
         ArgumentError, DataError: on anything else that cannot be used.
+        StorageError: if the file cannot be written.
 
     >>> study = create_study("digits", seed=1, population=8, min_size=2)
     >>> study.optimize(16, progress=False).state
@@ -49,6 +61,37 @@ def create_study(
     >>> len(study.evaluations())
     16
     """
+    problem, recipe = as_problem(problem)
+    seed = checked_whole("seed", seed, 0)
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+    chosen = PRESETS[preset]
+    workers = checked_whole("workers", workers, 1)
+    if population is not None:
+        options["population"] = population
+    made = SearchOptions.make(**{**chosen.options, **options})
+    wanted = chosen.species if species is None else species
+    wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    journal = None
+    if storage is not None:
+        journal = _journal(storage, name, problem, recipe, seed, wanted, made, workers)
+    elif name is not None:
+        raise ArgumentError(f"name={name!r} without storage", "add storage='run.sqlite'")
+    study = Study(problem, seed=seed, species=wanted, options=made, workers=workers, journal=journal)
+    if constraints:
+        study.constrain(*((constraints,) if isinstance(constraints, str) else constraints))
+    if aspiration:
+        study.aspire(**aspiration)
+    return study
+
+
+def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
+    """A problem from what ``create_study`` takes, and how it can be made again from a name, if it can.
+
+    Raises:
+        UnknownNameError, DataError, ArgumentError: if it is none.
+    """
+    recipe = {"workload": problem} if isinstance(problem, str) else None
     if isinstance(problem, str):
         from nemo_lab.workload import load_workload
         from nemo_lab.workload.zoo import VISION
@@ -69,23 +112,32 @@ def create_study(
             f"a {type(problem).__name__} is no problem to search",
             "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
         )
-    seed = checked_whole("seed", seed, 0)
-    if preset not in PRESETS:
-        raise UnknownNameError("preset", preset, PRESETS)
-    chosen = PRESETS[preset]
-    workers = checked_whole("workers", workers, 1)
-    if population is not None:
-        options["population"] = population
-    made = SearchOptions.make(**{**chosen.options, **options})
-    study = Study(
-        problem,
+    return problem, recipe
+
+
+def _journal(
+    storage: str | os.PathLike[str],
+    name: str | None,
+    problem: Problem,
+    recipe: Mapping[str, Any] | None,
+    seed: int,
+    species: Sequence[Any],
+    options: SearchOptions,
+    workers: int,
+) -> Journal:
+    title = str(getattr(getattr(problem, "workload", None), "name", type(problem).__name__))
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise ArgumentError(f"name={name!r}", "give a text, or leave it out")
+    header = Header(
+        name=name or "",
         seed=seed,
-        species=chosen.species if species is None else species,
-        options=made,
+        species=tuple(one.name for one in make_species(species, problem, options)),
+        options=vars(options),
         workers=workers,
+        problem=StoredProblem.of(problem, title),
+        recipe=recipe,
+        fingerprint=fingerprint(problem),
+        versions=versions(),
+        created=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
     )
-    if constraints:
-        study.constrain(*((constraints,) if isinstance(constraints, str) else constraints))
-    if aspiration:
-        study.aspire(**aspiration)
-    return study
+    return Journal.create(storage, header)

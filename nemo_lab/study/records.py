@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search import Evaluations, GenerationRecord, Rules
+from nemo_lab.search import Engine, Evaluations, GenerationRecord, Rules
+from nemo_lab.search.controls import Controls
 
 State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
 
@@ -20,13 +21,15 @@ class Intervention:
 
     Attributes:
         evaluation: evaluations made before it; it acts on all after.
-        action: ``pin``, ``unpin``, ``constrain``, ``aspire``, ``reseed`` or ``enqueue``.
+        action: name of the method of ``Study``.
         detail: what exactly, for people.
+        arguments: everything it takes to make it again.
     """
 
     evaluation: int
     action: str
     detail: str
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,9 @@ class Snapshot:
         target: evaluations at which the run ends.
         seconds: time spent running.
         seconds_per_evaluation: recent, search included; 0 before the first.
+        controls: which species take part, are frozen, or have a share of their own.
+        undo, redo: what would be undone or made again next, empty for nothing.
+        reused: evaluations that were not paid for, since the journal had them.
         exhausted: whether every configuration that the pins allow has been evaluated.
         error: traceback of the failure, if the state is ``failed``.
     """
@@ -66,6 +72,10 @@ class Snapshot:
     target: int
     seconds: float
     seconds_per_evaluation: float
+    controls: Controls = field(default_factory=Controls)
+    undo: str = ""
+    redo: str = ""
+    reused: int = 0
     exhausted: bool = False
     error: str | None = field(default=None, repr=False)
 
@@ -80,3 +90,22 @@ class Snapshot:
         if self.seconds_per_evaluation == 0:
             return None
         return max(0, self.target - len(self.evaluations)) * self.seconds_per_evaluation
+
+
+def picture(engine: Engine, **run: Any) -> Snapshot:
+    """The snapshot of an engine; ``run`` is what it does not know of itself."""
+    return Snapshot(
+        evaluations=engine.evaluations,
+        front=engine.front,
+        rules=engine.rules,
+        generation=engine.generation,
+        allocation=tuple(int(size) for size in engine.allocation),
+        history=engine.history,
+        hypervolume=engine.hypervolume(),
+        waiting=engine.waiting,
+        controls=engine.controls,
+        undo=engine.undoable[-1].label if engine.undoable else "",
+        redo=engine.undone[-1].label if engine.undone else "",
+        exhausted=engine.exhausted,
+        **run,
+    )

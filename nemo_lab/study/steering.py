@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import wait
 from typing import Any
 
@@ -11,37 +10,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
-from nemo_lab.search.species import Bits, Species
-from nemo_lab.study.commands import Aspire, Constrain, Enqueue, Pin, Reseed, Unpin, WhatIf
+from nemo_lab.search.species import Bits
+from nemo_lab.study.budget import checked_whole
+from nemo_lab.study.commands import Aspire, Budget, Constrain, Enqueue, Pin, Redo, Undo, Unpin, WhatIf
 from nemo_lab.study.names import NodeNames
-from nemo_lab.study.notices import notice, tell_of_waiting
-from nemo_lab.study.records import Snapshot
+from nemo_lab.study.notices import tell_of_waiting
+from nemo_lab.study.species_steering import SpeciesSteering
+from nemo_lab.study.watching import Watcher
 from nemo_lab.study.wishes import ObjectiveNames
 from nemo_lab.study.worker import Worker
 
-SOURCES = ("random", "front")
 
-
-class Steering:
+class Steering(SpeciesSteering):
     """The part of a ``Study`` that steers it.
 
     Steers are checked when called, return at once and take effect before the next evaluation starts.
     """
 
-    def __init__(self, problem: Problem, species: Sequence[Species], worker: Worker) -> None:
+    def __init__(self, problem: Problem, worker: Worker | Watcher) -> None:
         self.problem = problem
-        self.species = tuple(species)
         self._names = NodeNames(problem)
         self._objectives = ObjectiveNames(problem)
         self._worker = worker
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The latest frozen picture of the run."""
-        return self._worker.snapshot
 
     def pin(
         self,
@@ -132,32 +125,6 @@ class Steering:
         names = self.problem.objective_names
         return {names[k]: box for k, box in self.snapshot.rules.aspiration.items()}
 
-    def reseed(self, species: str, source: str = "random", fraction: float = 1.0) -> None:
-        """Replace the worst part of a species by new members, evaluated next.
-
-        Args:
-            species: its name.
-            source: ``"random"`` for fresh ones, ``"front"`` for imitations of front members.
-            fraction: of its members, in (0, 1].
-
-        Raises:
-            UnknownNameError: on an unknown species or source.
-            ArgumentError: on a fraction outside (0, 1].
-
-        Warns:
-            NemoWarning: if the front is to be the source and still empty: new members are random.
-        """
-        names = [one.name for one in self.species]
-        if species not in names:
-            raise UnknownNameError("species", species, names)
-        if source not in SOURCES:
-            raise UnknownNameError("source", source, SOURCES)
-        if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
-            raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
-        if source == "front" and not len(self.snapshot.front):
-            notice("the front is still empty, so the new members are random ones")
-        self._worker.post(Reseed(names.index(species), source, float(fraction)))
-
     def enqueue(self, bits: Any) -> None:
         """Evaluate hand-made configurations next, as part of the run; pins in force are applied.
 
@@ -168,6 +135,41 @@ class Steering:
             BitWidthError, UnknownNameError: if they do not fit.
         """
         self._worker.post(Enqueue(self._names.bits(bits)))
+
+    def set_budget(self, evaluations: int) -> None:
+        """Change at how many evaluations in all the run ends, also while it goes on.
+
+        Raises:
+            ArgumentError: if it is not a whole number above those made already.
+        """
+        wanted = checked_whole("evaluations", evaluations, 1)
+        done = len(self.snapshot.evaluations)
+        if wanted <= done:
+            raise ArgumentError(f"{wanted} evaluations in all, {done} are made", "give more, or call stop()")
+        self._worker.post(Budget(wanted))
+
+    def undo(self) -> None:
+        """Take back the latest steer that stands; what was evaluated by then stays.
+
+        Pins, constraints, aspiration, shares and budget are as before, members that were replaced come back,
+        and configurations that still wait for it are dropped.
+
+        Raises:
+            StudyStateError: if there is none.
+        """
+        if not self.snapshot.undo:
+            raise StudyStateError("there is nothing to undo", "interventions() lists the steers")
+        self._worker.post(Undo())
+
+    def redo(self) -> None:
+        """Make the steer again that was undone last, unless another came since.
+
+        Raises:
+            StudyStateError: if there is none.
+        """
+        if not self.snapshot.redo:
+            raise StudyStateError("there is nothing to redo", "redo() follows undo()")
+        self._worker.post(Redo())
 
     def what_if(self, bits: Any) -> pd.Series[float]:
         """Objectives of one configuration beside the search; blocks until it is evaluated, or Ctrl-C.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,19 @@ import pandas as pd
 
 from nemo_lab.errors import StudyStateError
 from nemo_lab.search import Engine, Problem, SearchOptions
-from nemo_lab.search.species import make_species
+from nemo_lab.search.species import Species, make_species
 from nemo_lab.study import frames
-from nemo_lab.study.budget import budget
+from nemo_lab.study.budget import budget, checked_whole
 from nemo_lab.study.commands import Prepare
+from nemo_lab.study.journal import Journal
 from nemo_lab.study.notices import notice
 from nemo_lab.study.progress import progress_frame
 from nemo_lab.study.records import Snapshot, State
+from nemo_lab.study.replay import taken_up
 from nemo_lab.study.steering import Steering
+from nemo_lab.study.storage import Storage
 from nemo_lab.study.validation import Validation, validate, validation_frame
+from nemo_lab.study.watching import Watcher
 from nemo_lab.study.worker import Worker
 
 
@@ -38,12 +42,27 @@ class Study(Steering):
         species: Sequence[Any],
         options: SearchOptions,
         workers: int = 1,
+        journal: Journal | None = None,
+        own_species: Mapping[str, Any] | None = None,
     ) -> None:
-        made = make_species(species, problem, options)
-        super().__init__(problem, made, Worker(Engine(problem, made, options, seed), workers))
+        self.problem = problem
         self.seed = seed
+        self._own_species = dict(own_species or {})
         self.options = options
-        self._cleanup = weakref.finalize(self, self._worker.stop)
+        self.journal = journal
+
+        def engine() -> Engine:
+            return Engine(problem, make_species(species, problem, options), options, seed)
+
+        if journal is not None and not journal.writable:
+            worker: Worker | Watcher = Watcher(journal)
+        else:
+            stored = None if journal is None else journal.read()
+            begun = stored is not None and (len(stored.evaluations) or stored.steers)
+            made = taken_up(engine, stored, self._make_species) if stored and begun else engine()
+            worker = Worker(made, workers, Storage(journal), stored if begun else None)
+        super().__init__(problem, worker)
+        self._cleanup = weakref.finalize(self, worker.abandon)
         self.validated: dict[int, Validation] = {}
 
     # running
@@ -97,9 +116,14 @@ class Study(Steering):
         """
         self._worker.start(budget(evaluations, until, self.snapshot.target))
 
-    def prepare(self) -> None:
-        """Make the first population now rather than when the run starts; blocks while it does."""
-        self._worker.post(Prepare())
+    def prepare(self, candidates: int = 0) -> None:
+        """Make the first population now rather than when the run starts; blocks while it does.
+
+        Args:
+            candidates: how many to draw up already. ``to_script`` writes that where a run was stopped in the
+                middle of so many evaluations, before a steer: the search had chosen them by then.
+        """
+        self._worker.post(Prepare(checked_whole("candidates", candidates, 0)))
 
     def pause(self) -> None:
         """Hold a run after the evaluation in flight, which is made to its end.
@@ -127,6 +151,10 @@ class Study(Steering):
         evaluations of one that never was.
         """
         self._worker.stop()
+
+    def close(self) -> None:
+        """Stop, and let go of the journal, so that another process may go on with it. Blocks."""
+        self._worker.close()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until no run is on, or it is paused.
@@ -208,6 +236,16 @@ class Study(Steering):
         names = [one.name for one in self.species]
         return frames.evaluations_frame(snapshot, self.problem, names, rows, bits=bits)
 
+    def _make_species(self, name: str) -> Species:
+        """A species by name: the caller's own, or one of ours."""
+        return make_species([self._own_species.get(name, name)], self.problem, self.options)[0]
+
+    def _own(self, species: Any) -> Species:
+        """A species of the caller's, which ``add_species`` by its name gives from now on."""
+        made = make_species([species], self.problem, self.options)[0]
+        self._own_species[made.name] = species
+        return made
+
     def _refuse_after_failure(self, verb: str) -> None:
         snapshot = self.snapshot
         if snapshot.state == "failed" and snapshot.error:
@@ -216,8 +254,9 @@ class Study(Steering):
 
     @property
     def title(self) -> str:
-        """The workload's name, or the problem's class."""
-        return str(getattr(getattr(self.problem, "workload", None), "name", type(self.problem).__name__))
+        """The workload's name, or the problem's title or class."""
+        own = getattr(self.problem, "title", type(self.problem).__name__)
+        return str(getattr(getattr(self.problem, "workload", None), "name", own))
 
     def _repr_html_(self) -> str:
         return frames.study_html(self.snapshot, f"study of {self.title}", self.front())

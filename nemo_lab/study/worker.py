@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
-import logging
 import threading
 import time
 import traceback
@@ -14,15 +13,19 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from nemo_lab.errors import EvaluationError, StudyStateError
+from nemo_lab.errors import EvaluationError, StorageError, StudyStateError
 from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.search import Candidate, Engine
-from nemo_lab.study.commands import Command
-from nemo_lab.study.evaluating import evaluate_all, evaluate_beside
-from nemo_lab.study.records import Intervention, Snapshot, State
+from nemo_lab.search.species import Species
+from nemo_lab.study.commands import Command, Prepare
+from nemo_lab.study.evaluating import evaluate_beside
+from nemo_lab.study.journal import Stored
+from nemo_lab.study.listeners import Listeners
+from nemo_lab.study.records import Intervention, Snapshot, State, picture
+from nemo_lab.study.replay import carry_out
 from nemo_lab.study.responsive import responsive
+from nemo_lab.study.storage import Storage
 
-LOGGER = logging.getLogger(__name__)
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
@@ -33,32 +36,43 @@ def _close_all() -> None:
         worker.close()
 
 
-class Worker:
+class Worker(Listeners):
     """Runs an engine, applies commands between two evaluations, publishes snapshots.
 
     Callers on any thread set flags and queue commands under one condition; nobody but the owner
     touches the engine. The owner is the worker thread, or, while none runs, the caller of ``post``.
     """
 
-    def __init__(self, engine: Engine, workers: int = 1) -> None:
+    def __init__(
+        self, engine: Engine, workers: int = 1, storage: Storage | None = None, stored: Stored | None = None
+    ) -> None:
+        super().__init__()
         self._engine = engine
         self._workers = workers
+        self._storage = Storage(None) if storage is None else storage
         self._condition = threading.Condition()
         self._commands: deque[Command] = deque()
         self._owned = False
         self._thread: threading.Thread | None = None
-        self._pause = self._stop = False
+        self._pause = self._stop = self._abandoned = False
         self._resumed = 0
         self._state: State = "idle"
         self._target = 0
+        self._steers: tuple[Intervention, ...] = ()  # with what a person does not see, for the journal
         self._interventions: tuple[Intervention, ...] = ()
         self._seconds = self._rate = 0.0
+        if stored is not None:
+            self._take_up(stored)
         self._error: str | None = None
         self.cause: BaseException | None = None
-        self._listeners: tuple[Callable[[], None], ...] = ()
         self._version = 0
         self.snapshot = self._make_snapshot()
         _workers.add(self)
+
+    @property
+    def species(self) -> tuple[Species, ...]:
+        """All that ever took part."""
+        return self._engine.species
 
     # callers, on any thread
 
@@ -133,20 +147,21 @@ class Worker:
         if first is not None:
             raise first
 
+    def abandon(self) -> None:
+        """Stop, and let go of the journal as soon as the thread has ended; does not wait for it."""
+        with self._condition:
+            self._abandoned = True
+            if self._thread is None and not self._owned:
+                self._storage.close()
+        self.stop()
+
     def close(self) -> None:
-        """Stop, and wait for the thread to end."""
+        """Stop, wait for the thread to end, and let go of the journal."""
         self.stop()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` after every snapshot; it must return at once."""
-        self._listeners = (*self._listeners, listener)
-
-    def forget(self, listener: Callable[[], None]) -> None:
-        """Take a listener back."""
-        self._listeners = tuple(one for one in self._listeners if one != listener)
+        self._storage.close()
 
     # the owner only
 
@@ -154,6 +169,7 @@ class Worker:
         with self._condition:  # somebody may be steering the idle study
             self._condition.wait_for(lambda: not self._owned)
             self._owned = True
+            self._engine.budget = self._target
         try:
             with responsive():
                 while self._turn():
@@ -171,7 +187,9 @@ class Worker:
                 return True
             done = len(self._engine.evaluations) >= self._target or self._engine.exhausted
             if self._stop or done:
-                self._finish("finished" if done else "idle")
+                state: State = "finished" if done else "idle"
+                self._keep(state)
+                self._finish(state)
                 return False
             if self._pause:
                 seen = self._resumed  # a resume and a pause while this thread sleeps must not be missed
@@ -196,16 +214,18 @@ class Worker:
             candidates.append(candidate)
         if not candidates:
             if self._engine.exhausted:
+                self._note(Prepare(1), "nothing left to evaluate")
                 return
             raise RuntimeError("the engine waits for an evaluation that nobody makes")
         try:
             bits = [candidate.bits for candidate in candidates]
             with interruptible(lambda: self._stop):
-                for objectives in evaluate_all(self._engine.problem, bits):
+                for objectives in self._storage.evaluate(self._engine.problem, bits):
                     self._engine.tell(candidates.pop(0), objectives)
         except BaseException as error:
             for candidate in reversed(candidates):
                 self._engine.give_back(candidate)
+            self._note(Prepare(len(candidates)), "left half-way")
             if self._stop and isinstance(error, Interrupted):
                 return
             raise
@@ -213,6 +233,7 @@ class Worker:
         self._seconds += took
         rate = took / len(bits)
         self._rate = rate if self._rate == 0 else 0.95 * self._rate + 0.05 * rate
+        self._keep()
         self._publish(self._state)
 
     def _drain(self) -> bool:
@@ -221,14 +242,37 @@ class Worker:
         while self._commands:
             command = self._commands.popleft()
             evaluate = partial(evaluate_beside, self._engine.problem, lambda: self._stop)
-            detail = command.apply(self._engine, evaluate)
+            detail = carry_out(self._engine, command, evaluate)
+            self._target = self._engine.budget or self._target
             if command.action:
-                made = Intervention(len(self._engine.evaluations), command.action, detail)
-                self._interventions = (*self._interventions, made)
+                self._note(command, detail)
             any_applied = True
         if any_applied:
             self._publish(self._state)
+            self._keep()
         return any_applied
+
+    def _note(self, command: Command, detail: str) -> None:
+        made = Intervention(len(self._engine.evaluations), command.action, detail, command.arguments)
+        self._steers = (*self._steers, made)
+        if not isinstance(command, Prepare):
+            self._interventions = (*self._interventions, made)
+
+    def _keep(self, state: State | None = None) -> None:
+        """Store what is new; a run that ends says in which state."""
+        snapshot = self._make_snapshot()
+        if state is not None:
+            snapshot = dataclasses.replace(snapshot, state=state)
+        self._storage.keep(self._engine, self._steers, snapshot, end=state is not None)
+
+    def _take_up(self, stored: Stored) -> None:
+        status = stored.status
+        self._steers = stored.steers
+        self._interventions = tuple(one for one in stored.steers if one.action != Prepare.action)
+        self._target = self._engine.budget = int(status.get("target", 0))
+        self._seconds, self._rate = float(status.get("seconds", 0.0)), float(status.get("rate", 0.0))
+        if status.get("state") == "finished":
+            self._state = "finished"
 
     def _release(self) -> bool:
         with self._condition:
@@ -242,6 +286,8 @@ class Worker:
         """End a failed run once no command waits any more, so that nobody waits for an answer."""
         with contextlib.suppress(BaseException):  # the first failure is the one to report
             self._drain()
+        with contextlib.suppress(BaseException):
+            self._keep("failed")
         with self._condition:
             if self._commands:
                 return False
@@ -251,6 +297,8 @@ class Worker:
     def _finish(self, state: State) -> None:
         with self._condition:
             self._thread, self._owned = None, False
+            if self._abandoned:
+                self._storage.close()
             self._pause = self._stop = False
             self._publish(state)
             self._condition.notify_all()
@@ -272,33 +320,16 @@ class Worker:
             self._condition.notify_all()
         self.tell_listeners()
 
-    def tell_listeners(self) -> None:
-        """Call every listener, as after a snapshot."""
-        for listener in self._listeners:
-            try:
-                listener()
-            except Exception:
-                LOGGER.exception("a listener of the study failed and is not called again")
-                self.forget(listener)
-
     def _make_snapshot(self) -> Snapshot:
-        engine = self._engine
-        return Snapshot(
+        return picture(
+            self._engine,
             version=self._version,
             state=self._state,
-            evaluations=engine.evaluations,
-            front=engine.front,
-            rules=engine.rules,
-            generation=engine.generation,
-            allocation=tuple(int(size) for size in engine.allocation),
-            history=engine.history,
             interventions=self._interventions,
-            hypervolume=engine.hypervolume(),
-            waiting=engine.waiting,
             target=self._target,
             seconds=self._seconds,
             seconds_per_evaluation=self._rate,
-            exhausted=engine.exhausted,
+            reused=self._storage.reused,
             error=self._error,
         )
 
@@ -307,10 +338,13 @@ class Worker:
 
         Raises:
             EvaluationError: with the original exception as its cause.
+            StorageError: if the journal could not be written.
         """
         cause = self.cause
         if self._state == "failed" and cause is not None:
             done = len(self.snapshot.evaluations)
+            if isinstance(cause, StorageError):
+                raise cause
             raise EvaluationError(
                 f"the run failed after {done} evaluations: {type(cause).__name__}: {cause}",
                 "nothing evaluated is lost; mend the cause and call start() again",

@@ -1,7 +1,7 @@
 """A study on disk: evaluations, steers and the engine's state in an SQLite file."""
 
 from nemo_lab.study.journal.journal import Journal, studies
-from nemo_lab.study.journal.records import Checkpoint, Header, Steer, Stored, StoredProblem
+from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
 from nemo_lab.study.journal.salvage import salvage
 
-__all__ = ["Checkpoint", "Header", "Journal", "Steer", "Stored", "StoredProblem", "salvage", "studies"]
+__all__ = ["Checkpoint", "Header", "Journal", "Stored", "StoredProblem", "salvage", "studies"]

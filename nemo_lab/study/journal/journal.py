@@ -25,8 +25,9 @@ from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
 from nemo_lab.search import Evaluations, GenerationRecord
 from nemo_lab.study.journal import rows
 from nemo_lab.study.journal.packing import pack, unpack
-from nemo_lab.study.journal.records import Checkpoint, Header, Steer, Stored, StoredProblem
+from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
 from nemo_lab.study.journal.schema import connect, explained
+from nemo_lab.study.records import Intervention
 
 Path_ = str | os.PathLike[str]
 COUNTS = (
@@ -131,7 +132,7 @@ class Journal:
         *,
         evaluations: Evaluations,
         history: Sequence[GenerationRecord],
-        steers: Sequence[Steer],
+        steers: Sequence[Intervention],
         checkpoint: Checkpoint | None,
         status: Mapping[str, Any],
     ) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nemo_lab.errors import StorageError, StudyStateError
 from nemo_lab.search import Evaluations, GenerationRecord, Problem
 from nemo_lab.search.problem import bounds_of
+from nemo_lab.study.records import Intervention
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,16 +117,6 @@ class Header:
     created: str
 
 
-@dataclass(frozen=True)
-class Steer:
-    """A hand steer as it took effect, with everything it takes to make it again."""
-
-    evaluation: int
-    action: str
-    detail: str
-    arguments: Mapping[str, Any] = field(repr=False)
-
-
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The engine's state after so many evaluations and steers."""
@@ -141,6 +132,6 @@ class Stored:
 
     evaluations: Evaluations
     history: tuple[GenerationRecord, ...]
-    steers: tuple[Steer, ...]
+    steers: tuple[Intervention, ...]
     checkpoint: Checkpoint | None
     status: Mapping[str, Any]

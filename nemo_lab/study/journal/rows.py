@@ -13,7 +13,7 @@ import numpy as np
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Evaluations, GenerationRecord, SpeciesRecord
 from nemo_lab.study.journal.packing import pack, unpack
-from nemo_lab.study.journal.records import Steer
+from nemo_lab.study.records import Intervention
 
 NUMBERS = struct.Struct("<qqqq")
 
@@ -103,7 +103,7 @@ def history_of(found: Iterable[Sequence[Any]], start: int) -> tuple[GenerationRe
     return tuple(history)
 
 
-def steer_rows(study: int, steers: Sequence[Steer], start: int) -> Iterator[tuple[Any, ...]]:
+def steer_rows(study: int, steers: Sequence[Intervention], start: int) -> Iterator[tuple[Any, ...]]:
     """Rows of the steers from ``start`` on."""
     for number in range(start, len(steers)):
         one = steers[number]
@@ -121,7 +121,7 @@ def steer_rows(study: int, steers: Sequence[Steer], start: int) -> Iterator[tupl
         )
 
 
-def steers_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Steer, ...]:
+def steers_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Intervention, ...]:
     """Steers, from rows in order of their number."""
     steers = []
     for expected, (number, evaluation, action, detail, text, blob, crc) in enumerate(found, start):
@@ -131,7 +131,7 @@ def steers_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Steer, ...]:
             arguments = unpack(text, blob)
             if not isinstance(arguments, dict):
                 raise ValueError
-            steers.append(Steer(int(evaluation), str(action), str(detail), arguments))
+            steers.append(Intervention(int(evaluation), str(action), str(detail), arguments))
         except (ValueError, TypeError, AttributeError) as error:
             raise damaged(f"steer {expected}") from error
     return tuple(steers)

@@ -44,6 +44,8 @@ def explained(path: Path, doing: str) -> Iterator[None]:
             hint = "make the file and its folder writable, or load_study(..., read_only=True)"
         elif "full" in text:
             hint = "make room on the disk and start again: what is not stored yet is kept in memory"
+        elif "closed" in text:
+            hint = "load_study(path) opens it again"
         elif "locked" in text or "busy" in text:
             hint = "another program holds the file for long; close it and try again"
         elif "unable to open" in text:

@@ -21,13 +21,13 @@ from nemo_lab.study.journal import (
     Checkpoint,
     Header,
     Journal,
-    Steer,
     Stored,
     StoredProblem,
     salvage,
     studies,
 )
 from nemo_lab.study.journal.packing import pack, unpack
+from nemo_lab.study.records import Intervention
 from tests.toy import ToyProblem
 
 
@@ -58,7 +58,9 @@ def content(count: int = 40, seed: int = 0) -> Stored:
             generation=np.sort(rng.integers(0, 9, count)).astype(np.int32),
         ),
         tuple(GenerationRecord(g, 8 * g, 0.1 * g, species) for g in range(count // 8)),
-        tuple(Steer(i, "pin", f"layer {i} é", {"pins": [[0, i]], "x": np.arange(i)}) for i in range(3)),
+        tuple(
+            Intervention(i, "pin", f"layer {i} é", {"pins": [[0, i]], "x": np.arange(i)}) for i in range(3)
+        ),
         Checkpoint(count, 3, {"rng": 2**127, "a": [1.5, None, float("inf")], "b": rng.random((2, 3))}),
         {"state": "idle", "seconds": 1.25},
     )

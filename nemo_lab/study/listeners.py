@@ -1,0 +1,32 @@
+"""Who wants to hear of every new snapshot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Listeners:
+    """Something that tells of its snapshots."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Callable[[], None], ...] = ()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every snapshot; it must return at once."""
+        self._listeners = (*self._listeners, listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Take a listener back."""
+        self._listeners = tuple(one for one in self._listeners if one != listener)
+
+    def tell_listeners(self) -> None:
+        """Call every listener, as after a snapshot."""
+        for listener in self._listeners:
+            try:
+                listener()
+            except Exception:
+                LOGGER.exception("a listener of the study failed and is not called again")
+                self.forget(listener)

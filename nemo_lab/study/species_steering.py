@@ -1,0 +1,163 @@
+"""How people steer the species of a run: new members, who takes part, and with what share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.search import Problem
+from nemo_lab.search.sources import SOURCES
+from nemo_lab.search.species import NAMES, Species
+from nemo_lab.study.notices import notice
+from nemo_lab.study.records import Snapshot
+from nemo_lab.study.species_commands import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
+from nemo_lab.study.watching import Named, Watcher
+from nemo_lab.study.worker import Worker
+
+
+class SpeciesSteering:
+    """The part of a ``Study`` that steers its species."""
+
+    problem: Problem
+    _worker: Worker | Watcher
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest frozen picture of the run."""
+        return self._worker.snapshot
+
+    @property
+    def species(self) -> tuple[Species | Named, ...]:
+        """All that ever took part; a number of one in ``snapshot`` is its position here."""
+        return self._worker.species
+
+    def reseed(self, species: str, source: str | Sequence[int] = "random", fraction: float = 1.0) -> None:
+        """Replace the worst part of a species by new members, evaluated next.
+
+        Args:
+            species: its name.
+            source: ``"random"`` for fresh ones; or what the new members are to imitate: ``"front"``, the
+                front's members; ``"uniform"``, one width everywhere; ``"sensitivity"``, the best mixtures by
+                a model of what every node can bear, fitted to all evaluations; or a list of config ids.
+                Graph networks are fitted to them by gradient.
+            fraction: of its members, in (0, 1].
+
+        Raises:
+            UnknownNameError: on an unknown species, source or config id.
+            ArgumentError: on a fraction outside (0, 1].
+
+        Warns:
+            NemoWarning: if the source is still empty: new members are random.
+        """
+        self._position(species)
+        snapshot = self.snapshot
+        if not isinstance(source, str):
+            ids = [int(one) for one in np.atleast_1d(np.asarray(source))]
+            unknown = [one for one in ids if not 0 <= one < len(snapshot.evaluations)]
+            if unknown or not ids:
+                known = [f"0 to {len(snapshot.evaluations) - 1}"] if len(snapshot.evaluations) else []
+                raise UnknownNameError("config", unknown[0] if unknown else ids, known)
+            source = ids
+        elif source not in SOURCES:
+            raise UnknownNameError("source", source, SOURCES)
+        if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
+            raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
+        if source in ("front", "sensitivity") and not len(snapshot.front):
+            notice("the front is still empty, so the new members are random ones")
+        self._worker.post(Reseed(species, source, float(fraction)))
+
+    def add_species(self, species: Any) -> None:
+        """Let a species take part from now on: one of nemo_lab by name, a class or object of your own, or
+        one that was removed.
+
+        Raises:
+            UnknownNameError: on an unknown name.
+            ArgumentError: if it takes part already.
+        """  # noqa: D205
+        made = self._make_species(species) if isinstance(species, str) else self._own(species)
+        names = [one.name for one in self.species]
+        if made.name in names and names.index(made.name) not in self.snapshot.controls.removed:
+            raise ArgumentError(
+                f"species {made.name!r} takes part already", f"choose from {', '.join(NAMES)}"
+            )
+        self._worker.post(AddSpecies(made.name, made))
+
+    def remove_species(self, name: str) -> None:
+        """Let a species take no part any more: its slots go to the others, what it found stays.
+
+        Raises:
+            UnknownNameError: on an unknown species.
+            ArgumentError: if it takes no part, or no other has children.
+        """
+        self._refuse_last(name, "remove")
+        self._worker.post(RemoveSpecies(name))
+
+    def freeze(self, name: str, frozen: bool = True) -> None:
+        """Keep a species' members as they are, with no children; ``frozen=False`` lets it go on.
+
+        Raises:
+            UnknownNameError: on an unknown species.
+            ArgumentError: if it takes no part, or no other has children.
+        """
+        if frozen:
+            self._refuse_last(name, "freeze")
+        else:
+            self._position(name)
+        self._worker.post(Freeze(name, bool(frozen)))
+
+    def share(self, name: str, part: float | None) -> None:
+        """Give a species a fixed share of all members, and so of the offspring; None leaves it to UCB again.
+
+        Raises:
+            UnknownNameError: on an unknown species.
+            ArgumentError: on a share outside (0, 1), or shares of more than 1 together.
+        """
+        position = self._position(name)
+        if part is not None:
+            number = isinstance(part, int | float | np.floating) and not isinstance(part, bool)
+            if not number or not 0 < part < 1:
+                raise ArgumentError(f"share {part!r}", "give a number above 0 and below 1, or None for UCB")
+            others = sum(value for s, value in self.snapshot.controls.shares.items() if s != position)
+            if others + part > 1:
+                raise ArgumentError(
+                    f"share {part!r}, and other species have {others:.3g}", "their sum must not exceed 1"
+                )
+        self._worker.post(Share(name, None if part is None else float(part)))
+
+    def controls(self) -> pd.DataFrame:
+        """What was decided about the species: who takes part, is frozen, or has a share of its own."""
+        snapshot = self.snapshot
+        now, names = snapshot.controls, [one.name for one in self.species]
+        rows = {
+            "takes_part": [s not in now.removed for s in range(len(names))],
+            "frozen": [s in now.frozen for s in range(len(names))],
+            "share": [now.shares.get(s, math.nan) for s in range(len(names))],
+            "members": [*snapshot.allocation, *[0] * len(names)][: len(names)],
+        }
+        return pd.DataFrame(rows, index=pd.Index(names, name="species"))
+
+    def _position(self, name: str) -> int:
+        """Of a species that takes part."""
+        names = [one.name for one in self.species]
+        removed = self.snapshot.controls.removed
+        if name in names and names.index(name) in removed:
+            raise ArgumentError(f"species {name!r} was removed", f"add_species({name!r}) lets it in again")
+        if name not in names:
+            raise UnknownNameError("species", name, names)
+        return names.index(name)
+
+    def _refuse_last(self, name: str, verb: str) -> None:
+        position = self._position(name)
+        if self.snapshot.controls.breeding(len(self.species)) == [position]:
+            raise ArgumentError(f"cannot {verb} {name!r}: no other species has children", "add one first")
+
+    def _make_species(self, name: str) -> Species:
+        raise NotImplementedError
+
+    def _own(self, species: Any) -> Species:
+        raise NotImplementedError

@@ -1,0 +1,95 @@
+"""Between a run and its journal: what to write when, and what is known already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search import Engine, Problem
+from nemo_lab.search.species import Bits
+from nemo_lab.search.state import OpaqueError, controls_saved, rules_saved, save
+from nemo_lab.study.evaluating import evaluate_all
+from nemo_lab.study.journal import Checkpoint, Journal
+from nemo_lab.study.records import Intervention, Snapshot
+
+PATIENCE = 100  # a checkpoint may cost the run one part in so many of its time
+
+
+class Storage:
+    """Keeps a run in a journal.
+
+    Args:
+        journal: to write to, None to keep nothing.
+
+    Attributes:
+        reused: evaluations that were taken from it instead of being made.
+    """
+
+    def __init__(self, journal: Journal | None) -> None:
+        self.journal = journal
+        self.reused = 0
+        self._known = {} if journal is None else journal.measured()
+        self._marked = (-1, -1)
+        self._next = 0.0
+        self._opaque = False
+
+    def evaluate(self, problem: Problem, rows: Sequence[Bits]) -> Iterator[NDArray[np.float64]]:
+        """Objectives of every configuration in its turn; those that are known cost nothing."""
+        known = [self._known.get(bits.tobytes()) for bits in rows]
+        fresh = evaluate_all(
+            problem, [bits for bits, found in zip(rows, known, strict=True) if found is None]
+        )
+        for found in known:
+            self.reused += found is not None
+            yield next(fresh) if found is None else found
+
+    def keep(self, engine: Engine, steers: Sequence[Intervention], snapshot: Snapshot, *, end: bool) -> None:
+        """Store what is new; with the engine's state after a generation or a steer, and always at the end.
+
+        Raises:
+            StorageError: if it cannot be stored; the next call tries again.
+        """
+        if self.journal is None:
+            return
+        mark = (engine.generation, len(steers))
+        now = time.perf_counter()
+        due = not self._opaque and (end or (mark != self._marked and now >= self._next))
+        checkpoint = None
+        if due:
+            try:
+                checkpoint = Checkpoint(len(engine.evaluations), len(steers), save(engine))
+            except OpaqueError:  # the run can be taken up all the same: all of it is gone through again
+                self._opaque = True
+        status = {
+            "state": snapshot.state,
+            "error": snapshot.error,
+            "target": snapshot.target,
+            "seconds": snapshot.seconds,
+            "rate": snapshot.seconds_per_evaluation,
+            "generation": engine.generation,
+            "allocation": [int(size) for size in engine.allocation],
+            "species": [one.name for one in engine.species],
+            "rules": rules_saved(engine.rules),
+            "controls": controls_saved(engine.controls),
+            "hypervolume": engine.hypervolume(),
+            "waiting": engine.waiting,
+            "exhausted": engine.exhausted,
+        }
+        self.journal.write(
+            evaluations=engine.evaluations,
+            history=engine.history,
+            steers=steers,
+            checkpoint=checkpoint,
+            status=status,
+        )
+        if checkpoint is not None:
+            done = time.perf_counter()
+            self._marked, self._next = mark, done + PATIENCE * (done - now)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.journal is not None:
+            self.journal.close()
