@@ -30,11 +30,6 @@ from nemo_lab.study.journal.schema import connect, explained
 from nemo_lab.study.records import Intervention
 
 Path_ = str | os.PathLike[str]
-COUNTS = (
-    "SELECT count(*) FROM evaluations WHERE study = ?",
-    "SELECT count(*) FROM generations WHERE study = ?",
-    "SELECT count(*) FROM steers WHERE study = ?",
-)
 
 
 class Journal:
@@ -58,7 +53,7 @@ class Journal:
         try:
             with explained(path, "read"):
                 self.header = self._read_header()
-                self._counts = [self._number(query) for query in COUNTS]
+                self._counts = self._status()[1]
         except BaseException:
             self.close()
             raise
@@ -174,9 +169,8 @@ class Journal:
                             zlib.crc32(blob, zlib.crc32(text.encode())),
                         ),
                     )
-                run.execute(
-                    "UPDATE studies SET status = ? WHERE study = ?", (json.dumps(status), self._study)
-                )
+                text = json.dumps({"counts": counts, "status": dict(status)})
+                run.execute("UPDATE studies SET status = ? WHERE study = ?", (text, self._study))
                 run.execute("COMMIT")
             except BaseException:
                 if run.in_transaction:
@@ -247,8 +241,10 @@ class Journal:
                 (self._study,),
             ).fetchone()
             checkpoint = None if row is None else _checkpoint(row)
-        (text,) = run.execute("SELECT status FROM studies WHERE study = ?", (self._study,)).fetchone()
-        return Stored(evaluations, tuple(history), tuple(steers), checkpoint, rows.status_of(text))
+        status, counts = self._status()
+        if [len(evaluations), len(history), len(steers)] != counts:  # SQLite may pass over a damaged page
+            raise rows.damaged("a page")
+        return Stored(evaluations, tuple(history), tuple(steers), checkpoint, status)
 
     def measured(self) -> dict[bytes, NDArray[np.float64]]:
         """Objectives float64[K] by the bytes of uint8[Q], of every evaluation in the file, whichever study's,
@@ -275,6 +271,11 @@ class Journal:
         except (TypeError, KeyError, AttributeError) as error:
             raise StorageError(f"the head of the study in {str(self.path)!r} cannot be read") from error
 
+    def _status(self) -> tuple[Mapping[str, Any], list[int]]:
+        """The status, and how many evaluations, generations and steers are stored."""
+        query = "SELECT status FROM studies WHERE study = ?"
+        return rows.status_of(self._connection.execute(query, (self._study,)).fetchone()[0])
+
     def _number(self, query: str, *, bound: bool = True) -> int:
         return int(self._connection.execute(query, (self._study,) if bound else ()).fetchone()[0])
 
@@ -288,7 +289,7 @@ class Journal:
                     lock.acquire()
                 except Timeout as error:
                     query = "SELECT writer FROM studies WHERE study = ?"
-                    who = rows.status_of(self._connection.execute(query, (self._study,)).fetchone()[0])
+                    who = rows.object_of(self._connection.execute(query, (self._study,)).fetchone()[0])
                     raise StorageError(
                         f"a process writes this study of {str(self.path)!r} already: "
                         f"{who.get('pid', '?')} on {who.get('host', '?')}, since {who.get('since', '?')}",

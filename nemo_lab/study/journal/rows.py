@@ -137,10 +137,19 @@ def steers_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Intervention,
     return tuple(steers)
 
 
-def status_of(text: Any) -> Mapping[str, Any]:
+def object_of(text: Any) -> dict[str, Any]:
     """A JSON object, an empty one where it cannot be read."""
     try:
         found = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def status_of(text: Any) -> tuple[Mapping[str, Any], list[int]]:
+    """What a study's row says of it, and how many evaluations, generations and steers it has."""
+    found = object_of(text)
+    status, counts = found.get("status", {}), found.get("counts", [0, 0, 0])
+    if not isinstance(status, dict) or not isinstance(counts, list) or len(counts) != 3:
+        raise damaged("the status of a study")
+    return status, counts

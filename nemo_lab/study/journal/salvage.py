@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -90,6 +91,9 @@ def _trim(connection: sqlite3.Connection) -> None:
             ("DELETE FROM checkpoints WHERE study = ? AND evaluation > ?", count),
         ):
             connection.execute(query, (study, kept))
+        (text,) = connection.execute("SELECT status FROM studies WHERE study = ?", (study,)).fetchone()
+        found = {**rows.object_of(text), "counts": [count, len(generations), len(steers)]}
+        connection.execute("UPDATE studies SET status = ? WHERE study = ?", (json.dumps(found), study))
 
 
 def _whole(connection: sqlite3.Connection, study: int, columns: str, table: str) -> list[Any]:

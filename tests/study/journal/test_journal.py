@@ -212,7 +212,6 @@ def test_a_full_disk_loses_nothing_stored_and_the_next_write_has_it_all(path: Pa
         put(journal, big)
     assert same(journal.read(), content(8))
     journal._connection.execute("PRAGMA max_page_count=1000000")
-    journal._counts = [0, *journal._counts[1:]] if len(journal.read().evaluations) == 0 else journal._counts
     more = content(4000)
     more.evaluations.bits[:8] = content(8).evaluations.bits
     put(journal, more)
@@ -284,8 +283,11 @@ def test_truncated_and_flipped_files_give_an_error_or_the_truth(full: Journal, p
         except (StorageError, UnknownNameError):
             refused += 1
             continue
+        assert len(stored.evaluations) in (0, 400)
         part = {n: c[:40] for n, c in vars(stored.evaluations).items()}
-        assert all(np.array_equal(c, part[n]) for n, c in vars(truth.evaluations).items()) or trial % 3 == 0
+        assert not len(stored.evaluations) or all(
+            np.array_equal(c, part[n]) for n, c in vars(truth.evaluations).items()
+        )
     assert refused > 50
 
 
