@@ -1,15 +1,24 @@
-"""From a front member to something to deploy: a JSON record, and a quantized network."""
+"""From a front, or a member of it, to something to keep or deploy: JSON, and a quantized network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nemo_lab.export.front import front_to_dict, load_front, save_front
 from nemo_lab.export.record import load_bits, save_json, to_dict
 
 if TYPE_CHECKING:
     from nemo_lab.export.network import quantized_module
 
-__all__ = ["load_bits", "quantized_module", "save_json", "to_dict"]
+__all__ = [
+    "front_to_dict",
+    "load_bits",
+    "load_front",
+    "quantized_module",
+    "save_front",
+    "save_json",
+    "to_dict",
+]
 
 
 def __getattr__(name: str) -> Any:

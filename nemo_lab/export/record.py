@@ -51,7 +51,7 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
         "version": VERSION,
         "nemo_lab": __version__,
         "workload": study.title,
-        "problem": _settings(problem),
+        "problem": settings(problem),
         "seed": study.seed,
         "config": config,
         "species": study.species[species].name if species >= 0 else NO_SPECIES,
@@ -68,7 +68,16 @@ def save_json(study: Study, config_id: int, path: str | os.PathLike[str]) -> Pat
         UnknownNameError: if there is no evaluation of that number.
         ArgumentError: if the file cannot be written.
     """
-    text = json.dumps(to_dict(study, config_id), indent=1, allow_nan=False)
+    return write_json(to_dict(study, config_id), path)
+
+
+def write_json(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
+    """Write a record; a file of that name is replaced, or left whole on failure.
+
+    Raises:
+        ArgumentError: if the file cannot be written.
+    """
+    text = json.dumps(record, indent=1, allow_nan=False)
     target = Path(path)
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".nemo_lab-", suffix=".tmp")
@@ -99,7 +108,7 @@ def load_bits(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint
     Warns:
         NemoWarning: if the nodes fit but the workload has another name.
     """
-    record = _parse(path)
+    record = parsed(path, FORMAT, VERSION)
     found = _widths(record)
     known = tuple(problem.node_names)
     for name in found:
@@ -132,13 +141,14 @@ def _whole(value: object) -> int | None:
         return None
 
 
-def _settings(problem: Problem) -> dict[str, Any]:
-    settings: dict[str, Any] = {"bit_widths": [int(width) for width in problem.bit_widths]}
+def settings(problem: Problem) -> dict[str, Any]:
+    """What a problem was told, as far as it says."""
+    told: dict[str, Any] = {"bit_widths": [int(width) for width in problem.bit_widths]}
     if hasattr(problem, "metric"):
-        settings["metric"] = str(problem.metric)
+        told["metric"] = str(problem.metric)
     if hasattr(problem, "cost_model"):
-        settings["bitops"] = str(problem.cost_model.bitops)
-    return settings
+        told["bitops"] = str(problem.cost_model.bitops)
+    return told
 
 
 def _nodes(problem: Problem, bits: list[int]) -> list[dict[str, Any]]:
@@ -178,7 +188,8 @@ def _integers(problem: Any, name: str, width: int) -> dict[str, Any]:
     }
 
 
-def _parse(path: str | os.PathLike[str]) -> dict[str, Any]:
+def parsed(path: str | os.PathLike[str], form: str, version: int) -> dict[str, Any]:
+    """A JSON object of a format and version of ours; see ``load_bits`` for what is raised."""
     try:
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -193,11 +204,11 @@ def _parse(path: str | os.PathLike[str]) -> dict[str, Any]:
         record = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _damaged(f"{os.fspath(path)!r} is not readable as JSON: {error}") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise _damaged(f"{os.fspath(path)!r} is no {FORMAT}")
-    if record.get("version") != VERSION:
+    if not isinstance(record, dict) or record.get("format") != form:
+        raise _damaged(f"{os.fspath(path)!r} is no {form}")
+    if record.get("version") != version:
         raise DataError(
-            f"the record has version {record.get('version')!r}, this nemo_lab reads {VERSION}",
+            f"the record has version {record.get('version')!r}, this nemo_lab reads {version}",
             "read it with the nemo_lab that wrote it",
         )
     return record

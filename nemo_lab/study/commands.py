@@ -79,7 +79,8 @@ class Unpin(Command):
         return ", ".join(engine.problem.node_names[node] for node in self.nodes)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
-        return f"unpin({[problem.node_names[node] for node in self.nodes]})"
+        names = [problem.node_names[node] for node in self.nodes]
+        return f"unpin({names})" if names else "unpin()"
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ class Budget(Command):
     evaluations: int
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        engine.set_budget(self.evaluations)
-        return f"{self.evaluations} evaluations in all"
+        wanted = max(self.evaluations, len(engine.evaluations))  # more may have been made meanwhile
+        engine.set_budget(wanted)
+        return f"{wanted} evaluations in all"
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"set_budget({self.evaluations})"

@@ -77,7 +77,9 @@ def create_study(
         journal = _journal(storage, name, problem, recipe, seed, wanted, made, workers)
     elif name is not None:
         raise ArgumentError(f"name={name!r} without storage", "add storage='run.sqlite'")
-    study = Study(problem, seed=seed, species=wanted, options=made, workers=workers, journal=journal)
+    study = Study(
+        problem, seed=seed, species=wanted, options=made, workers=workers, journal=journal, recipe=recipe
+    )
     if constraints:
         study.constrain(*((constraints,) if isinstance(constraints, str) else constraints))
     if aspiration:

@@ -67,6 +67,7 @@ def load_study(
             workers=header.workers,
             journal=journal,
             own_species=own,
+            recipe=header.recipe,
         )
     except BaseException:
         journal.close()

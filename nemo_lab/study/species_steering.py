@@ -79,7 +79,7 @@ class SpeciesSteering:
             UnknownNameError: on an unknown name.
             ArgumentError: if it takes part already.
         """  # noqa: D205
-        made = self._make_species(species) if isinstance(species, str) else self._own(species)
+        made = self.species_named(species) if isinstance(species, str) else self._own(species)
         names = [one.name for one in self.species]
         if made.name in names and names.index(made.name) not in self.snapshot.controls.removed:
             raise ArgumentError(
@@ -156,7 +156,8 @@ class SpeciesSteering:
         if self.snapshot.controls.breeding(len(self.species)) == [position]:
             raise ArgumentError(f"cannot {verb} {name!r}: no other species has children", "add one first")
 
-    def _make_species(self, name: str) -> Species:
+    def species_named(self, name: str) -> Species:
+        """A new species by name."""
         raise NotImplementedError
 
     def _own(self, species: Any) -> Species:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
 from typing import Any
 
@@ -60,15 +60,18 @@ class Steering(SpeciesSteering):
         self._worker.post(Pin(self._names.pins(name, bits, weight, activation)))
         tell_of_waiting(self.snapshot)
 
-    def unpin(self, name: str | None = None) -> None:
-        """Free a node, both nodes of a layer, or everything; earlier evaluations come back.
+    def unpin(self, name: str | Sequence[str] | None = None) -> None:
+        """Free a node, both nodes of a layer, several of them, or everything; earlier evaluations come back.
 
         Raises:
             UnknownNameError: if there is no such node or layer.
             ArgumentError: if it is not pinned.
         """
         pinned = self.snapshot.pins
-        nodes = tuple(pinned) if name is None else self._names.nodes(name)
+        wanted = [name] if isinstance(name, str) else name
+        nodes = (
+            tuple(pinned) if wanted is None else tuple(n for one in wanted for n in self._names.nodes(one))
+        )
         if name is not None and not any(node in pinned for node in nodes):
             raise ArgumentError(f"{name!r} is not pinned", f"pinned are: {', '.join(self.pins) or 'none'}")
         self._worker.post(Unpin(tuple(node for node in nodes if node in pinned)))
@@ -140,11 +143,11 @@ class Steering(SpeciesSteering):
         """Change at how many evaluations in all the run ends, also while it goes on.
 
         Raises:
-            ArgumentError: if it is not a whole number above those made already.
+            ArgumentError: if it is not a whole number, or more are made already.
         """
         wanted = checked_whole("evaluations", evaluations, 1)
         done = len(self.snapshot.evaluations)
-        if wanted <= done:
+        if wanted < done:
             raise ArgumentError(f"{wanted} evaluations in all, {done} are made", "give more, or call stop()")
         self._worker.post(Budget(wanted))
 

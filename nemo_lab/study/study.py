@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nemo_lab.errors import StudyStateError
+from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.species import Species, make_species
 from nemo_lab.study import frames
@@ -20,6 +22,7 @@ from nemo_lab.study.notices import notice
 from nemo_lab.study.progress import progress_frame
 from nemo_lab.study.records import Snapshot, State
 from nemo_lab.study.replay import taken_up
+from nemo_lab.study.script import script
 from nemo_lab.study.steering import Steering
 from nemo_lab.study.storage import Storage
 from nemo_lab.study.validation import Validation, validate, validation_frame
@@ -44,10 +47,12 @@ class Study(Steering):
         workers: int = 1,
         journal: Journal | None = None,
         own_species: Mapping[str, Any] | None = None,
+        recipe: Mapping[str, Any] | None = None,
     ) -> None:
         self.problem = problem
         self.seed = seed
         self._own_species = dict(own_species or {})
+        self._recipe = recipe
         self.options = options
         self.journal = journal
 
@@ -59,9 +64,11 @@ class Study(Steering):
         else:
             stored = None if journal is None else journal.read()
             begun = stored is not None and (len(stored.evaluations) or stored.steers)
-            made = taken_up(engine, stored, self._make_species) if stored and begun else engine()
+            made = taken_up(engine, stored, self.species_named) if stored and begun else engine()
             worker = Worker(made, workers, Storage(journal), stored if begun else None)
         super().__init__(problem, worker)
+        count = len(self.species) if journal is None else len(journal.header.species)
+        self.begun_with = tuple(one.name for one in self.species[:count])
         self._cleanup = weakref.finalize(self, worker.abandon)
         self.validated: dict[int, Validation] = {}
 
@@ -208,6 +215,23 @@ class Study(Steering):
         """Every hand steer, with the evaluation after which it took effect."""
         return frames.interventions_frame(self.snapshot)
 
+    def to_script(self, path: str | os.PathLike[str] | None = None) -> str:
+        """A plain Python file that makes this run again, bit for bit, steers included.
+
+        Args:
+            path: where to write it, if anywhere.
+
+        Returns:
+            its text.
+        """
+        text = script(self, self._worker.steers, self._recipe)
+        if path is not None:
+            try:
+                Path(path).write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise ArgumentError(f"cannot write {str(path)!r}: {error}", "give another path") from error
+        return text
+
     def progress(self) -> pd.DataFrame:
         """Hypervolume and R2 after every evaluation that changed the front of all; see ``nl.compare``."""
         return progress_frame(self.problem, self.snapshot.evaluations)
@@ -236,8 +260,8 @@ class Study(Steering):
         names = [one.name for one in self.species]
         return frames.evaluations_frame(snapshot, self.problem, names, rows, bits=bits)
 
-    def _make_species(self, name: str) -> Species:
-        """A species by name: the caller's own, or one of ours."""
+    def species_named(self, name: str) -> Species:
+        """A new species by name: the caller's own, or one of ours."""
         return make_species([self._own_species.get(name, name)], self.problem, self.options)[0]
 
     def _own(self, species: Any) -> Species:

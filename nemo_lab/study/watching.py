@@ -17,7 +17,7 @@ from nemo_lab.search.state import controls_of, rules_of
 from nemo_lab.study.commands import Prepare
 from nemo_lab.study.journal import Journal, Stored
 from nemo_lab.study.listeners import Listeners
-from nemo_lab.study.records import Snapshot, State
+from nemo_lab.study.records import Intervention, Snapshot, State
 
 LOOK = 0.25  # seconds between two looks at the file
 
@@ -52,6 +52,11 @@ class Watcher(Listeners):
         """The latest that is stored."""
         self._look()
         return self._snapshot
+
+    @property
+    def steers(self) -> tuple[Intervention, ...]:
+        """All that are stored."""
+        return self._stored.steers
 
     @property
     def species(self) -> tuple[Species | Named, ...]:

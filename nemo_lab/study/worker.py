@@ -58,7 +58,7 @@ class Worker(Listeners):
         self._resumed = 0
         self._state: State = "idle"
         self._target = 0
-        self._steers: tuple[Intervention, ...] = ()  # with what a person does not see, for the journal
+        self.steers: tuple[Intervention, ...] = ()  # with what people do not see: drawn-up candidates
         self._interventions: tuple[Intervention, ...] = ()
         self._seconds = self._rate = 0.0
         if stored is not None:
@@ -254,7 +254,7 @@ class Worker(Listeners):
 
     def _note(self, command: Command, detail: str) -> None:
         made = Intervention(len(self._engine.evaluations), command.action, detail, command.arguments)
-        self._steers = (*self._steers, made)
+        self.steers = (*self.steers, made)
         if not isinstance(command, Prepare):
             self._interventions = (*self._interventions, made)
 
@@ -263,11 +263,11 @@ class Worker(Listeners):
         snapshot = self._make_snapshot()
         if state is not None:
             snapshot = dataclasses.replace(snapshot, state=state)
-        self._storage.keep(self._engine, self._steers, snapshot, end=state is not None)
+        self._storage.keep(self._engine, self.steers, snapshot, end=state is not None)
 
     def _take_up(self, stored: Stored) -> None:
         status = stored.status
-        self._steers = stored.steers
+        self.steers = stored.steers
         self._interventions = tuple(one for one in stored.steers if one.action != Prepare.action)
         self._target = self._engine.budget = int(status.get("target", 0))
         self._seconds, self._rate = float(status.get("seconds", 0.0)), float(status.get("rate", 0.0))

@@ -1,0 +1,105 @@
+"""A whole front as one JSON file, with everything needed to make it again, and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab._version import __version__
+from nemo_lab.cost import as_bits
+from nemo_lab.errors import DataError
+from nemo_lab.export.record import parsed, settings, write_json
+from nemo_lab.search import Problem
+from nemo_lab.study import Study
+from nemo_lab.study.frames import NO_SPECIES
+from nemo_lab.study.load import fingerprint, versions
+
+FORMAT = "nemo_lab front"
+VERSION = 1
+
+
+def front_to_dict(study: Study) -> dict[str, Any]:
+    """The front as plain JSON types: bit-widths and objectives of every member, and how it came about.
+
+    That is the seed, the versions, digests of workload, data and settings, every steer, and the script that
+    makes the run again.
+    """
+    snapshot, problem = study.snapshot, study.problem
+    log = snapshot.evaluations
+    names = [*(one.name for one in study.species), NO_SPECIES]  # species -1 is the last
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "nemo_lab": __version__,
+        "versions": versions(),
+        "fingerprint": fingerprint(problem),
+        "workload": study.title,
+        "problem": settings(problem),
+        "seed": study.seed,
+        "evaluations": len(log),
+        "hypervolume": snapshot.hypervolume,
+        "node_names": list(problem.node_names),
+        "objective_names": list(problem.objective_names),
+        "pins": {problem.node_names[node]: int(width) for node, width in snapshot.pins.items()},
+        "front": [
+            {
+                "config": int(config),
+                "species": names[int(log.species[config])],
+                "generation": int(log.generation[config]),
+                "objectives": log.objectives[config].tolist(),
+                "bits": log.bits[config].tolist(),
+            }
+            for config in study.front().index
+        ],
+        "interventions": [
+            {"evaluation": one.evaluation, "action": one.action, "detail": one.detail}
+            for one in snapshot.interventions
+        ],
+        "script": study.to_script(),
+    }
+
+
+def save_front(study: Study, path: str | os.PathLike[str]) -> Path:
+    """Write ``front_to_dict`` to a file; one of that name is replaced, or left whole on failure.
+
+    Raises:
+        ArgumentError: if the file cannot be written.
+    """
+    return write_json(front_to_dict(study), path)
+
+
+def load_front(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint8]:
+    """The configurations of a saved front, uint8[N, Q], in the order of the problem's nodes.
+
+    ``study.enqueue(load_front(path, problem))`` evaluates them in another study. Nothing else in the file is
+    looked at, and the script in it is never run.
+
+    Raises:
+        ArgumentError: if the file cannot be read.
+        DataError: if it is damaged, no such file, or its nodes are not those of the problem.
+        BitWidthError: if it has a width that the problem does not allow.
+    """
+    record = parsed(path, FORMAT, VERSION)
+    names, members = record.get("node_names"), record.get("front")
+    if not isinstance(names, list) or not isinstance(members, list):
+        raise DataError("the file has no nodes or no front", "give a file written by save_front, unchanged")
+    known = list(problem.node_names)
+    if sorted(map(str, names)) != sorted(known):
+        raise DataError(
+            f"the file is of {len(names)} nodes that are not those of the problem ({len(known)})",
+            "load it with the problem it was saved from",
+        )
+    order = [names.index(name) for name in known]
+    rows = []
+    for place, member in enumerate(members):
+        bits = member.get("bits") if isinstance(member, dict) else None
+        if not isinstance(bits, list) or [type(one) for one in bits] != [int] * len(known):
+            raise DataError(f"member {place} of the front has no bits that fit", "give the file unchanged")
+        rows.append([bits[i] for i in order])
+    if not rows:
+        return np.empty((0, len(known)), dtype=np.uint8)
+    return as_bits(rows, len(known), tuple(problem.bit_widths))
