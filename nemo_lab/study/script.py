@@ -25,8 +25,9 @@ def script(study: Study, steers: Sequence[Intervention], recipe: Mapping[str, An
         steers: all of it, in order, with the candidates drawn up before a steer.
         recipe: how nemo_lab makes the problem by itself; None leaves a line to fill in.
     """
+    count = len(study.snapshot.evaluations)
     lines = [
-        f'"""{_one_line(study.title)}: {len(study.snapshot.evaluations)} evaluations, as nemo_lab made them."""',
+        f'"""{_one_line(study.title)}: {count} evaluations, as nemo_lab made them."""',
         "",
         "import nemo_lab as nl",
         "",
@@ -69,8 +70,8 @@ def script(study: Study, steers: Sequence[Intervention], recipe: Mapping[str, An
             command = Budget(max(command.evaluations, done))
         comment = "  # give the object or class" if _is_own(command) else ""
         lines += [f"study.{command.call(study.problem)}{comment}"]
-    if len(study.snapshot.evaluations) > done:
-        lines += [f"study.optimize(until={len(study.snapshot.evaluations)})"]
+    if count > done:
+        lines += [f"study.optimize(until={count})"]
     return "\n".join([*lines, "print(study.front())", ""])
 
 
