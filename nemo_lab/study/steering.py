@@ -199,6 +199,8 @@ class Steering(SpeciesSteering):
                 return command.answer.result()
             except Interrupted:
                 check_interrupted()
+                if self._worker.closed:  # Python exits
+                    raise
                 self._worker.wait(LOOK_UP, through_pauses=True)
             finally:
                 command.answer.cancel()

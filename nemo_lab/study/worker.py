@@ -54,7 +54,7 @@ class Worker(Listeners):
         self._commands: deque[Command] = deque()
         self._owned = False
         self._thread: threading.Thread | None = None
-        self._pause = self._stop = self._abandoned = False
+        self._pause = self._stop = self._abandoned = self.closed = False
         self._resumed = 0
         self._state: State = "idle"
         self._target = 0
@@ -156,7 +156,8 @@ class Worker(Listeners):
         self.stop()
 
     def close(self) -> None:
-        """Stop, wait for the thread to end, and let go of the journal."""
+        """Stop for good, wait for the thread to end, and let go of the journal."""
+        self.closed = True
         self.stop()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
