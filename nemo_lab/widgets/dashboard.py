@@ -11,7 +11,7 @@ import numpy as np
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
 from nemo_lab.study import Snapshot, Study, create_study
-from nemo_lab.widgets import panels, static, text
+from nemo_lab.widgets import cells, panels, static, text
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.publisher import Publisher
 
@@ -26,8 +26,8 @@ class Dashboard(w.VBox):
         **options: for ``create_study``, if it is to be made.
 
     Panels can be shown alone: ``dashboard.controls``, ``.front``, ``.graph``, ``.steering``,
-    ``.inspector``, ``.species``. Every view shows the same state. ``close()`` ends its thread and
-    leaves the study alone.
+    ``.inspector``, ``.species``. Every view shows the same state. ``close()`` takes it away and
+    leaves the study alone; so does running the cell that made it again.
     """
 
     def __init__(self, study: Any, **options: Any) -> None:
@@ -48,6 +48,7 @@ class Dashboard(w.VBox):
         self._draw_all(self.study.snapshot)  # before anything can wake the publisher
         self.study.listen(self._publisher.wake)
         self._publisher.aside(self._evaluate_references)
+        cells.replace(self)
 
     def _build(self) -> None:
         problem, do = self.study.problem, self._publisher.do

@@ -11,6 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.study.notices import collect
 
 RATE = 4.0  # at most so many updates a second
@@ -21,7 +22,7 @@ _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """Let what is under way end: a thread that is inside torch cannot be torn down."""
+    """Wait until what is under way is left: a thread that is inside torch cannot be torn down."""
     for publisher in list(_publishers):
         publisher.close(wait=True)
 
@@ -38,34 +39,39 @@ class Publisher:
     """Carries out what people asked for, then draws; both away from Jupyter's threads.
 
     Args:
-        draw: writes the widgets; called by this thread only, never twice at once.
-        tell: takes what people should know after each action, nothing or an error; called by this thread.
+        draw: writes the widgets; called by one thread at a time.
+        tell: takes what people should know after each action, nothing or an error; called by that thread.
 
-    Callbacks of widgets call ``do`` and return, whatever thread they came on.
+    Callbacks of widgets call ``do`` and return, whatever thread they came on. The thread is there only
+    while there is something to draw: one that nobody needs any more does not wait to be told.
     """
 
     def __init__(self, draw: Callable[[], None], tell: Callable[[str], None]) -> None:
         self._draw = draw
         self._tell = tell
         self._actions: deque[Callable[[], None]] = deque()
-        self._wake = threading.Event()
-        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._woken = self._closed = False
+        self._thread: threading.Thread | None = None
+        self._asides: list[threading.Thread] = []
         # ipykernel finds the notebook to publish to in the context of the cell that made the widget
-        context = contextvars.copy_context()
-        self._threads = [
-            threading.Thread(target=context.run, args=(self._run,), name="nemo_lab publisher", daemon=True)
-        ]
-        self._threads[0].start()
+        self._context = contextvars.copy_context()
         _publishers.add(self)
 
     def wake(self) -> None:
         """Something changed: draw soon."""
-        self._wake.set()
+        with self._lock:
+            self._woken = True
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(
+                    target=self._context.copy().run, args=(self._run,), name="nemo_lab publisher", daemon=True
+                )
+                self._thread.start()
 
     def do(self, action: Callable[[], None]) -> None:
         """Carry out an action soon, then draw."""
         self._actions.append(action)
-        self._wake.set()
+        self.wake()
 
     def now(self, action: Callable[[], None]) -> None:
         """Carry out an action here and now, one that only sets a flag; tell of its error, then draw."""
@@ -77,39 +83,40 @@ class Publisher:
             self.do(_nothing)  # the notice about an earlier action goes
 
     def aside(self, action: Callable[[], object]) -> None:
-        """Carry out a slow action on a thread of its own, then draw; it should look at ``closed``."""
+        """Carry out a slow action on a thread of its own, then draw; left half-way once this is closed."""
 
         def run() -> None:
             try:
-                action()
-                self._wake.set()
+                with interruptible(lambda: self._closed):
+                    action()
+                self.wake()
+            except Interrupted:
+                pass
             except Exception as error:
                 self.do(functools.partial(_raise, error))
 
-        self._threads.append(threading.Thread(target=run, name="nemo_lab aside", daemon=True))
-        self._threads[-1].start()
+        made = threading.Thread(target=run, name="nemo_lab aside", daemon=True)
+        self._asides = [*(one for one in self._asides if one.is_alive()), made]
+        made.start()
 
     @property
     def closed(self) -> bool:
-        """Whether the thread is to end."""
-        return self._closed.is_set()
+        """Whether it draws no more."""
+        return self._closed
 
     def close(self, *, wait: bool = False) -> None:
-        """End the thread; with ``wait`` however long what is under way may take."""
-        self._closed.set()
-        self._wake.set()
-        for thread in self._threads if wait else self._threads[:1]:
-            if thread is not threading.current_thread():
+        """Draw no more; with ``wait`` however long what is under way may take."""
+        with self._lock:
+            self._closed = True
+            drawing = self._thread
+        for thread in (drawing, *(self._asides if wait else ())):
+            if thread is not None and thread is not threading.current_thread():
                 thread.join(None if wait else 5)
 
     def _run(self) -> None:
-        while not self._closed.is_set():
-            self._wake.wait()
-            if self._closed.is_set():
-                return
-            self._wake.clear()
+        while self._goes_on():
             began = time.monotonic()
-            while self._actions and not self._closed.is_set():
+            while self._actions and not self._closed:
                 action = self._actions.popleft()
                 try:
                     with collect() as notices:
@@ -121,5 +128,14 @@ class Publisher:
                 self._draw()
             except Exception as error:
                 self._tell(f"the dashboard could not be drawn: {type(error).__name__}: {error}")
-            if not self._closed.is_set():
+            if not self._closed:
                 time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))
+
+    def _goes_on(self) -> bool:
+        """Whether to draw once more; else the next ``wake`` makes another thread."""
+        with self._lock:
+            if self._woken and not self._closed:
+                self._woken = False
+                return True
+            self._thread = None
+            return False

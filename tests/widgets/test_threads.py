@@ -1,0 +1,139 @@
+"""Dashboards that nobody looks at any more keep no thread, and no wish is lost on the way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
+
+from nemo_lab import Dashboard, create_study
+from nemo_lab.widgets.publisher import Publisher
+from tests.toy import EndlessProblem, ToyProblem
+from tests.widgets.conftest import SMALL, Open
+from tests.widgets.watching import button, until, words
+
+SETUP = """
+import gc, threading, time
+import nemo_lab as nl
+from tests.toy import SlowProblem
+
+options = dict(species=("continuous", "floor"), population=12, min_size=2)
+study = nl.create_study(SlowProblem(), **options)
+
+def threads(name):
+    return sum(one.name.startswith("nemo_lab " + name) for one in threading.enumerate())
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[BlockingKernelClient]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def run(kernel: BlockingKernelClient, code: str, cell: str) -> str:
+    """What a cell prints, run as JupyterLab does: with the cell's id."""
+    content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+    message: Any = kernel.session.msg("execute_request", content, metadata={"cellId": cell})
+    kernel.shell_channel.send(message)
+    printed = ""
+    while True:
+        answer = kernel.get_iopub_msg(timeout=120)
+        if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+            continue
+        kind, said = answer["msg_type"], answer["content"]
+        if kind == "stream" and said["name"] == "stdout":
+            printed += said["text"]
+        assert kind != "error", "\n".join(said["traceback"])
+        if kind == "status" and said["execution_state"] == "idle":
+            return printed.strip()
+
+
+def ours(name: str) -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == f"nemo_lab {name}"}
+
+
+def test_a_cell_that_runs_again_takes_its_dashboard_away(kernel: BlockingKernelClient) -> None:
+    run(kernel, SETUP, "setup")
+    for _ in range(3):
+        run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
+    run(kernel, "both = [nl.Dashboard(study), nl.Dashboard(study)]", "two")
+    run(kernel, "study.start(100_000)", "start")
+    count = "time.sleep(0.5); print(len(study._worker._listeners), threads('publisher'))"
+    assert run(kernel, count, "count") == "3 3"
+    run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
+    run(kernel, "both = nl.Dashboard(study)", "two")
+    assert run(kernel, count, "count") == "2 2"
+    run(kernel, "study.stop()", "stop")
+    idle = "time.sleep(2); print(threads('publisher'), threads('aside'), threads('worker'))"
+    assert run(kernel, idle, "count") == "0 0 0"
+    assert "ready" in run(kernel, "print(dashboard._controls.status.value)", "look")
+
+
+def test_an_idle_dashboard_keeps_no_thread_and_wakes_again(open_dashboard: Open) -> None:
+    before = threading.enumerate()
+    dashboards = [open_dashboard(ToyProblem()) for _ in range(3)]
+    for evaluations in (7, 14, 21):
+        until(lambda: ours("publisher") | ours("aside") <= set(before))
+        for one in dashboards:
+            one._controls.budget.value = 7
+            button(one, "Start").click()
+        for one in dashboards:
+            until(lambda one=one, n=evaluations: f"{n} of {n} evaluations" in words(one.controls))
+
+
+def test_no_wake_is_lost_between_two_threads() -> None:
+    state, drawn, overlapping = 0, [0], []
+    busy = threading.Lock()
+
+    def draw() -> None:
+        overlapping.append(not busy.acquire(blocking=False))
+        drawn[0] = state
+        busy.release()
+
+    publisher = Publisher(draw, lambda _: None)
+    for pause in (0.0, 0.2, 0.24, 0.245, 0.25, 0.255, 0.26, 0.3):  # around the moment the thread gives up
+        for _ in range(3):
+            state += 1
+            waking = [threading.Thread(target=publisher.wake) for _ in range(4)]
+            for one in waking:
+                one.start()
+            until(lambda: drawn[0] == state, 5)  # noqa: B023
+            time.sleep(pause)
+    assert not any(overlapping)
+    publisher.close()
+    state += 1
+    publisher.wake()
+    time.sleep(0.05)
+    assert drawn[0] == state - 1
+    assert not publisher._thread or not publisher._thread.is_alive()
+
+
+def test_a_closed_dashboard_leaves_its_references_half_way() -> None:
+    before = ours("aside")
+    problem = EndlessProblem()
+    dashboard = Dashboard(problem, **SMALL)
+    assert problem.entered.wait(30)
+    dashboard.close()
+    until(lambda: ours("aside") <= before)
+    problem.endless = False
+    assert dashboard.study.optimize(10, progress=False).state == "finished"
+
+
+def test_stop_during_the_references_is_prompt_and_they_come_later(open_dashboard: Open) -> None:
+    problem = EndlessProblem()
+    dashboard = open_dashboard(create_study(problem, **SMALL))
+    assert problem.entered.wait(30)
+    dashboard.study.start(100)
+    button(dashboard, "Stop").click()
+    assert dashboard.study.wait(10)
+    assert dashboard.study.state == "idle"
+    problem.endless = False
+    until(lambda: len(dashboard._references) == 3)
