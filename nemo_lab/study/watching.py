@@ -132,6 +132,7 @@ class Watcher(Listeners):
     start = pause = resume = post = _refuse
 
     cause: BaseException | None = None
+    closed = False
 
     def stop(self) -> None:
         """Look no longer; the run itself goes on."""

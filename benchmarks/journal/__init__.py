@@ -1,0 +1,1 @@
+"""A journal beside a run: what it costs, and what a kill leaves."""
