@@ -111,6 +111,18 @@ class AskTell:
             else:
                 self._next_generation()
 
+    def ask_some(self, most: int) -> list[Candidate]:
+        """Up to so many candidates, at least one unless ``exhausted``."""
+        found: list[Candidate] = []
+        while len(found) < most:
+            candidate = self.ask()
+            if candidate is None:
+                break
+            found.append(candidate)
+        if not found and not self.exhausted:
+            raise RuntimeError("the engine waits for an evaluation that nobody makes")
+        return found
+
     def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
         """Take the objectives float[K] of a candidate; returns its config id."""
         member = candidate.member

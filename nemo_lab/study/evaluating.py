@@ -10,6 +10,7 @@ from contextvars import copy_context
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.errors import EvaluationError, NemoError, StorageError
 from nemo_lab.interruption import interruptible
 from nemo_lab.search import Problem
 from nemo_lab.search.problem import evaluate_one
@@ -55,3 +56,13 @@ def evaluate_beside(problem: Problem, asked: Callable[[], bool], bits: Bits) -> 
     """Objectives of a configuration that is no part of a run; left half-way once ``asked`` returns true."""
     with interruptible(asked):
         return evaluate_one(problem, bits)
+
+
+def failure(cause: BaseException, done: int) -> NemoError:
+    """The error that tells a caller what ended a run after so many evaluations."""
+    if isinstance(cause, StorageError):
+        return StorageError(cause.message, cause.hint)
+    return EvaluationError(
+        f"the run failed after {done} evaluations: {type(cause).__name__}: {cause}",
+        "nothing evaluated is lost; mend the cause and call start() again",
+    )

@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from nemo_lab.search import Engine, Problem
 from nemo_lab.search.species import Bits
 from nemo_lab.search.state import OpaqueError, controls_saved, rules_saved, save
+from nemo_lab.study.commands import Command, Prepare
 from nemo_lab.study.evaluating import evaluate_all
-from nemo_lab.study.journal import Checkpoint, Journal
+from nemo_lab.study.journal import Checkpoint, Journal, Stored
 from nemo_lab.study.records import Intervention, Snapshot
 
 PATIENCE = 100  # a checkpoint may cost the run one part in so many of its time
+
+
+def seen(steers: Sequence[Intervention]) -> tuple[Intervention, ...]:
+    """Those that people made."""
+    return tuple(one for one in steers if one.action != Prepare.action)
 
 
 class Storage:
@@ -23,13 +29,17 @@ class Storage:
 
     Args:
         journal: to write to, None to keep nothing.
+        stored: what it has, if it has anything.
 
     Attributes:
+        steers: all of the run, with what people do not see: the candidates drawn up before one.
         reused: evaluations that were taken from it instead of being made.
     """
 
-    def __init__(self, journal: Journal | None) -> None:
+    def __init__(self, journal: Journal | None = None, stored: Stored | None = None) -> None:
         self.journal = journal
+        self.steers: tuple[Intervention, ...] = () if stored is None else stored.steers
+        self.interventions = seen(self.steers)
         self.reused = 0
         self._known = {} if journal is None else journal.measured()
         self._marked = (-1, -1)
@@ -46,7 +56,13 @@ class Storage:
             self.reused += found is not None
             yield next(fresh) if found is None else found
 
-    def keep(self, engine: Engine, steers: Sequence[Intervention], snapshot: Snapshot, *, end: bool) -> None:
+    def note(self, engine: Engine, command: Command, detail: str) -> None:
+        """Add a steer that took effect."""
+        made = Intervention(len(engine.evaluations), command.action, detail, command.arguments)
+        self.steers = (*self.steers, made)
+        self.interventions = (*self.interventions, *seen([made]))
+
+    def keep(self, engine: Engine, snapshot: Snapshot, *, end: bool) -> None:
         """Store what is new; with the engine's state after a generation or a steer, and always at the end.
 
         Raises:
@@ -54,13 +70,13 @@ class Storage:
         """
         if self.journal is None:
             return
-        mark = (engine.generation, len(steers))
+        mark = (engine.generation, len(self.steers))
         now = time.perf_counter()
         due = not self._opaque and (end or (mark != self._marked and now >= self._next))
         checkpoint = None
         if due:
             try:
-                checkpoint = Checkpoint(len(engine.evaluations), len(steers), save(engine))
+                checkpoint = Checkpoint(len(engine.evaluations), len(self.steers), save(engine))
             except OpaqueError:  # the run can be taken up all the same: all of it is gone through again
                 self._opaque = True
         status = {
@@ -81,7 +97,7 @@ class Storage:
         self.journal.write(
             evaluations=engine.evaluations,
             history=engine.history,
-            steers=steers,
+            steers=self.steers,
             checkpoint=checkpoint,
             status=status,
         )

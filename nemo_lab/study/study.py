@@ -65,7 +65,7 @@ class Study(Steering):
             stored = None if journal is None else journal.read()
             begun = stored is not None and (len(stored.evaluations) or stored.steers)
             made = taken_up(engine, stored, self.species_named) if stored and begun else engine()
-            worker = Worker(made, workers, Storage(journal), stored if begun else None)
+            worker = Worker(made, workers, Storage(journal, stored), stored if begun else None)
         super().__init__(problem, worker)
         count = len(self.species) if journal is None else len(journal.header.species)
         self.begun_with = tuple(one.name for one in self.species[:count])

@@ -14,10 +14,10 @@ from nemo_lab.errors import StorageError, StudyStateError
 from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.species import Species
 from nemo_lab.search.state import controls_of, rules_of
-from nemo_lab.study.commands import Prepare
 from nemo_lab.study.journal import Journal, Stored
 from nemo_lab.study.listeners import Listeners
 from nemo_lab.study.records import Intervention, Snapshot, State
+from nemo_lab.study.storage import seen
 
 LOOK = 0.25  # seconds between two looks at the file
 
@@ -93,7 +93,7 @@ class Watcher(Listeners):
                 generation=int(status.get("generation", 0)),
                 allocation=tuple(map(int, status.get("allocation", [0] * len(self._journal.header.species)))),
                 history=stored.history,
-                interventions=tuple(one for one in stored.steers if one.action != Prepare.action),
+                interventions=seen(stored.steers),
                 hypervolume=float(status.get("hypervolume", 0.0)),
                 waiting=int(status.get("waiting", 0)),
                 target=int(status.get("target", 0)),

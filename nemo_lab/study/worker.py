@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from nemo_lab.errors import EvaluationError, StorageError, StudyStateError
+from nemo_lab.errors import StudyStateError
 from nemo_lab.interruption import Interrupted, interruptible
-from nemo_lab.search import Candidate, Engine
+from nemo_lab.search import Engine
 from nemo_lab.search.species import Species
 from nemo_lab.study.commands import Command, Prepare
-from nemo_lab.study.evaluating import evaluate_beside
+from nemo_lab.study.evaluating import evaluate_beside, failure
 from nemo_lab.study.journal import Stored
 from nemo_lab.study.listeners import Listeners
 from nemo_lab.study.records import Intervention, Snapshot, State, picture
@@ -49,7 +49,7 @@ class Worker(Listeners):
         super().__init__()
         self._engine = engine
         self._workers = workers
-        self._storage = Storage(None) if storage is None else storage
+        self._storage = Storage() if storage is None else storage
         self._condition = threading.Condition()
         self._commands: deque[Command] = deque()
         self._owned = False
@@ -58,8 +58,6 @@ class Worker(Listeners):
         self._resumed = 0
         self._state: State = "idle"
         self._target = 0
-        self.steers: tuple[Intervention, ...] = ()  # with what people do not see: drawn-up candidates
-        self._interventions: tuple[Intervention, ...] = ()
         self._seconds = self._rate = 0.0
         if stored is not None:
             self._take_up(stored)
@@ -73,6 +71,11 @@ class Worker(Listeners):
     def species(self) -> tuple[Species, ...]:
         """All that ever took part."""
         return self._engine.species
+
+    @property
+    def steers(self) -> tuple[Intervention, ...]:
+        """All of the run, with the candidates drawn up before one."""
+        return self._storage.steers
 
     # callers, on any thread
 
@@ -206,18 +209,11 @@ class Worker(Listeners):
     def _evaluate_some(self) -> None:
         """One evaluation for each worker, told in the order asked: workers change nothing but the time."""
         began = time.perf_counter()
-        candidates: list[Candidate] = []
         left = self._target - len(self._engine.evaluations)
-        while len(candidates) < min(self._workers, left):
-            candidate = self._engine.ask()
-            if candidate is None:
-                break
-            candidates.append(candidate)
+        candidates = self._engine.ask_some(min(self._workers, left))
         if not candidates:
-            if self._engine.exhausted:
-                self._note(Prepare(1), "nothing left to evaluate")
-                return
-            raise RuntimeError("the engine waits for an evaluation that nobody makes")
+            self._storage.note(self._engine, Prepare(1), "nothing left to evaluate")
+            return
         try:
             bits = [candidate.bits for candidate in candidates]
             with interruptible(lambda: self._stop):
@@ -226,7 +222,7 @@ class Worker(Listeners):
         except BaseException as error:
             for candidate in reversed(candidates):
                 self._engine.give_back(candidate)
-            self._note(Prepare(len(candidates)), "left half-way")
+            self._storage.note(self._engine, Prepare(len(candidates)), "left half-way")
             if self._stop and isinstance(error, Interrupted):
                 return
             raise
@@ -246,30 +242,22 @@ class Worker(Listeners):
             detail = carry_out(self._engine, command, evaluate)
             self._target = self._engine.budget or self._target
             if command.action:
-                self._note(command, detail)
+                self._storage.note(self._engine, command, detail)
             any_applied = True
         if any_applied:
             self._publish(self._state)
             self._keep()
         return any_applied
 
-    def _note(self, command: Command, detail: str) -> None:
-        made = Intervention(len(self._engine.evaluations), command.action, detail, command.arguments)
-        self.steers = (*self.steers, made)
-        if not isinstance(command, Prepare):
-            self._interventions = (*self._interventions, made)
-
     def _keep(self, state: State | None = None) -> None:
         """Store what is new; a run that ends says in which state."""
         snapshot = self._make_snapshot()
         if state is not None:
             snapshot = dataclasses.replace(snapshot, state=state)
-        self._storage.keep(self._engine, self.steers, snapshot, end=state is not None)
+        self._storage.keep(self._engine, snapshot, end=state is not None)
 
     def _take_up(self, stored: Stored) -> None:
         status = stored.status
-        self.steers = stored.steers
-        self._interventions = tuple(one for one in stored.steers if one.action != Prepare.action)
         self._target = self._engine.budget = int(status.get("target", 0))
         self._seconds, self._rate = float(status.get("seconds", 0.0)), float(status.get("rate", 0.0))
         if status.get("state") == "finished":
@@ -326,7 +314,7 @@ class Worker(Listeners):
             self._engine,
             version=self._version,
             state=self._state,
-            interventions=self._interventions,
+            interventions=self._storage.interventions,
             target=self._target,
             seconds=self._seconds,
             seconds_per_evaluation=self._rate,
@@ -335,18 +323,6 @@ class Worker(Listeners):
         )
 
     def raise_failure(self) -> None:
-        """Raise what ended the last run, if it failed.
-
-        Raises:
-            EvaluationError: with the original exception as its cause.
-            StorageError: if the journal could not be written.
-        """
-        cause = self.cause
-        if self._state == "failed" and cause is not None:
-            done = len(self.snapshot.evaluations)
-            if isinstance(cause, StorageError):
-                raise cause
-            raise EvaluationError(
-                f"the run failed after {done} evaluations: {type(cause).__name__}: {cause}",
-                "nothing evaluated is lost; mend the cause and call start() again",
-            ) from cause
+        """Raise what ended the last run, if it failed; see ``failure``."""
+        if self._state == "failed" and self.cause is not None:
+            raise failure(self.cause, len(self.snapshot.evaluations)) from self.cause

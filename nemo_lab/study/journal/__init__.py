@@ -1,6 +1,7 @@
 """A study on disk: evaluations, steers and the engine's state in an SQLite file."""
 
-from nemo_lab.study.journal.journal import Journal, studies
+from nemo_lab.study.journal.journal import Journal
+from nemo_lab.study.journal.listing import studies
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
 from nemo_lab.study.journal.salvage import salvage
 

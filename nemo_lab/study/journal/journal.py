@@ -6,10 +6,8 @@ cut can lose the last moments, never the file.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import platform
 import sqlite3
 import threading
 import zlib
@@ -18,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
 from nemo_lab.search import Evaluations, GenerationRecord
 from nemo_lab.study.journal import rows
+from nemo_lab.study.journal.lock import become_writer
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
 from nemo_lab.study.journal.schema import connect, explained
@@ -48,12 +47,12 @@ class Journal:
         self._held: FileLock | None = None
         self._counts = [0, 0, 0]
         self._seen = -1
-        if writable:
-            self._become_writer()
         try:
+            if writable:
+                self._held = become_writer(path, connection, study)
             with explained(path, "read"):
                 self.header = self._read_header()
-                self._counts = self._status()[1]
+                self._counts = self.status()[1]
         except BaseException:
             self.close()
             raise
@@ -241,7 +240,7 @@ class Journal:
                 (self._study,),
             ).fetchone()
             checkpoint = None if row is None else _checkpoint(row)
-        status, counts = self._status()
+        status, counts = self.status()
         if [len(evaluations), len(history), len(steers)] != counts:  # SQLite may pass over a damaged page
             raise rows.damaged("a page")
         return Stored(evaluations, tuple(history), tuple(steers), checkpoint, status)
@@ -271,44 +270,13 @@ class Journal:
         except (TypeError, KeyError, AttributeError) as error:
             raise StorageError(f"the head of the study in {str(self.path)!r} cannot be read") from error
 
-    def _status(self) -> tuple[Mapping[str, Any], list[int]]:
+    def status(self) -> tuple[Mapping[str, Any], list[int]]:
         """The status, and how many evaluations, generations and steers are stored."""
         query = "SELECT status FROM studies WHERE study = ?"
         return rows.status_of(self._connection.execute(query, (self._study,)).fetchone()[0])
 
     def _number(self, query: str, *, bound: bool = True) -> int:
         return int(self._connection.execute(query, (self._study,) if bound else ()).fetchone()[0])
-
-    # who writes
-
-    def _become_writer(self) -> None:
-        lock = FileLock(f"{self.path}-study{self._study}.lock", timeout=0)
-        try:
-            with explained(self.path, "lock"):
-                try:
-                    lock.acquire()
-                except Timeout as error:
-                    query = "SELECT writer FROM studies WHERE study = ?"
-                    who = rows.object_of(self._connection.execute(query, (self._study,)).fetchone()[0])
-                    raise StorageError(
-                        f"a process writes this study of {str(self.path)!r} already: "
-                        f"{who.get('pid', '?')} on {who.get('host', '?')}, since {who.get('since', '?')}",
-                        "watch it by load_study(path, read_only=True), or close it there: `del study`",
-                    ) from error
-        except BaseException:
-            self._connection.close()
-            raise
-        self._held = lock
-        now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
-        who = {"pid": os.getpid(), "host": platform.node(), "since": now}
-        try:
-            with explained(self.path, "write"):
-                self._connection.execute(
-                    "UPDATE studies SET writer = ? WHERE study = ?", (json.dumps(who), self._study)
-                )
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         """Let go of the file; harmless twice."""
@@ -335,30 +303,3 @@ def _checkpoint(row: Sequence[Any]) -> Checkpoint | None:
     if zlib.crc32(blob, zlib.crc32(text.encode())) != crc:
         return None
     return Checkpoint(evaluation, steers, unpack(text, blob))
-
-
-def studies(path: Path_) -> list[dict[str, Any]]:
-    """The studies of a file: name, evaluations, steers, state, created, workload."""
-    place = Path(path)
-    connection = connect(place, write=False)
-    try:
-        with explained(place, "read"):
-            names = [name for (name,) in connection.execute("SELECT name FROM studies ORDER BY study")]
-    finally:
-        connection.close()
-    found = []
-    for name in names:
-        with Journal.open(place, name, write=False) as journal:
-            evaluations, _, steers = journal._counts
-            header = journal.header
-            found.append(
-                {
-                    "name": name,
-                    "evaluations": evaluations,
-                    "steers": steers,
-                    "workload": header.problem.title,
-                    "seed": header.seed,
-                    "created": header.created,
-                }
-            )
-    return found
