@@ -174,8 +174,8 @@ class Population:
         rng, members = self.streams[species], self.members[species]
         count = int(np.ceil(fraction * len(members)))
         if sources is not None and len(sources):
-            picked = [rng.permutation(len(sources)) for _ in range(-(-count // len(sources)))]
-            rows = np.concatenate(picked)[:count]
+            rounds = max(1, -(-count // len(sources)))
+            rows = np.concatenate([rng.permutation(len(sources)) for _ in range(rounds)])[:count]
             new = [Member(species, None, "reseed", imitates=sources[row]) for row in rows]
         else:
             genomes = self.species[species].initial(count, rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from nemo_lab.interruption import Interrupted, check_interrupted, interruptible
 from nemo_lab.search import Engine, Problem
 from nemo_lab.search.species import Bits, Species
 
+MANY = 10_000  # candidates that nobody draws up at once
 Evaluate = Callable[[Bits], NDArray[np.float64]]
 
 
@@ -39,6 +40,10 @@ class Command:
     def call(self, problem: Problem) -> str:
         """The same as Python, from the name of a method of ``Study`` on."""
         raise NotImplementedError
+
+    def sound(self, problem: Problem) -> bool:
+        """Whether the fields are of a kind that ``Study`` lets through; asked of those from a file."""
+        return True
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -63,6 +68,10 @@ class Pin(Command):
         listed = ", ".join(f"{names[node]} = {width}" for node, width in self.pins.items())
         return f"{listed}; {projected} front members projected"
 
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        widths = all(width in problem.bit_widths for width in self.pins.values())
+        return widths and _within(self.pins, problem.num_nodes)
+
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"pin({ {problem.node_names[node]: width for node, width in self.pins.items()} })"
 
@@ -77,6 +86,9 @@ class Unpin(Command):
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         engine.unpin(self.nodes)
         return ", ".join(engine.problem.node_names[node] for node in self.nodes)
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        return _within(self.nodes, problem.num_nodes)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         names = [problem.node_names[node] for node in self.nodes]
@@ -94,6 +106,9 @@ class Constrain(Command):
         engine.constrain(self.limits)
         names = engine.problem.objective_names
         return ", ".join(f"{names[k]} <= {limit:.6g}" for k, limit in self.limits.items()) or "nothing"
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        return _within(self.limits, len(problem.objective_names)) and _numbers(self.limits.values())
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         names = problem.objective_names
@@ -113,6 +128,10 @@ class Aspire(Command):
         names = engine.problem.objective_names
         return ", ".join(f"{names[k]} {a:.6g} to {b:.6g}" for k, (a, b) in self.box.items()) or "everything"
 
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        boxes = all(len(box) == 2 and _numbers(box) for box in self.box.values())
+        return boxes and _within(self.box, len(problem.objective_names))
+
     def call(self, problem: Problem) -> str:  # noqa: D102
         names = problem.objective_names
         return f"aspire(**{ {names[k]: tuple(box) for k, box in self.box.items()} })"
@@ -129,6 +148,10 @@ class Enqueue(Command):
         engine.enqueue(self.bits)
         return f"{len(self.bits)} configurations"
 
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        whole = self.bits.dtype == np.uint8 and self.bits.shape[1:] == (problem.num_nodes,)
+        return bool(whole and np.isin(self.bits, problem.bit_widths).all())
+
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"enqueue({self.bits.tolist()})"
 
@@ -144,6 +167,9 @@ class Budget(Command):
         wanted = max(self.evaluations, len(engine.evaluations))  # more may have been made meanwhile
         engine.set_budget(wanted)
         return f"{wanted} evaluations in all"
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        return type(self.evaluations) is int and self.evaluations > 0
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"set_budget({self.evaluations})"
@@ -196,6 +222,9 @@ class Prepare(Command):
                 engine.give_back(candidate)
         return f"{self.candidates} candidates drawn up"
 
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        return type(self.candidates) is int and 0 <= self.candidates <= MANY
+
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"prepare({self.candidates})"
 
@@ -223,12 +252,23 @@ class WhatIf(Command):
         return ""
 
 
-def restored(action: str, arguments: Mapping[str, Any], make: Callable[[str], Species]) -> Command:
+def _within(positions: Iterable[Any], count: int) -> bool:
+    return all(type(one) is int and 0 <= one < count for one in positions)
+
+
+def _numbers(values: Iterable[Any]) -> bool:
+    return all(type(one) in (int, float) for one in values)
+
+
+def restored(
+    action: str, arguments: Mapping[str, Any], problem: Problem, make: Callable[[str], Species]
+) -> Command:
     """The command that a journal describes.
 
     Args:
         action: its name.
         arguments: as ``Command.arguments`` gave them.
+        problem: that it is about.
         make: gives a species by name.
 
     Raises:
@@ -244,9 +284,16 @@ def restored(action: str, arguments: Mapping[str, Any], make: Callable[[str], Sp
         }
         if action == AddSpecies.action:
             return AddSpecies(str(fields["name"]), make(str(fields["name"])))
-        return known[action](**fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"the journal has a steer {action!r} that cannot be read: {error}") from error
+        command = known[action](**fields)
+        if command.sound(problem):
+            return command
+        wrong: object = fields
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        wrong = error
+    raise StorageError(
+        f"the journal has a steer {action!r} that cannot be read: {wrong!r:.200}",
+        "load_study(..., read_only=True) shows the rest",
+    )
 
 
 OWN: tuple[type[Command], ...] = (Pin, Unpin, Constrain, Aspire, Enqueue, Budget, Undo, Redo, Prepare)

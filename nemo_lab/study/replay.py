@@ -58,7 +58,7 @@ def _go_through(engine: Engine, stored: Stored, first: int, species: Callable[[s
     for number in range(first, len(stored.steers)):
         steer = stored.steers[number]
         _evaluate_until(engine, stored, steer.evaluation)
-        carry_out(engine, restored(steer.action, steer.arguments, species), _refuse)
+        carry_out(engine, restored(steer.action, steer.arguments, engine.problem, species), _refuse)
     _evaluate_until(engine, stored, len(stored.evaluations))
 
 

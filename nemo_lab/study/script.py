@@ -53,7 +53,7 @@ def script(study: Study, steers: Sequence[Intervention], recipe: Mapping[str, An
     lines += [")"]
     done = 0
     for number, steer in enumerate(steers):
-        command = restored(steer.action, steer.arguments, study.species_named)
+        command = restored(steer.action, steer.arguments, study.problem, study.species_named)
         if isinstance(command, Prepare) and (
             not command.candidates
             or number + 1 == len(steers)

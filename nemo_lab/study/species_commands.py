@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nemo_lab.search import Engine, Problem
+from nemo_lab.search.sources import SOURCES
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.study.commands import Command, Evaluate
 
@@ -38,6 +39,11 @@ class Reseed(Command):
             label = "configurations " + ", ".join(map(str, self.source))
         count = engine.reseed(_position(engine, self.species), wanted, self.fraction)
         return f"{self.species} from {label}, {count} members"
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        named = isinstance(self.source, str) and self.source in SOURCES
+        listed = isinstance(self.source, list) and all(type(one) is int and one >= 0 for one in self.source)
+        return (named or listed) and type(self.fraction) is float and 0 < self.fraction <= 1
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"reseed({self.species!r}, {self.source!r}, {self.fraction!r})"
@@ -115,6 +121,9 @@ class Share(Command):
         shares = _without(now.shares, s)
         engine.control(replace(now, shares=shares if self.part is None else {**shares, s: self.part}))
         return f"{self.name} " + ("by UCB" if self.part is None else f"{100 * self.part:.3g} %")
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        return self.part is None or (type(self.part) is float and 0 < self.part < 1)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"share({self.name!r}, {self.part!r})"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
 import threading
 import time
 import traceback
-import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -19,21 +17,13 @@ from nemo_lab.search import Engine
 from nemo_lab.search.species import Species
 from nemo_lab.study.commands import Command, Prepare
 from nemo_lab.study.evaluating import evaluate_beside, failure
+from nemo_lab.study.exiting import close_at_exit
 from nemo_lab.study.journal import Stored
 from nemo_lab.study.listeners import Listeners
 from nemo_lab.study.records import Intervention, Snapshot, State, picture
 from nemo_lab.study.replay import carry_out
 from nemo_lab.study.responsive import responsive
 from nemo_lab.study.storage import Storage
-
-_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """Wait until every evaluation in flight is left: a thread that is inside torch cannot be torn down."""
-    for worker in list(_workers):
-        worker.close()
 
 
 class Worker(Listeners):
@@ -65,7 +55,7 @@ class Worker(Listeners):
         self.cause: BaseException | None = None
         self._version = 0
         self.snapshot = self._make_snapshot()
-        _workers.add(self)
+        close_at_exit(self)
 
     @property
     def species(self) -> tuple[Species, ...]:

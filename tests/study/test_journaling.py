@@ -1,0 +1,390 @@
+"""A study in a journal: taken up again, watched, never paid twice, and what goes wrong with it."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nemo_lab import NemoWarning, Study, create_study, load_study
+from nemo_lab.errors import NemoError, StorageError, StudyStateError
+from nemo_lab.search.options import PRESETS
+from nemo_lab.study.journal.packing import pack
+from tests.study.test_running import until
+from tests.toy import SlowProblem, ToyProblem
+
+STEERS: tuple[tuple[int, Callable[[Study], None]], ...] = (
+    (20, lambda s: s.pin({"layer0.weight": 8})),
+    (35, lambda s: s.reseed("floor", "front", 0.5)),
+    (50, lambda s: s.share("floor", 0.5)),
+    (60, lambda s: s.undo()),
+    (70, lambda s: s.unpin()),
+    (70, lambda s: s.freeze("gcn")),
+    (85, lambda s: s.remove_species("unet")),
+    (100, lambda s: s.enqueue([[5] * 6, [2] * 6])),
+    (110, lambda s: s.undo()),
+    (115, lambda s: s.add_species("unet")),
+)
+COUNT = 140
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NemoWarning)
+        yield
+
+
+def make(preset: str = "default", problem: Any = None, **options: Any) -> Study:
+    return create_study(problem or ToyProblem(), preset=preset, population=16, seed=5, **options)
+
+
+def go_on(study: Study, count: int = COUNT) -> pd.DataFrame:
+    """To ``count`` evaluations, with the steers that are due and not made yet."""
+    for at, steer in STEERS[len(study.interventions()) :]:
+        if at > count:
+            break
+        if len(study.evaluations()) < at:
+            study.optimize(until=at, progress=False)
+        steer(study)
+    if len(study.evaluations()) < count:
+        study.optimize(until=count, progress=False)
+    return study.evaluations(bits=True)
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_run_that_is_taken_up_again_and_again_is_the_same(preset: str, workers: int, path: Path) -> None:
+    whole = go_on(make(preset))
+    study = make(preset, storage=path, workers=workers)
+    for count in (1, 19, 35, 36, 77, 100, 112, 139, COUNT):
+        go_on(study, count)
+        study.close()
+        study = load_study(path, problem=ToyProblem())
+        assert len(study.evaluations()) == count
+    assert go_on(study).equals(whole)
+    assert list(study.interventions()["evaluation"]) == [at for at, _ in STEERS]
+
+
+def test_a_run_without_its_stored_state_is_gone_through_again(path: Path) -> None:
+    whole = go_on(make())
+    study = make(storage=path)
+    go_on(study, 90)
+    study.close()
+    with sqlite3.connect(path) as file:
+        file.execute("DELETE FROM checkpoints")
+    file.close()
+    assert go_on(load_study(path, problem=ToyProblem())).equals(whole)
+
+
+def test_a_species_that_cannot_be_written_down_costs_a_longer_start_only(path: Path) -> None:
+    class Odd:
+        name = "odd"
+        summary = "its genomes are objects of its own"
+
+        def __init__(self, problem: Any, options: Any) -> None: ...
+
+        def initial(self, count: int, rng: np.random.Generator) -> list[Any]:
+            return [{"bits": rng.integers(2, 9, 6)} for _ in range(count)]
+
+        def offspring(self, parents: Any, count: int, rng: np.random.Generator) -> list[Any]:
+            return self.initial(count, rng)
+
+        def decode(self, genome: Any) -> Any:
+            return genome["bits"].astype(np.uint8)
+
+        def imitate(self, bits: Any, rng: np.random.Generator) -> list[Any]:
+            return [{"bits": row} for row in bits]
+
+    species = ["floor", Odd]
+    whole = make(species=species).optimize(60, progress=False).evaluations(bits=True)
+    study = make(species=species, storage=path)
+    study.optimize(30, progress=False)
+    study.close()
+    again = load_study(path, problem=ToyProblem(), species=[Odd])
+    assert again.optimize(until=60, progress=False).evaluations(bits=True).equals(whole)
+
+
+def test_what_is_in_the_file_is_not_evaluated_again(path: Path) -> None:
+    first = make(storage=path)
+    go_on(first)
+    problem = ToyProblem()
+    again = make(problem=problem, storage=path)
+    assert go_on(again).equals(first.evaluations(bits=True))
+    assert problem.calls == 0
+    assert again.snapshot.reused == COUNT
+    wider = ToyProblem(bit_widths=(2, 4, 8))
+    make(problem=wider, storage=path).optimize(20, progress=False)
+    assert wider.calls == 20
+
+
+def test_a_second_notebook_watches(path: Path) -> None:
+    study = make(problem=SlowProblem(), storage=path)
+    heard: list[int] = []
+    watching = load_study(path, read_only=True)
+    watching.listen(lambda: heard.append(len(watching.snapshot.evaluations)))
+    study.start(150)
+    until(lambda: 10 < len(watching.snapshot.evaluations) < 150)
+    assert watching.state == "running"
+    study.pin({"layer0.weight": 8})
+    until(lambda: watching.pins == {"layer0.weight": 8})
+    study.wait(30)
+    assert watching.wait(10)
+    assert watching.state == "finished"
+    assert watching.evaluations(bits=True).equals(study.evaluations(bits=True))
+    assert watching.front().equals(study.front())
+    assert watching.history().equals(study.history())
+    assert watching.interventions().equals(study.interventions())
+    until(lambda: heard[-1:] == [150])
+    assert heard == sorted(heard)
+    for refused in (watching.start, lambda: watching.pin("layer0.weight", 4), watching.pause, watching.undo):
+        with pytest.raises(StudyStateError, match=r"only watched|nothing to undo"):
+            refused()
+    with pytest.raises(StudyStateError, match="problem="):
+        watching.problem.evaluate([[2] * 6])
+    watching.close()
+
+
+def test_what_changed_is_named(path: Path) -> None:
+    study = make(storage=path)
+    study.optimize(5, progress=False)
+    study.close()
+    other = ToyProblem()
+    other.node_features = other.node_features + 1
+    with pytest.raises(StorageError, match="the workload changed since study 'study 1'"):
+        load_study(path, problem=other)
+    with pytest.raises(StorageError, match="the settings changed"):
+        load_study(path, problem=SlowProblem())
+    with pytest.raises(StorageError, match=r"does not hold the network of 'ToyProblem'.*problem=.*read_only"):
+        load_study(path)
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE studies SET header = replace(header, 'numpy\":\"', 'numpy\":\"0.')")
+    file.close()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_study(path, problem=ToyProblem())
+    assert any("other versions (numpy 0." in str(one.message) for one in caught)
+
+
+def test_a_full_disk_ends_the_run_and_the_next_start_stores_the_rest(path: Path) -> None:
+    whole = make().optimize(500, progress=False).evaluations(bits=True)
+    study = make(storage=path)
+    connection: Any = study.journal._connection  # type: ignore[union-attr]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StorageError, match="full; make room on the disk"):
+        study.optimize(until=500, progress=False)
+    assert study.state == "failed"
+    made = len(study.evaluations())
+    assert 0 < made < 500
+    watching = load_study(path, read_only=True)
+    assert len(watching.evaluations()) <= made
+    assert watching.evaluations(bits=True).equals(whole[: len(watching.evaluations())])
+    watching.close()
+    connection.execute("PRAGMA max_page_count=1000000")
+    assert study.optimize(until=500, progress=False).evaluations(bits=True).equals(whole)
+    study.close()
+    assert load_study(path, problem=ToyProblem()).evaluations(bits=True).equals(whole)
+
+
+def test_the_script_makes_the_run_again(path: Path) -> None:
+    study = make(storage=path)
+    go_on(study)
+    study.start(60)
+    until(lambda: len(study.evaluations()) > COUNT + 5)
+    study.stop()
+    study.wait()
+    study.aspire(loss=0.4)
+    study.set_budget(COUNT + 80)
+    study.optimize(until=COUNT + 80, progress=False)
+    text = study.to_script(path.with_suffix(".py"))
+    assert text == path.with_suffix(".py").read_text()
+    names: dict[str, Any] = {"given": ToyProblem()}
+    exec(text.replace("problem = ...", "problem = given").replace("print(", "str("), names)
+    assert names["study"].evaluations(bits=True).equals(study.evaluations(bits=True))
+    study.close()
+    assert load_study(path, read_only=True).to_script() == text
+
+
+def test_undo_goes_back_and_redo_forward_again() -> None:
+    study = make()
+    study.optimize(40, progress=False)
+    states = [picture(study)]
+    steers: list[Callable[[], None]] = [
+        lambda: study.pin({"layer1.weight": 3}),
+        lambda: study.constrain("loss <= 0.5"),
+        lambda: study.reseed("surrogate", "uniform", 0.5),
+        lambda: study.share("floor", 0.25),
+        lambda: study.freeze("gcn"),
+        lambda: study.remove_species("unet"),
+        lambda: study.enqueue(7),
+        lambda: study.aspire(size=0.2),
+        lambda: study.set_budget(77),
+        lambda: study.add_species("unet"),
+    ]
+    for steer in steers:
+        steer()
+        states.append(picture(study))
+    for expected in reversed(states[:-1]):
+        study.undo()
+        assert picture(study) == expected
+    with pytest.raises(StudyStateError, match="nothing to undo"):
+        study.undo()
+    for expected in states[1:]:
+        study.redo()
+        assert picture(study) == expected
+    with pytest.raises(StudyStateError, match="nothing to redo"):
+        study.redo()
+    study.undo()
+    study.unpin()
+    with pytest.raises(StudyStateError, match="nothing to redo"):
+        study.redo()
+
+
+def picture(study: Study) -> tuple[Any, ...]:
+    """Everything a steer may change."""
+    engine: Any = study._worker._engine  # type: ignore[union-attr]
+    members = [frozenset(map(id, living)) for living in engine.population.members]
+    waiting = frozenset(map(id, engine._pending))
+    snapshot = study.snapshot
+    return (snapshot.rules, snapshot.controls, snapshot.target, tuple(snapshot.front), members, waiting)
+
+
+def test_hostile_files_show_as_text_or_are_refused(path: Path) -> None:
+    nasty = "<script>alert(1)</script>'; DROP TABLE studies; --\x00../../etc/passwd"
+    problem = ToyProblem()
+    problem.node_names = (nasty, *problem.node_names[1:])
+    study = make(problem=problem, storage=path, name=nasty)
+    study.optimize(20, progress=False)
+    study.pin({nasty: 4})
+    study.close()
+    watching = load_study(path, nasty, read_only=True)
+    assert watching.pins == {nasty: 4}
+    assert "<script>" not in watching._repr_html_()
+    assert nasty in watching.interventions()["detail"][0]
+    compile(watching.to_script(), "script", "exec")
+    import pickle
+
+    bomb = pickle.dumps(Bomb())
+    for action, arguments in (
+        ("pin", {"pins": {"pairs": [[99, 4]]}}),
+        ("pin", {"pins": {"pairs": [[0, 400]]}}),
+        ("pin", {"pins": bomb}),
+        ("__class__", {}),
+        ("what_if", {"bits": np.zeros(6)}),
+        ("reseed", {"species": "../x", "source": "front", "fraction": 1.0}),
+        ("reseed", {"species": "floor", "source": [10**9], "fraction": 1.0}),
+        ("share", {"name": "floor", "part": "all"}),
+        ("add_species", {"name": "os.system"}),
+        ("enqueue", {"bits": np.full((1, 6), 99, dtype=np.uint8)}),
+        ("prepare", {"candidates": -(10**9)}),
+    ):
+        copy = path.with_name(f"{abs(hash((action, str(arguments))))}.sqlite")
+        copy.write_bytes(path.read_bytes())
+        text, blob = pack(arguments)
+        import zlib
+
+        crc = zlib.crc32(blob)
+        for part in (action, nasty.replace("\x00", ""), text):
+            crc = zlib.crc32(part.encode(), crc)
+        with sqlite3.connect(copy) as file:
+            file.execute("DELETE FROM checkpoints")
+            file.execute(
+                "UPDATE steers SET action = ?, detail = ?, arguments = ?, arrays = ?, crc = ?",
+                (action, nasty.replace("\x00", ""), text, blob, crc),
+            )
+        file.close()
+        fresh = ToyProblem()
+        fresh.node_names = problem.node_names
+        with pytest.raises(NemoError):
+            load_study(copy, problem=fresh)
+        assert "<script>" not in load_study(copy, read_only=True)._repr_html_()
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return (pytest.fail, ("a pickle was loaded",))
+
+
+def test_four_threads_steer_at_once_and_nothing_is_lost(path: Path) -> None:
+    study = make(problem=SlowProblem(), storage=path)
+    study.start(100_000)
+    until(lambda: len(study.evaluations()) > 30)
+    counts = {"made": 0, "refused": 0}
+    odd: list[BaseException] = []
+    lock = threading.Lock()
+    names = list(ToyProblem().node_names)
+
+    def fire(number: int) -> None:
+        rng = random.Random(number)
+        for _ in range(500):
+            steer = rng.choice(CHOICES)
+            try:
+                steer(study, rng, names)
+                outcome = "made"
+            except NemoError as error:
+                outcome = "refused" if str(error) and error.hint else "odd"
+            except BaseException as error:
+                odd.append(error)
+                return
+            with lock:
+                counts[outcome] = counts.get(outcome, 0) + 1
+
+    threads = [threading.Thread(target=fire, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(240)
+        assert not thread.is_alive()
+    assert not odd
+    study.stop()
+    assert study.wait(30)
+    assert counts["made"] + counts["refused"] == 2000
+    assert counts["refused"] > 400
+    assert len(study.interventions()) == counts["made"]
+    whole, pins = study.evaluations(bits=True), study.pins
+    study.close()
+    with sqlite3.connect(path) as file:
+        file.execute("DELETE FROM checkpoints")  # so that all of it is gone through again
+    file.close()
+    again = load_study(path, problem=SlowProblem())
+    assert again.evaluations(bits=True).equals(whole)
+    assert again.pins == pins
+    assert len(again.interventions()) == counts["made"]
+
+
+Steer = Callable[[Study, random.Random, list[str]], None]
+CHOICES: tuple[Steer, ...] = (
+    lambda s, r, n: s.pin({r.choice(n): r.randint(2, 8)}),
+    lambda s, r, n: s.pin(r.choice(n), 9),
+    lambda s, r, n: s.unpin(r.choice(n)),
+    lambda s, r, n: s.unpin(),
+    lambda s, r, n: s.constrain(f"loss <= {r.random():.3f}"),
+    lambda s, r, n: s.constrain("loss => 3"),
+    lambda s, r, n: s.aspire(size=r.uniform(0.1, 0.3)),
+    lambda s, r, n: s.aspire(nothing=0.1),
+    lambda s, r, n: s.reseed(r.choice(["floor", "integer"]), r.choice(["random", "front", "uniform"]), 0.5),
+    lambda s, r, n: s.reseed("floor", [r.randint(0, 10**6)]),
+    lambda s, r, n: s.enqueue(r.randint(2, 8)),
+    lambda s, r, n: s.enqueue([1, 2, 3]),
+    lambda s, r, n: s.share(r.choice(["floor", "integer"]), r.choice([0.2, 0.9, 2.0, None])),
+    lambda s, r, n: s.freeze(r.choice(["floor", "integer", "continuous"]), r.random() < 0.5),
+    lambda s, r, n: s.remove_species(r.choice(["floor", "integer", "continuous"])),
+    lambda s, r, n: s.add_species(r.choice(["floor", "integer", "continuous"])),
+    lambda s, r, n: s.set_budget(r.choice([1, 100_000])),
+    lambda s, r, n: s.undo(),
+    lambda s, r, n: s.redo(),
+)
