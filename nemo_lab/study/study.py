@@ -184,6 +184,11 @@ class Study(Steering):
         """``"idle"``, ``"running"``, ``"paused"``, ``"stopping"``, ``"finished"`` or ``"failed"``."""
         return self.snapshot.state
 
+    @property
+    def watching(self) -> bool:
+        """Whether another process runs it, and this one only looks."""
+        return isinstance(self._worker, Watcher)
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
         self._worker.listen(listener)

@@ -47,7 +47,8 @@ class Dashboard(w.VBox):
         self.add_class("nemo-dashboard")
         self._draw_all(self.study.snapshot)  # before anything can wake the publisher
         self.study.listen(self._publisher.wake)
-        self._publisher.aside(self._evaluate_references)
+        if not self.study.watching:
+            self._publisher.aside(self._evaluate_references)
         cells.replace(self)
 
     def _build(self) -> None:

@@ -85,7 +85,8 @@ def log(snapshot: Snapshot, most: int = 8) -> str:
     if not steers:
         return '<span class="nemo-hint">No steers yet.</span>'
     rows = "".join(
-        f"<tr><td>after {one.evaluation}</td><td>{one.action}</td><td>{html.escape(one.detail)}</td></tr>"
+        f"<tr><td>after {one.evaluation}</td><td>{html.escape(one.action)}</td>"
+        f"<td>{html.escape(one.detail)}</td></tr>"
         for one in reversed(steers[-most:])
     )
     more = f'<span class="nemo-hint">{len(steers) - most} earlier</span>' if len(steers) > most else ""

@@ -192,7 +192,8 @@ def test_a_full_disk_ends_the_run_and_the_next_start_stores_the_rest(path: Path)
     assert 0 < made < 500
     watching = load_study(path, read_only=True)
     assert len(watching.evaluations()) <= made
-    assert watching.evaluations(bits=True).equals(whole[: len(watching.evaluations())])
+    stored = watching.evaluations(bits=True)
+    assert stored.empty or stored.equals(whole[: len(stored)])
     watching.close()
     connection.execute("PRAGMA max_page_count=1000000")
     assert study.optimize(until=500, progress=False).evaluations(bits=True).equals(whole)

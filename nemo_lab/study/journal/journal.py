@@ -241,6 +241,8 @@ class Journal:
             ).fetchone()
             checkpoint = None if row is None else _checkpoint(row)
         status, counts = self.status()
+        names = status.get("species", self.header.species)
+        rows.check(evaluations, self.header.problem, max(len(names), len(self.header.species)))
         if [len(evaluations), len(history), len(steers)] != counts:  # SQLite may pass over a damaged page
             raise rows.damaged("a page")
         return Stored(evaluations, tuple(history), tuple(steers), checkpoint, status)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from nemo_lab.errors import StorageError
-from nemo_lab.search import Evaluations, GenerationRecord, SpeciesRecord
+from nemo_lab.search import ORIGINS, Evaluations, GenerationRecord, SpeciesRecord
 from nemo_lab.study.journal.packing import pack, unpack
+from nemo_lab.study.journal.records import StoredProblem
 from nemo_lab.study.records import Intervention
 
 NUMBERS = struct.Struct("<qqqq")
@@ -65,6 +66,30 @@ def evaluations_of(found: Sequence[Sequence[Any]], start: int, nodes: int, objec
         )
     except (TypeError, ValueError, struct.error, OverflowError) as error:
         raise damaged("an evaluation") from error
+
+
+def check(log: Evaluations, problem: StoredProblem, species: int) -> None:
+    """Refuse evaluations that cannot be of a problem.
+
+    Args:
+        log: as read.
+        problem: that they are of.
+        species: how many took part at most.
+
+    Raises:
+        StorageError: if one has a width, an objective, a species or an origin that there is not.
+    """
+    allowed = np.zeros(256, dtype=bool)
+    allowed[list(problem.bit_widths)] = True
+    fits = (
+        allowed[log.bits].all()
+        and np.isfinite(log.objectives).all()
+        and ((log.species >= -1) & (log.species < species)).all()
+        and ((log.origin >= 0) & (log.origin < len(ORIGINS))).all()
+        and (log.generation >= 0).all()
+    )
+    if not fits:
+        raise damaged("an evaluation")
 
 
 def joined(old: Evaluations, new: Evaluations) -> Evaluations:
