@@ -44,7 +44,10 @@ def front_to_dict(study: Study) -> dict[str, Any]:
         "hypervolume": snapshot.hypervolume,
         "node_names": list(problem.node_names),
         "objective_names": list(problem.objective_names),
-        "pins": {problem.node_names[node]: int(width) for node, width in snapshot.pins.items()},
+        "pins": {  # a width, or [lowest, highest]
+            problem.node_names[node]: list(width) if isinstance(width, tuple) else int(width)
+            for node, width in snapshot.pins.items()
+        },
         "front": [
             {
                 "config": int(config),

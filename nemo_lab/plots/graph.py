@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nemo_lab.plots import style
 from nemo_lab.plots.figure import Columns, Plot, plain_figure, source
 from nemo_lab.plots.info import GraphInfo, pinned_widths
+from nemo_lab.search.rules import Pins, width_text
 
 WEIGHT_LANE, ACTIVATION_LANE = 1.0, 0.0
 VISIBLE_NODES = 64
@@ -126,7 +127,7 @@ def _edges(p: Any, info: GraphInfo) -> None:
 
 
 def graph_columns(
-    info: GraphInfo, bits: NDArray[np.uint8] | None, widths: Sequence[int], pins: Mapping[int, int]
+    info: GraphInfo, bits: NDArray[np.uint8] | None, widths: Sequence[int], pins: Pins
 ) -> Columns:
     """The data of the graph panel.
 
@@ -134,7 +135,7 @@ def graph_columns(
         info: of the problem.
         bits: uint8[Q] of the configuration shown; grey nodes without one.
         widths: the allowed bit-widths.
-        pins: node -> width.
+        pins: node -> width, or (lowest, highest).
     """
     count = len(info.names)
     colors = style.width_colors(widths)
@@ -150,7 +151,7 @@ def graph_columns(
         for b in (bits if bits is not None else pinned)
     ]
     lanes = np.where(weight, WEIGHT_LANE, ACTIVATION_LANE)
-    held = np.flatnonzero(pinned)
+    held = np.array(sorted(pins), dtype=np.int64)
     return {
         "nodes": {
             "key": np.arange(count, dtype=np.int32),
@@ -167,7 +168,7 @@ def graph_columns(
             "params": info.params,
             "macs": info.macs,
             "bits": ["-"] * count if bits is None else [str(int(b)) for b in bits],
-            "pinned": [str(width) if width else "-" for width in pinned],
+            "pinned": [width_text(pins[node]) if node in pins else "-" for node in range(count)],
         },
         "pins": {"x": held.astype(np.float64), "y": lanes[held] + 0.38},
     }

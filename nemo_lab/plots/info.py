@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search import Problem
+from nemo_lab.search.rules import Pins
 from nemo_lab.study import Snapshot
 
 Floats = NDArray[np.float64]
@@ -173,9 +174,10 @@ def _groups(names: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
     return tuple(groups)
 
 
-def pinned_widths(pins: Mapping[int, int], count: int) -> NDArray[np.int64]:
-    """int[Q]: the width of every pinned node, 0 for a free one."""
+def pinned_widths(pins: Pins, count: int) -> NDArray[np.int64]:
+    """int[Q]: the width of every node that is pinned to one, 0 for any other."""
     widths = np.zeros(count, dtype=np.int64)
     for node, width in pins.items():
-        widths[node] = width
+        if not isinstance(width, tuple):
+            widths[node] = width
     return widths

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.indicators import non_dominated
-from nemo_lab.search.rules import Rules, satisfies
+from nemo_lab.search.rules import Pins, Rules, satisfies
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Evaluations:
     def __len__(self) -> int:
         return len(self.bits)
 
-    def satisfying(self, pins: Mapping[int, int]) -> NDArray[np.bool_]:
-        """bool[N]: which configurations have every pinned node at its width."""
+    def satisfying(self, pins: Pins) -> NDArray[np.bool_]:
+        """bool[N]: which configurations have every pinned node at its width, or in its range."""
         return satisfies(self.bits, pins)
 
 
@@ -139,8 +138,8 @@ def _read_only(ids: NDArray[np.intp]) -> NDArray[np.intp]:
     return ids
 
 
-def front_ids(log: Evaluations, pins: Mapping[int, int]) -> NDArray[np.intp]:
+def front_ids(log: Evaluations, pins: Pins) -> NDArray[np.intp]:
     """Config ids of the non-dominated evaluations that satisfy the pins, ascending."""
     front = ParetoFront()
-    front.rebuild(log, Rules(pins=pins))
+    front.rebuild(log, Rules().holding(pins))
     return front.ids

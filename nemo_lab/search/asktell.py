@@ -8,7 +8,7 @@ any order, and a new generation begins when all of one are told.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Mem
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem, bounds_of
-from nemo_lab.search.rules import Rules
+from nemo_lab.search.rules import Pins, Rules
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.search.unseen import unseen
 from nemo_lab.search.view import SearchView
@@ -210,9 +210,9 @@ class AskTell:
         return self.population.allocation
 
     @property
-    def pins(self) -> Mapping[int, int]:
-        """Node -> bit-width, in force."""
-        return self.rules.pins
+    def pins(self) -> Pins:
+        """Node -> bit-width, or (lowest, highest), in force."""
+        return self.rules.held
 
     @property
     def waiting(self) -> int:

@@ -17,7 +17,7 @@ from nemo_lab.search.asktell import AskTell
 from nemo_lab.search.changes import Change, difference
 from nemo_lab.search.controls import Controls
 from nemo_lab.search.members import NO_SPECIES, Member
-from nemo_lab.search.rules import Rules
+from nemo_lab.search.rules import Pins, Rules, checked_width
 from nemo_lab.search.sources import configurations
 from nemo_lab.search.species import Bits, Species
 
@@ -38,15 +38,23 @@ class Engine(AskTell):
 
     # wishes
 
-    def pin(self, pins: Mapping[int, int]) -> int:
+    def pin(self, pins: Pins) -> int:
         """Fix nodes at widths; the front's members are projected onto the pins and come first.
+
+        Args:
+            pins: node -> width, or (lowest, highest); in place of what the node was pinned to.
 
         Returns:
             how many projected configurations wait now.
+
+        Raises:
+            BitWidthError, ArgumentError: see ``checked_width``.
         """
+        widths = tuple(self.problem.bit_widths)
+        wanted = {node: checked_width(width, widths) for node, width in pins.items()}
         with self._steer():
             old_front = self.front
-            self.rules = replace(self.rules, pins={**self.rules.pins, **pins})
+            self.rules = self.rules.holding(wanted)
             log = self.evaluations
             projected: dict[bytes, Member] = {}
             for config in old_front:
@@ -59,9 +67,8 @@ class Engine(AskTell):
 
     def unpin(self, nodes: Sequence[int]) -> None:
         """Free nodes; earlier evaluations that were hidden by their pins count again."""
-        pins = {node: width for node, width in self.rules.pins.items() if node not in nodes}
         with self._steer():
-            self.rules = replace(self.rules, pins=pins)
+            self.rules = self.rules.freeing(nodes)
 
     def constrain(self, limits: Mapping[int, float]) -> None:
         """Put limits, objective -> largest value allowed, in place of all before."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.errors import ArgumentError, BitWidthError
+
 Floats = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+Width = int | tuple[int, int]  # one bit-width, or the lowest and the highest of a range
+Pins = Mapping[int, Width]
 
 
 @dataclass(frozen=True)
@@ -22,21 +27,46 @@ class Rules:
             violates them least.
         aspiration: objective -> (low, high), the box that the search concentrates on. The front is not cut by
             it: what lies outside ranks behind what lies inside.
+        ranges: node -> (lowest, highest) bit-width, for nodes that are pinned to a range.
     """
 
     pins: Mapping[int, int] = field(default_factory=dict)
     limits: Mapping[int, float] = field(default_factory=dict)
     aspiration: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def held(self) -> dict[int, Width]:
+        """Every pinned node -> its width, or (lowest, highest), in the order of the nodes."""
+        held: dict[int, Width] = {**self.pins, **self.ranges}
+        return {node: held[node] for node in sorted(held)}
+
+    def holding(self, pins: Pins) -> Rules:
+        """The same with more pins, in place of what their nodes had; a range of one width is an exact pin."""
+        rules = self.freeing(pins)
+        limits = {node: _ends(width) for node, width in pins.items()}
+        exact = {node: low for node, (low, high) in limits.items() if low == high}
+        ranges = {node: ends for node, ends in limits.items() if node not in exact}
+        return replace(rules, pins={**rules.pins, **exact}, ranges={**rules.ranges, **ranges})
+
+    def freeing(self, nodes: Sequence[int] | Pins) -> Rules:
+        """The same without the pins of some nodes."""
+        return replace(
+            self,
+            pins={node: width for node, width in self.pins.items() if node not in nodes},
+            ranges={node: ends for node, ends in self.ranges.items() if node not in nodes},
+        )
 
     def apply(self, bits: Bits) -> Bits:
-        """Put the pinned widths into a configuration uint8[Q], in place."""
-        for node, width in self.pins.items():
-            bits[node] = width
+        """Bring the pinned nodes of a configuration uint8[Q] to the nearest width they may have, in place."""
+        for node, width in self.held.items():
+            low, high = _ends(width)
+            bits[node] = min(max(int(bits[node]), low), high)
         return bits
 
     def pinned(self, bits: Bits) -> NDArray[np.bool_]:
-        """bool[N]: which rows of uint8[N, Q] have every pinned node at its width."""
-        return satisfies(bits, self.pins)
+        """bool[N]: which rows of uint8[N, Q] have every pinned node at its width, or in its range."""
+        return satisfies(bits, self.held)
 
     def excess(self, objectives: Floats) -> Floats:
         """float[N]: by how much the rows of float[N, K] go beyond the limits, added up; 0 within."""
@@ -54,9 +84,10 @@ class Rules:
 
     def allowed(self, widths: tuple[int, ...], nodes: int) -> NDArray[np.bool_]:
         """bool[Q, W]: which widths each node may take."""
-        free = np.ones((nodes, len(widths)), dtype=bool)
-        for node, width in self.pins.items():
-            free[node] = np.asarray(widths) == width
+        free, given = np.ones((nodes, len(widths)), dtype=bool), np.asarray(widths)
+        for node, width in self.held.items():
+            low, high = _ends(width)
+            free[node] = (low <= given) & (given <= high)
         return free
 
     def box(self, bounds: Floats) -> Floats:
@@ -69,8 +100,53 @@ class Rules:
         return box
 
 
-def satisfies(bits: Bits, pins: Mapping[int, int]) -> NDArray[np.bool_]:
-    """bool[N]: which rows of bits[N, Q] have every pinned node at its width."""
+def satisfies(bits: Bits, pins: Pins) -> NDArray[np.bool_]:
+    """bool[N]: which rows of bits[N, Q] have every pinned node at its width, or in its range."""
     nodes = np.fromiter(pins.keys(), dtype=np.intp, count=len(pins))
-    widths = np.fromiter(pins.values(), dtype=np.uint8, count=len(pins))
-    return np.asarray((bits[:, nodes] == widths).all(axis=1))
+    ends = np.array([_ends(width) for width in pins.values()], dtype=np.uint8).reshape(-1, 2)
+    held = bits[:, nodes]
+    return np.asarray(((ends[:, 0] <= held) & (held <= ends[:, 1])).all(axis=1))
+
+
+def checked_width(value: Any, widths: Sequence[int]) -> Width:
+    """What a node may be pinned to: one of the widths, or (lowest, highest).
+
+    Raises:
+        BitWidthError: if a width is none of them.
+        ArgumentError: if a range is empty, or leaves every width.
+    """
+    if not isinstance(value, tuple | list):
+        return checked_bits(value, widths)
+    if len(value) != 2:
+        raise ArgumentError(f"{value!r} is no range of bit-widths", "give (lowest, highest)")
+    low, high = (checked_bits(end, widths) for end in value)
+    if low > high:
+        raise ArgumentError(f"the range {low} to {high} is empty", f"write ({high}, {low})")
+    if low < high and (low, high) == (min(widths), max(widths)):
+        raise ArgumentError(
+            f"the range {low} to {high} has every bit-width, so it pins nothing",
+            "give a narrower one, or free the node with unpin",
+        )
+    return low if low == high else (low, high)
+
+
+def checked_bits(value: Any, widths: Sequence[int]) -> int:
+    """One of the bit-widths.
+
+    Raises:
+        BitWidthError: if it is none of them.
+    """
+    if isinstance(value, bool) or not np.isscalar(value) or value not in widths:
+        raise BitWidthError(
+            f"bit-width {value!r} is not allowed", f"choose from {', '.join(map(str, widths))}"
+        )
+    return widths[widths.index(value)]
+
+
+def width_text(width: Width) -> str:
+    """A pin as people read it: ``"4"`` or ``"4 to 8"``."""
+    return " to ".join(map(str, width)) if isinstance(width, tuple) else str(width)
+
+
+def _ends(width: Width) -> tuple[int, int]:
+    return width if isinstance(width, tuple) else (width, width)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from nemo_lab.errors import StorageError
 from nemo_lab.interruption import Interrupted, check_interrupted, interruptible
 from nemo_lab.search import Engine, Problem
+from nemo_lab.search.rules import Pins
 from nemo_lab.search.species import Bits, Species
+from nemo_lab.study.selection import listed_nodes, listed_pins
 
 MANY = 10_000  # candidates that nobody draws up at once
 Evaluate = Callable[[Bits], NDArray[np.float64]]
@@ -57,15 +59,15 @@ class Command:
 
 @dataclass(frozen=True)
 class Pin(Command):
-    """Fix nodes at widths."""
+    """Fix nodes at widths, or in ranges; ``matching`` says how they were chosen, where they are many."""
 
     action = "pin"
-    pins: Mapping[int, int]
+    pins: Pins
+    matching: str = ""
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        projected = engine.pin(self.pins)
-        names = engine.problem.node_names
-        listed = ", ".join(f"{names[node]} = {width}" for node, width in self.pins.items())
+        projected = engine.pin(self._pins)
+        listed = listed_pins(self._pins, engine.problem.node_names, self.matching)
         return f"{listed}; {projected} front members projected"
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
@@ -73,7 +75,12 @@ class Pin(Command):
         return widths and _within(self.pins, problem.num_nodes)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
-        return f"pin({ {problem.node_names[node]: width for node, width in self.pins.items()} })"
+        return f"pin({ {problem.node_names[node]: width for node, width in self._pins.items()} })"
+
+    @property
+    def _pins(self) -> Pins:
+        """A journal has ranges as lists."""
+        return {node: tuple(width) if isinstance(width, list) else width for node, width in self.pins.items()}
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Unpin(Command):
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         engine.unpin(self.nodes)
-        return ", ".join(engine.problem.node_names[node] for node in self.nodes)
+        return listed_nodes(self.nodes, engine.problem.node_names)
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
         return _within(self.nodes, problem.num_nodes)

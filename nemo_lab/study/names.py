@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nemo_lab.cost import as_bits
-from nemo_lab.errors import ArgumentError, BitWidthError, UnknownNameError
+from nemo_lab.errors import BitWidthError, UnknownNameError
 from nemo_lab.search import Problem
 from nemo_lab.search.species import Bits
 
@@ -33,58 +33,6 @@ class NodeNames:
         if name not in self.index:
             raise UnknownNameError("node", name, self.index)
         return self.index[name]
-
-    def width(self, value: Any) -> int:
-        """A bit-width of the problem.
-
-        Raises:
-            BitWidthError: if it is none.
-        """
-        if isinstance(value, bool) or value not in self.widths:
-            raise BitWidthError(
-                f"bit-width {value!r} is not allowed", f"choose from {', '.join(map(str, self.widths))}"
-            )
-        return int(value)
-
-    def pins(self, name: str | Mapping[str, Any], bits: Any, weight: Any, activation: Any) -> dict[int, int]:
-        """What ``Study.pin`` was asked for, as node -> width."""
-        if isinstance(name, Mapping):
-            return {self.node(node): self.width(value) for node, value in name.items()}
-        if bits is not None:
-            if weight is not None or activation is not None:
-                raise ArgumentError(
-                    f"pin({name!r}) got bits= together with weight= or activation=",
-                    "give a node's name with bits=, or a layer's with weight= and activation=",
-                )
-            return {self.node(name): self.width(bits)}
-        if weight is None and activation is None:
-            raise ArgumentError(f"pin({name!r}) got no bit-width", "add bits=, weight= or activation=")
-        wanted = {"weight": weight, "input": activation}
-        return {
-            self._part(name, part): self.width(value) for part, value in wanted.items() if value is not None
-        }
-
-    def nodes(self, name: str) -> tuple[int, ...]:
-        """The node of that name, or both nodes of the layer of that name."""
-        if name in self.index:
-            return (self.index[name],)
-        parts = tuple(
-            self.index[f"{name}.{part}"] for part in ("weight", "input") if f"{name}.{part}" in self.index
-        )
-        if not parts:
-            raise UnknownNameError("node or layer", name, self.index)
-        return parts
-
-    def _part(self, name: str, part: str) -> int:
-        """The weight or input of a layer, which may be named by its path or by one of its nodes."""
-        if not isinstance(name, str):
-            raise UnknownNameError("layer", name, self.index)
-        for suffix in (".weight", ".input"):
-            name = name.removesuffix(suffix)
-        if f"{name}.{part}" not in self.index:
-            layers = sorted({known.rpartition(".")[0] for known in self.index if known.endswith(f".{part}")})
-            raise UnknownNameError("layer", name, layers)
-        return self.index[f"{name}.{part}"]
 
     def bits(self, given: Any) -> Bits:
         """Configurations uint8[N, Q] from an array, one width for all, or a mapping from names.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.search import Engine, Evaluations, GenerationRecord, Rules
 from nemo_lab.search.controls import Controls
+from nemo_lab.search.rules import Pins
 
 State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
 
@@ -80,9 +81,9 @@ class Snapshot:
     error: str | None = field(default=None, repr=False)
 
     @property
-    def pins(self) -> Mapping[int, int]:
-        """Node -> width, in force."""
-        return self.rules.pins
+    def pins(self) -> Pins:
+        """Node -> width, or (lowest, highest), in force."""
+        return self.rules.held
 
     @property
     def seconds_left(self) -> float | None:

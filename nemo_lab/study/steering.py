@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
+from nemo_lab.search.rules import Width
 from nemo_lab.search.species import Bits
 from nemo_lab.study.budget import checked_whole
 from nemo_lab.study.commands import Aspire, Budget, Constrain, Enqueue, Pin, Redo, Undo, Unpin, WhatIf
 from nemo_lab.study.names import NodeNames
 from nemo_lab.study.notices import tell_of_waiting
+from nemo_lab.study.selection import Selection, listed_nodes, said
 from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.watching import Watcher
 from nemo_lab.study.wishes import ObjectiveNames
@@ -33,52 +35,80 @@ class Steering(SpeciesSteering):
     def __init__(self, problem: Problem, worker: Worker | Watcher) -> None:
         self.problem = problem
         self._names = NodeNames(problem)
+        self._selection = Selection(problem, self._names)
         self._objectives = ObjectiveNames(problem)
         self._worker = worker
 
     def pin(
         self,
-        name: str | Mapping[str, int],
-        bits: int | None = None,
+        name: str | Sequence[str] | Mapping[str, Width] | None = None,
+        bits: Width | None = None,
         *,
-        weight: int | None = None,
-        activation: int | None = None,
+        weight: Width | None = None,
+        activation: Width | None = None,
+        min: int | None = None,  # noqa: A002
+        max: int | None = None,  # noqa: A002
+        kind: str | None = None,
     ) -> None:
         """Fix bit-widths for everything evaluated from now on, and project the front onto them.
 
+        A width is an integer, or a range (lowest, highest). A new pin replaces what its nodes were pinned to.
+
         Args:
-            name: a node with ``bits``; or a layer with ``weight`` and / or ``activation``, which
-                is the tensor the layer reads; or a mapping from nodes to widths.
+            name: a node, or a layer or module for all its nodes; a glob such as ``"*.dw.weight"``; several of
+                these; or a mapping from them to widths, in which later ones win. What exists under exactly
+                that name is not read as a glob.
+            bits: the width of all these nodes.
+            weight, activation: the widths of the weights of layers, and of the tensors that layers read;
+                ``name`` then means layers.
+            min, max: the lowest and highest width, in place of ``bits``; one is enough.
+            kind: only nodes or layers of that kind, or all of them without ``name``: ``"weight"``,
+                ``"activation"``, ``"depthwise"``, or an operation as in ``workload.to_frame()``, which means
+                the weights of its layers, or what it makes if it has none.
 
         Raises:
-            UnknownNameError: if there is no such node or layer.
-            BitWidthError: if the width is not among ``problem.bit_widths``.
+            UnknownNameError: if there is no such node, layer or kind, or a glob fits nothing.
+            BitWidthError: if a width is not among ``problem.bit_widths``.
+            ArgumentError: if the arguments do not go together, or a range is empty or leaves every width.
 
         Warns:
             NemoWarning: if no run is on, so that projected configurations wait for the next.
+
+        >>> import nemo_lab as nl
+        >>> study = nl.create_study("digits")
+        >>> study.pin(kind="depthwise", min=6)
+        >>> study.pin("stem.*", weight=8, activation=(4, 6))
+        >>> study.pins["stem.conv.input"], study.pins["blocks.0.depthwise.conv.weight"]
+        ((4, 6), (6, 8))
         """
-        self._worker.post(Pin(self._names.pins(name, bits, weight, activation)))
+        pins = self._selection.pins(name, bits, weight, activation, min, max, kind)
+        self._worker.post(Pin(pins, said(name, kind)))
         tell_of_waiting(self.snapshot)
 
-    def unpin(self, name: str | Sequence[str] | None = None) -> None:
-        """Free a node, both nodes of a layer, several of them, or everything; earlier evaluations come back.
+    def unpin(self, name: str | Sequence[str] | None = None, *, kind: str | None = None) -> None:
+        """Free the nodes that ``name`` and ``kind`` select, as for ``pin``, or everything without them.
+
+        Earlier evaluations come back.
 
         Raises:
-            UnknownNameError: if there is no such node or layer.
-            ArgumentError: if it is not pinned.
+            UnknownNameError: if there is no such node, layer or kind, or a glob fits nothing.
+            ArgumentError: if none of them is pinned.
         """
         pinned = self.snapshot.pins
-        wanted = [name] if isinstance(name, str) else name
-        nodes = (
-            tuple(pinned) if wanted is None else tuple(n for one in wanted for n in self._names.nodes(one))
-        )
-        if name is not None and not any(node in pinned for node in nodes):
-            raise ArgumentError(f"{name!r} is not pinned", f"pinned are: {', '.join(self.pins) or 'none'}")
-        self._worker.post(Unpin(tuple(node for node in nodes if node in pinned)))
+        everything = name is None and kind is None
+        chosen = tuple(pinned) if everything else self._selection.nodes(name, kind)
+        nodes = tuple(node for node in chosen if node in pinned)
+        if not nodes and not everything:
+            names = self.problem.node_names
+            asked = repr(name) if kind is None else said(name, kind).strip()
+            raise ArgumentError(
+                f"{asked} is not pinned", f"pinned are: {listed_nodes(tuple(pinned), names) or 'none'}"
+            )
+        self._worker.post(Unpin(nodes))
 
     @property
-    def pins(self) -> dict[str, int]:
-        """The pins in force: node name -> bit-width."""
+    def pins(self) -> dict[str, Width]:
+        """The pins in force: node name -> bit-width, or (lowest, highest)."""
         return {self.problem.node_names[node]: width for node, width in self.snapshot.pins.items()}
 
     def constrain(self, *constraints: str) -> None:

@@ -17,6 +17,7 @@ from nemo_lab.plots.style import (
     width_colors,
 )
 from nemo_lab.search import ORIGINS, Problem
+from nemo_lab.search.rules import width_text
 from nemo_lab.study import Snapshot
 
 STATE_WORDS = {
@@ -98,7 +99,8 @@ def pins(snapshot: Snapshot, problem: Problem) -> str:
     if not snapshot.pins:
         return '<span class="nemo-hint">Nothing is pinned.</span>'
     listed = ", ".join(
-        f"{html.escape(problem.node_names[node])} = {width}" for node, width in sorted(snapshot.pins.items())
+        f"{html.escape(problem.node_names[node])} = {width_text(width)}"
+        for node, width in snapshot.pins.items()
     )
     return f'<span class="nemo-pins"><b>Pinned:</b> {listed}</span>'
 

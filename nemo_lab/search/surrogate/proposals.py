@@ -60,8 +60,9 @@ class Proposals:
         self._learn(view)
         further = np.searchsorted(self.widths, np.array(others, dtype=np.uint8)).astype(np.uint8)
         pool = np.concatenate([self._sweep(view, rng), further.reshape(-1, len(view.allowed))])
-        fixed = view.allowed.argmax(axis=1).astype(np.uint8)
-        pool = np.unique(np.where(view.allowed.sum(axis=1) == 1, fixed, pool), axis=0)
+        lowest = view.allowed.argmax(axis=1)
+        highest = lowest + view.allowed.sum(axis=1) - 1  # what pins leave to a node is one range
+        pool = np.unique(np.clip(pool, lowest, highest).astype(np.uint8), axis=0)
         pool = pool[[not view.known(row) for row in self.widths[pool]]]
         box = self._scaled(view.box)
         reference = box[1] + 0.01 * np.maximum(box[1] - box[0], 1e-9)
