@@ -140,7 +140,7 @@ def checked_bits(value: Any, widths: Sequence[int]) -> int:
         raise BitWidthError(
             f"bit-width {value!r} is not allowed", f"choose from {', '.join(map(str, widths))}"
         )
-    return widths[widths.index(value)]
+    return int(widths[widths.index(value)])
 
 
 def width_text(width: Width) -> str:

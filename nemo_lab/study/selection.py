@@ -19,8 +19,8 @@ LISTED = 4  # nodes that are named one by one in the log
 class Selection:
     """Nodes and layers of a problem, to be found by what people call them.
 
-    A text is first taken as the exact name of a node, then of a layer; then as a module or a glob that names
-    everything it fits. Aliases are looked at where nothing else fits.
+    A text is first taken as the exact name of a node, then of a layer; then as a module, or a glob of nodes
+    or modules, and names everything that it fits. Aliases are looked at where nothing else fits.
     """
 
     def __init__(self, problem: Problem, names: NodeNames) -> None:
@@ -205,7 +205,9 @@ def _listed(name: Any) -> list[Any]:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    return name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
+    """Whether it is called so, or is inside of what is called so."""
+    inside = name.startswith(f"{pattern}.") or fnmatchcase(name, f"{pattern}.*")
+    return inside or fnmatchcase(name, pattern)
 
 
 def said(name: Any, kind: str | None) -> str:

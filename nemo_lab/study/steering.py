@@ -99,11 +99,9 @@ class Steering(SpeciesSteering):
         chosen = tuple(pinned) if everything else self._selection.nodes(name, kind)
         nodes = tuple(node for node in chosen if node in pinned)
         if not nodes and not everything:
-            names = self.problem.node_names
-            asked = repr(name) if kind is None else said(name, kind).strip()
-            raise ArgumentError(
-                f"{asked} is not pinned", f"pinned are: {listed_nodes(tuple(pinned), names) or 'none'}"
-            )
+            message = f"{name!r} is not pinned" if kind is None else f"nothing{said(name, kind)} is pinned"
+            listed = listed_nodes(tuple(pinned), self.problem.node_names)
+            raise ArgumentError(message, f"pinned are: {listed or 'none'}")
         self._worker.post(Unpin(nodes))
 
     @property
