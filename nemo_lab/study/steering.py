@@ -99,7 +99,8 @@ class Steering(SpeciesSteering):
         chosen = tuple(pinned) if everything else self._selection.nodes(name, kind)
         nodes = tuple(node for node in chosen if node in pinned)
         if not nodes and not everything:
-            message = f"{name!r} is not pinned" if kind is None else f"nothing{said(name, kind)} is pinned"
+            one = isinstance(name, str) and kind is None
+            message = f"{name!r} is not pinned" if one else f"nothing{said(name, kind)} is pinned"
             listed = listed_nodes(tuple(pinned), self.problem.node_names)
             raise ArgumentError(message, f"pinned are: {listed or 'none'}")
         self._worker.post(Unpin(nodes))

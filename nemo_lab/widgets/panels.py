@@ -71,12 +71,22 @@ class Steering:
             options=names, rows=8, description="Nodes", style=wide, layout={"width": "min(380px, 98%)"}
         )
         self.nodes.observe(lambda change: on_nodes(tuple(change["new"])), names="index")
+        self.matching = w.Text(
+            placeholder="or a glob such as *.weight", description="matching", style=wide,
+            layout={"width": "min(380px, 98%)"},
+        )  # fmt: skip
         self.width = w.Dropdown(
             options=list(problem.bit_widths),
             value=problem.bit_widths[-1],
             description="to bits",
             style=wide,
             layout={"width": "140px"},
+        )
+        self.most = w.Dropdown(
+            options=[("only", None), *((str(width), width) for width in problem.bit_widths)],
+            description="up to",
+            style={"description_width": "36px"},
+            layout={"width": "110px"},
         )
         self.species = w.Dropdown(
             options=[one.name for one in study.species],
@@ -95,25 +105,25 @@ class Steering:
             layout={"width": "130px"},
         )  # fmt: skip
 
-        def chosen() -> list[str]:
-            picked = [names[i] for i in self.nodes.index]
+        def chosen() -> str | list[str]:
+            picked = self.matching.value.strip() or [names[i] for i in self.nodes.index]
             if not picked:
-                raise ValueError("no node is selected; select some in the graph or in the list")
+                raise ValueError(
+                    "no node is selected; select some in the graph or in the list, or type a glob"
+                )
             return picked
 
         def pin() -> None:
-            width = int(self.width.value)
-            study.pin(dict.fromkeys(chosen(), width))
+            width, most = int(self.width.value), self.most.value
+            study.pin(chosen(), width if most is None else (width, int(most)))
 
         def unpin() -> None:
-            pinned = [name for name in chosen() if name in study.pins]
-            if not pinned:
-                raise ValueError("none of the selected nodes is pinned")
-            for name in pinned:
-                study.unpin(name)
+            study.unpin(chosen())
 
-        self.pin = button("Pin", "Fix the selected nodes at this bit-width", do, pin, "primary")
-        self.unpin = button("Unpin", "Free the selected nodes", do, unpin)
+        self.pin = button(
+            "Pin", "Fix the nodes that match, or are selected, at these bits", do, pin, "primary"
+        )
+        self.unpin = button("Unpin", "Free the nodes that match, or are selected", do, unpin)
         self.unpin_all = button("Unpin all", "Free every node", do, study.unpin)
         self.reseed = button(
             "Re-seed",
@@ -124,11 +134,12 @@ class Steering:
         )
         self.pins = w.HTML()
         self.log = w.HTML()
-        buttons: list[Any] = [self.width, self.pin, self.unpin, self.unpin_all]
+        buttons: list[Any] = [self.width, self.most, self.pin, self.unpin, self.unpin_all]
         self.widget = w.VBox(
             [
                 title("Steer"),
                 self.nodes,
+                self.matching,
                 w.HBox(buttons, layout=WRAP),
                 self.pins,
                 w.HBox([self.species, self.source, self.fraction, self.reseed], layout=WRAP),

@@ -40,29 +40,33 @@ def test_a_range_holds_in_the_run_and_is_shown(tmp_path: Any) -> None:
     study = create_study(ToyProblem(), population=12, species=("continuous", "floor"), storage=path)
     study.optimize(20, progress=False)
     with pytest.warns(NemoWarning):
-        study.pin("layer0.weight", min=4, max=6)
-        study.pin("layer1.weight", max=3)
-        study.pin("layer2", weight=(5, 7), activation=8)
+        study.pin({"layer0.weight": (4, 6), "layer2.weight": (5, 7), "layer1.weight": (2, 3)})
+    study.optimize(study.snapshot.waiting, progress=False)
+    done = len(study.evaluations())
+    with pytest.warns(NemoWarning):
+        study.pin("layer2.input", 8)
     wanted = {"layer0.weight": (4, 6), "layer1.weight": (2, 3), "layer2.input": 8, "layer2.weight": (5, 7)}
     assert study.pins == wanted
-    study.optimize(60, progress=False)
-    later = study.evaluations(bits=True).loc[20:]
-    assert len(later) == 60
+    table = study.optimize(60, progress=False).evaluations(bits=True)
+    later = table.loc[20:]
     assert later["layer0.weight"].isin([4, 5, 6]).all()
     assert later["layer1.weight"].isin([2, 3]).all()
     assert later["layer2.weight"].isin([5, 6, 7]).all()
-    assert (later["layer2.input"] == 8).all()
+    assert (table.loc[done:, "layer2.input"] == 8).all()
+    assert len(table.loc[done:]) == 60
     assert later["layer0.weight"].nunique() > 1, "a range leaves a choice"
-    front = study.evaluations(bits=True).loc[study.front().index]
+    front = table.loc[study.front().index]
     assert front["layer0.weight"].between(4, 6).all()
-    assert study.interventions()["detail"][0].startswith("layer0.weight = 4 to 6; ")
+    assert study.interventions()["detail"][0].startswith("layer0.weight = 4 to 6, layer2.weight = 5 to 7, ")
     saved = json.loads(json.dumps(front_to_dict(study)))
     assert saved["pins"] == {name: [*w] if isinstance(w, tuple) else w for name, w in wanted.items()}
     study.close()
-    with load_study(path, problem=ToyProblem()) as again:
-        assert again.pins == wanted
-        again.undo()
-        assert set(again.pins) == {"layer0.weight", "layer1.weight"}
+    again = load_study(path, problem=ToyProblem())
+    assert again.pins == wanted
+    assert again.optimize(10, progress=False).evaluations(bits=True).iloc[-1]["layer0.weight"] in (4, 5, 6)
+    again.undo()
+    assert set(again.pins) == set(wanted) - {"layer2.input"}
+    again.close()
 
 
 def test_a_range_and_a_width_replace_each_other() -> None:

@@ -115,6 +115,29 @@ def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
     assert "unpinlayer0.weight" in listed
 
 
+def test_pinning_a_range_by_a_glob(open_dashboard: Open) -> None:
+    dashboard = open_dashboard(SlowProblem())
+    study, steering = dashboard.study, dashboard._steering
+    steering.nodes.index = (1,)
+    steering.matching.value = " *.input "
+    steering.width.value, steering.most.value = 3, 5
+    button(dashboard, "Pin").click()
+    until(lambda: "layer0.input = 3 to 5, layer1.input = 3 to 5" in words(dashboard.steering))
+    assert study.pins == {f"layer{i}.input": (3, 5) for i in range(3)}
+    graph = figure(dashboard, "The network")
+    until(lambda: column(graph, "nodes", "pinned") == ["3 to 5", "-"] * 3)
+    assert column(graph, "pins", "x") == [0, 2, 4]
+    steering.matching.value = "*.inptu"
+    button(dashboard, "Pin").click()
+    until(lambda: "no node or layer '*.inptu'" in words(dashboard))
+    steering.matching.value = "layer[12]"
+    button(dashboard, "Unpin").click()
+    until(lambda: study.pins == {"layer0.input": (3, 5)})
+    steering.matching.value = ""
+    button(dashboard, "Unpin").click()
+    until(lambda: "nothing matching 'layer0.weight' is pinned" in words(dashboard))
+
+
 def test_two_dashboards_of_one_study_show_the_same(open_dashboard: Open) -> None:
     study = create_study(SlowProblem(), **SMALL)
     one, other = open_dashboard(study), open_dashboard(study)
