@@ -120,9 +120,7 @@ class Steering:
         def unpin() -> None:
             study.unpin(chosen())
 
-        self.pin = button(
-            "Pin", "Fix the nodes that match, or are selected, at these bits", do, pin, "primary"
-        )
+        self.pin = button("Pin", "Fix the nodes that match, or are selected", do, pin, "primary")
         self.unpin = button("Unpin", "Free the nodes that match, or are selected", do, unpin)
         self.unpin_all = button("Unpin all", "Free every node", do, study.unpin)
         self.reseed = button(
