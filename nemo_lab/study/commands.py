@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nemo_lab.errors import StorageError
 from nemo_lab.interruption import Interrupted, check_interrupted, interruptible
 from nemo_lab.search import Engine, Problem
-from nemo_lab.search.rules import Pins
+from nemo_lab.search.rules import Pins, checked_width
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.study.selection import listed_nodes, listed_pins
 
@@ -71,8 +71,9 @@ class Pin(Command):
         return f"{listed}; {projected} front members projected"
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
-        widths = all(width in problem.bit_widths for width in self.pins.values())
-        return widths and _within(self.pins, problem.num_nodes)
+        for width in self.pins.values():
+            checked_width(width, tuple(problem.bit_widths))  # raises a ValueError
+        return isinstance(self.matching, str) and _within(self.pins, problem.num_nodes)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"pin({ {problem.node_names[node]: width for node, width in self._pins.items()} })"

@@ -105,6 +105,16 @@ class Steering(SpeciesSteering):
             raise ArgumentError(message, f"pinned are: {listed or 'none'}")
         self._worker.post(Unpin(nodes))
 
+    def positions(
+        self, name: str | Sequence[str] | None = None, *, kind: str | None = None
+    ) -> tuple[int, ...]:
+        """The nodes that ``name`` and ``kind`` select, as for ``pin``, by position in ``node_names``.
+
+        Raises:
+            UnknownNameError: if there is no such node, layer or kind, or a glob fits nothing.
+        """
+        return tuple(self._selection.nodes(name, kind))
+
     @property
     def pins(self) -> dict[str, Width]:
         """The pins in force: node name -> bit-width, or (lowest, highest)."""

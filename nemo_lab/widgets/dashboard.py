@@ -14,6 +14,7 @@ from nemo_lab.study import Snapshot, Study, create_study
 from nemo_lab.widgets import cells, panels, static, text
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.publisher import Publisher
+from nemo_lab.widgets.steering import Steering
 
 REFERENCE_WIDTHS = (8, 6, 4)
 
@@ -54,7 +55,7 @@ class Dashboard(w.VBox):
     def _build(self) -> None:
         problem, do = self.study.problem, self._publisher.do
         self._controls = panels.Controls(self.study, self._publisher.now)
-        self._steering = panels.Steering(self.study, do, self._select_nodes)
+        self._steering = Steering(self.study, do, self._select_nodes, self._try)
         self._front = Figure(
             plots.front_plot(problem, infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False},
@@ -108,6 +109,14 @@ class Dashboard(w.VBox):
         if config is None:
             raise ValueError("no configuration is selected; tap a point of the front first")
         self._publisher.aside(lambda: self.study.validate(config))
+
+    def _try(self, nodes: str | list[str], width: int) -> None:
+        """Evaluate the selected configuration with some nodes at another width."""
+        if self._config is None:
+            raise ValueError("no configuration is selected; tap a point of the front first")
+        bits = self.study.config(self._config).to_numpy().copy()
+        bits[list(self.study.positions(nodes))] = width
+        self.study.enqueue(bits)
 
     def close(self) -> None:
         """Take the dashboard away; the study goes on."""
@@ -178,10 +187,7 @@ class Dashboard(w.VBox):
             plots.graph_columns(self._graph_info, bits, problem.bit_widths, snapshot.pins),
             {"nodes": self._nodes},
         )
-        if tuple(self._steering.nodes.index) != self._nodes:
-            self._steering.nodes.index = self._nodes
-        self._steering.pins.value = text.pins(snapshot, problem)
-        self._steering.log.value = text.log(snapshot)
+        self._steering.show(snapshot, self._nodes)
         self._strip.show(plots.bits_columns(bits, problem.node_names, problem.bit_widths))
         self._inspector.show(
             self._config,

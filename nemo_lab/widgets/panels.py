@@ -7,8 +7,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from nemo_lab.search import Problem
-from nemo_lab.study import SOURCES, Study
+from nemo_lab.study import Study
 
 Do = Callable[[Callable[[], None]], None]
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
@@ -42,11 +41,17 @@ class Controls:
         )
         self.pause = button("Pause", "Hold after the evaluation in flight", now, study.pause)
         self.resume = button("Resume", "Go on after a pause", now, study.resume)
+        self.more = button(
+            "Add",
+            "Let the run go on for so many evaluations more than it was to",
+            now,
+            lambda: study.set_budget(study.snapshot.target + int(self.budget.value)),
+        )
         self.stop = button("Stop", "End the run; nothing is lost", now, study.stop)
         self.status = w.HTML()
         self.widget = w.VBox(
             [
-                w.HBox([self.start, self.pause, self.resume, self.stop, self.budget], layout=WRAP),
+                w.HBox([self.start, self.pause, self.resume, self.stop, self.budget, self.more], layout=WRAP),
                 self.status,
             ]
         )
@@ -56,96 +61,8 @@ class Controls:
         self.start.disabled = state in ("running", "paused", "stopping")
         self.pause.disabled = state != "running"
         self.resume.disabled = state != "paused"
-        self.stop.disabled = state not in ("running", "paused")
+        self.stop.disabled = self.more.disabled = state not in ("running", "paused")
         self.status.value = status
-
-
-class Steering:
-    """Pin nodes to a bit-width, and re-seed a species."""
-
-    def __init__(self, study: Study, do: Do, on_nodes: Callable[[tuple[int, ...]], None]) -> None:
-        problem: Problem = study.problem
-        names = list(problem.node_names)
-        wide = {"description_width": "64px"}
-        self.nodes = w.SelectMultiple(
-            options=names, rows=8, description="Nodes", style=wide, layout={"width": "min(380px, 98%)"}
-        )
-        self.nodes.observe(lambda change: on_nodes(tuple(change["new"])), names="index")
-        self.matching = w.Text(
-            placeholder="or a glob such as *.weight", description="matching", style=wide,
-            layout={"width": "min(380px, 98%)"},
-        )  # fmt: skip
-        self.width = w.Dropdown(
-            options=list(problem.bit_widths),
-            value=problem.bit_widths[-1],
-            description="to bits",
-            style=wide,
-            layout={"width": "140px"},
-        )
-        self.most = w.Dropdown(
-            options=[("only", None), *((str(width), width) for width in problem.bit_widths)],
-            description="up to",
-            style={"description_width": "36px"},
-            layout={"width": "110px"},
-        )
-        self.species = w.Dropdown(
-            options=[one.name for one in study.species],
-            description="Species",
-            style=wide,
-            layout={"width": "220px"},
-        )
-        self.source = w.Dropdown(
-            options=list(SOURCES),
-            description="from",
-            style={"description_width": "36px"},
-            layout={"width": "150px"},
-        )
-        self.fraction = w.BoundedFloatText(
-            value=1.0, min=0.05, max=1.0, step=0.05, description="share", style={"description_width": "42px"},
-            layout={"width": "130px"},
-        )  # fmt: skip
-
-        def chosen() -> str | list[str]:
-            picked = self.matching.value.strip() or [names[i] for i in self.nodes.index]
-            if not picked:
-                raise ValueError(
-                    "no node is selected; select some in the graph or in the list, or type a glob"
-                )
-            return picked
-
-        def pin() -> None:
-            width, most = int(self.width.value), self.most.value
-            study.pin(chosen(), width if most is None else (width, int(most)))
-
-        def unpin() -> None:
-            study.unpin(chosen())
-
-        self.pin = button("Pin", "Fix the nodes that match, or are selected", do, pin, "primary")
-        self.unpin = button("Unpin", "Free the nodes that match, or are selected", do, unpin)
-        self.unpin_all = button("Unpin all", "Free every node", do, study.unpin)
-        self.reseed = button(
-            "Re-seed",
-            "Replace the worst share of the species by new members",
-            do,
-            lambda: study.reseed(self.species.value, self.source.value, float(self.fraction.value)),
-            "primary",
-        )
-        self.pins = w.HTML()
-        self.log = w.HTML()
-        buttons: list[Any] = [self.width, self.most, self.pin, self.unpin, self.unpin_all]
-        self.widget = w.VBox(
-            [
-                title("Steer"),
-                self.nodes,
-                self.matching,
-                w.HBox(buttons, layout=WRAP),
-                self.pins,
-                w.HBox([self.species, self.source, self.fraction, self.reseed], layout=WRAP),
-                title("What you did"),
-                self.log,
-            ],
-            layout={"flex": "1 1 400px", "min_width": "0"},
-        )
 
 
 class Inspector:

@@ -105,6 +105,16 @@ def pins(snapshot: Snapshot, problem: Problem) -> str:
     return f'<span class="nemo-pins"><b>Pinned:</b> {listed}</span>'
 
 
+def wishes(snapshot: Snapshot, problem: Problem) -> str:
+    """Constraints and aspiration in force."""
+    names, rules = problem.objective_names, snapshot.rules
+    parts = [f"{names[k]} <= {limit:.4g}" for k, limit in rules.limits.items()]
+    parts += [f"within {names[k]} {low:.4g} to {high:.4g}" for k, (low, high) in rules.aspiration.items()]
+    if not parts:
+        return '<span class="nemo-hint">No constraints, no aspiration.</span>'
+    return f'<span class="nemo-pins"><b>Asked for:</b> {html.escape(", ".join(parts))}</span>'
+
+
 def selection(
     snapshot: Snapshot,
     problem: Problem,

@@ -30,7 +30,10 @@ STEERS: tuple[tuple[int, Callable[[Study], None]], ...] = (
     (70, lambda s: s.freeze("gcn")),
     (85, lambda s: s.remove_species("unet")),
     (100, lambda s: s.enqueue([[5] * 6, [2] * 6])),
+    (105, lambda s: s.pin("layer1.*", min=4, max=6)),
     (110, lambda s: s.undo()),
+    (110, lambda s: s.redo()),
+    (110, lambda s: s.constrain("loss <= 0.6")),
     (115, lambda s: s.add_species("unet")),
 )
 COUNT = 140

@@ -126,7 +126,7 @@ def test_a_mistake_is_a_notice_until_the_next_action(open_dashboard: Open) -> No
     dashboard._steering.nodes.index = (0,)
     button(dashboard, "Unpin").click()
     until(lambda: "nothing matching 'layer0.input' is pinned" in words(dashboard))
-    dashboard._steering.source.value = "front"
+    dashboard._steering.species.source.value = "front"
     button(dashboard, "Re-seed").click()
     until(lambda: "so the new members are random ones" in words(dashboard))
     button(dashboard, "Pin").click()
