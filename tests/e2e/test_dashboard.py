@@ -111,8 +111,10 @@ def test_keyboard_alone_starts_pins_and_stops(open_notebook: Opened) -> None:
     notebook.page.locator(".nemo-dashboard select[multiple]").focus()
     press("ArrowDown")
     press("ArrowDown")
+    press("Tab")  # the glob
     press("Tab")
     press("4")
+    press("Tab")  # up to
     press("Tab")
     press("Enter")
     notebook.wait_for_text("Pinned:")
