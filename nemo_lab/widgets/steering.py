@@ -32,6 +32,7 @@ class Steering:
     ) -> None:
         problem: Problem = study.problem
         self._problem = problem
+        self._shown: tuple[int, ...] = ()
         names = list(problem.node_names)
         wide = {"description_width": "64px"}
         self.nodes = w.SelectMultiple(
@@ -50,7 +51,7 @@ class Steering:
             layout={"width": "140px"},
         )
         self.most = w.Dropdown(
-            options=[("only", None), *((str(width), width) for width in problem.bit_widths)],
+            options=[("same", None), *((str(width), width) for width in problem.bit_widths)],
             description="up to",
             style={"description_width": "36px"},
             layout={"width": "110px"},
@@ -101,6 +102,8 @@ class Steering:
 
     def show(self, snapshot: Snapshot, nodes: tuple[int, ...]) -> None:
         """Bring the panel to a snapshot and selected nodes; only the publisher may call it."""
+        if nodes != self._shown:  # a newer choice than the glob
+            self._shown, self.matching.value = nodes, ""
         if tuple(self.nodes.index) != nodes:
             self.nodes.index = nodes
         self.pins.value = text.pins(snapshot, self._problem)

@@ -1,0 +1,50 @@
+"""The dashboard of a study that another process runs, and of a file that wishes it ill."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from nemo_lab import Dashboard, create_study, load_study
+from tests.toy import SlowProblem, ToyProblem
+from tests.widgets.test_dashboard import members
+
+NASTY = "<img src=x onerror=alert(1)>'; DROP TABLE studies; --"
+
+
+def test_a_dashboard_follows_a_file_and_refuses_to_steer(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    study = create_study(SlowProblem(), seed=1, population=16, storage=path)
+    study.optimize(10, progress=False)
+    dashboard = Dashboard(load_study(path, read_only=True))
+    assert "10 of 10 evaluations" in dashboard._controls.status.value
+    study.optimize(until=60, progress=False)
+    deadline = time.monotonic() + 15
+    while "60 of 60 evaluations" not in dashboard._controls.status.value and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "60 of 60 evaluations" in dashboard._controls.status.value
+    dashboard._controls.start.click()
+    while "only watched here" not in dashboard._message.value and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "only watched here" in dashboard._message.value
+    dashboard.close()
+    dashboard.study.close()
+    study.close()
+
+
+def test_names_from_a_file_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    problem = ToyProblem()
+    problem.node_names = (NASTY, *problem.node_names[1:])
+    study = create_study(problem, seed=1, population=16, storage=path, name=NASTY)
+    study.pin({NASTY: 4})
+    study.optimize(30, progress=False)
+    study.close()
+    dashboard = Dashboard(load_study(path, NASTY, read_only=True))
+    shown = [str(one.value) for one in members(dashboard, type(dashboard._message))]
+    assert any("&lt;img" in text for text in shown)
+    assert not any("<img" in text for text in shown)
+    html = dashboard._repr_mimebundle_()[0]["text/html"]
+    assert "<img" not in html
+    dashboard.close()
+    dashboard.study.close()
