@@ -55,7 +55,7 @@ class Dashboard(w.VBox):
     def _build(self) -> None:
         problem, do = self.study.problem, self._publisher.do
         self._controls = panels.Controls(self.study, self._publisher.now)
-        self._steering = Steering(self.study, do, self._select_nodes, self._try)
+        self._steering = Steering(self.study, do, self._select_nodes, self._try, lambda: self._config)
         self._front = Figure(
             plots.front_plot(problem, infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False},

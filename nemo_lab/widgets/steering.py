@@ -21,6 +21,7 @@ class Steering:
         do: carries an action out soon.
         on_nodes: told which nodes are selected.
         on_try: told to evaluate the selected configuration with nodes, by name or glob, at a width.
+        selected: gives the selected configuration, None if there is none.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Steering:
         do: Do,
         on_nodes: Callable[[tuple[int, ...]], None],
         on_try: Callable[[str | list[str], int], None],
+        selected: Callable[[], int | None],
     ) -> None:
         problem: Problem = study.problem
         self._problem = problem
@@ -82,7 +84,7 @@ class Steering:
         )
         self.pins = w.HTML()
         self.wishes = Wishes(study, do)
-        self.species = SpeciesControls(study, do)
+        self.species = SpeciesControls(study, do, selected)
         self.history = History(study, do)
         buttons = [self.width, self.most, self.pin, self.unpin, self.unpin_all, self.attempt]
         self.widget = w.VBox(

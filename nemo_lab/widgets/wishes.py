@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ipywidgets as w
 
 from nemo_lab.errors import ArgumentError
 from nemo_lab.study import SOURCES, Snapshot, Study
 from nemo_lab.widgets.panels import WRAP, Do, button
+
+SELECTED = "selected"
 
 
 class Wishes:
@@ -46,9 +50,15 @@ class Wishes:
 
 
 class SpeciesControls:
-    """Re-seeding, freezing, removing and adding species, and their shares."""
+    """Re-seeding, freezing, removing and adding species, and their shares.
 
-    def __init__(self, study: Study, do: Do) -> None:
+    Args:
+        study: whose species.
+        do: carries an action out soon.
+        selected: gives the selected configuration, None if there is none.
+    """
+
+    def __init__(self, study: Study, do: Do, selected: Callable[[], int | None]) -> None:
         self._study = study
         self.species = w.Dropdown(
             options=[one.name for one in study.species],
@@ -57,7 +67,7 @@ class SpeciesControls:
             layout={"width": "220px"},
         )
         self.source = w.Dropdown(
-            options=list(SOURCES),
+            options=[*SOURCES, SELECTED],
             description="from",
             style={"description_width": "36px"},
             layout={"width": "150px"},
@@ -76,11 +86,20 @@ class SpeciesControls:
         def takes_part() -> bool:
             return bool(study.controls().loc[name(), "takes_part"])
 
+        def reseed() -> None:
+            source: str | list[int] = str(self.source.value)
+            if source == SELECTED:
+                config = selected()
+                if config is None:
+                    raise ValueError("no configuration is selected; tap a point of the front first")
+                source = [config]
+            study.reseed(name(), source, float(self.fraction.value))
+
         self.reseed = button(
             "Re-seed",
             "Replace this share of the species, its worst, by new members from the source",
             do,
-            lambda: study.reseed(name(), self.source.value, float(self.fraction.value)),
+            reseed,
             "primary",
         )
         self.share = button(
