@@ -20,6 +20,7 @@ from nemo_lab.study.records import Intervention, Snapshot, State
 from nemo_lab.study.storage import seen
 
 LOOK = 0.25  # seconds between two looks at the file
+UNDER_WAY = ("running", "paused", "stopping")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +71,11 @@ class Watcher(Listeners):
                 return
             self._looked = time.monotonic()
             stored = self._journal.refresh(self._stored)
-            if stored is self._stored:
+            ended = self._snapshot.state in UNDER_WAY and self._journal.writer_is_gone()
+            if stored is self._stored and not ended:
                 return
-            self._snapshot = self._picture(stored, self._snapshot.version + 1)
+            snapshot = self._picture(stored, self._snapshot.version + 1)
+            self._snapshot = dataclasses.replace(snapshot, state="idle") if ended else snapshot
             self._stored = stored
         self.tell_listeners()
 
@@ -86,7 +89,7 @@ class Watcher(Listeners):
             state: Any = status.get("state", "idle")
             return Snapshot(
                 version=version,
-                state=state if state in ("running", "paused", "finished", "failed", "stopping") else "idle",
+                state=state if state in (*UNDER_WAY, "finished", "failed") else "idle",
                 evaluations=log,
                 front=self._front.ids,
                 rules=rules,

@@ -187,6 +187,7 @@ class Worker(Listeners):
                 return False
             if self._pause:
                 seen = self._resumed  # a resume and a pause while this thread sleeps must not be missed
+                self._keep("paused")
                 self._publish("paused")
                 self._condition.wait_for(
                     lambda: self._commands or self._stop or not self._pause or self._resumed != seen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import pytest
 from nemo_lab import NemoWarning, Study, create_study, load_study
 from nemo_lab.errors import NemoError, StorageError, StudyStateError
 from nemo_lab.search.options import PRESETS
+from nemo_lab.study import studies
 from nemo_lab.study.journal.packing import pack
 from tests.study.test_running import until
 from tests.toy import SlowProblem, ToyProblem
@@ -158,6 +161,46 @@ def test_a_second_notebook_watches(path: Path) -> None:
             refused()
     with pytest.raises(StudyStateError, match="problem="):
         watching.problem.evaluate([[2] * 6])
+    watching.close()
+
+
+def test_a_watched_run_that_was_killed_is_not_under_way(path: Path) -> None:
+    script = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from nemo_lab import create_study\n"
+        "from tests.toy import SlowProblem\n"
+        f"create_study(SlowProblem(), population=16, storage={str(path)!r}).optimize(100_000, progress=False)"
+    )
+
+    def stored() -> int:
+        try:
+            return int(studies(path)["evaluations"].iloc[0])
+        except (StorageError, IndexError):  # not begun yet
+            return 0
+
+    with subprocess.Popen([sys.executable, "-c", script]) as process:
+        try:
+            until(lambda: stored() > 3, 60)
+            watching = load_study(path, read_only=True)
+            assert watching.state == "running"
+        finally:
+            process.kill()
+    until(lambda: watching.state == "idle")
+    assert len(watching.evaluations()) > 3
+    watching.close()
+    load_study(path, problem=SlowProblem()).close()
+
+
+def test_a_paused_run_says_so_in_the_file(path: Path) -> None:
+    study = make(problem=SlowProblem(), storage=path)
+    study.start(1000)
+    until(lambda: len(study.evaluations()) > 5)
+    study.pause()
+    study.wait()
+    watching = load_study(path, read_only=True)
+    assert watching.state == "paused"
+    study.close()
+    until(lambda: watching.state == "idle")
     watching.close()
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
 from nemo_lab.search import Evaluations, GenerationRecord
 from nemo_lab.study.journal import rows
-from nemo_lab.study.journal.lock import become_writer
+from nemo_lab.study.journal.lock import become_writer, is_gone
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
 from nemo_lab.study.journal.schema import connect, explained
@@ -271,6 +271,12 @@ class Journal:
             return Header(**fields)
         except (TypeError, KeyError, AttributeError) as error:
             raise StorageError(f"the head of the study in {str(self.path)!r} cannot be read") from error
+
+    def writer_is_gone(self) -> bool:
+        """Whether the process that wrote last is known to have ended."""
+        with self._lock, explained(self.path, "read"):
+            query = "SELECT writer FROM studies WHERE study = ?"
+            return is_gone(self._connection.execute(query, (self._study,)).fetchone()[0])
 
     def status(self) -> tuple[Mapping[str, Any], list[int]]:
         """The status, and how many evaluations, generations and steers are stored."""

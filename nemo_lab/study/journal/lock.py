@@ -43,3 +43,18 @@ def become_writer(path: Path, connection: sqlite3.Connection, study: int) -> Fil
         lock.release()
         raise
     return lock
+
+
+def is_gone(note: str) -> bool:
+    """Whether the process that left a note is known to have ended: one of this machine, killed perhaps."""
+    who = object_of(note)
+    pid = who.get("pid")
+    if os.name != "posix" or who.get("host") != platform.node() or type(pid) is not int or pid < 1:
+        return False
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
