@@ -83,6 +83,36 @@ def test_a_run_that_is_taken_up_again_and_again_is_the_same(preset: str, workers
         assert len(study.evaluations()) == count
     assert go_on(study).equals(whole)
     assert list(study.interventions()["evaluation"]) == [at for at, _ in STEERS]
+    assert set(study.front().index) == brute_force(path, study)
+
+
+def brute_force(path: Path, study: Study) -> set[int]:
+    """Who is on the front, one by one from the rows of the file: under the pins, least beyond the limits."""
+    with sqlite3.connect(path) as file:
+        rows = file.execute("SELECT number, bits, objectives FROM evaluations ORDER BY number").fetchall()
+    file.close()
+    pins = [(list(ToyProblem().node_names).index(name), width) for name, width in study.pins.items()]
+    found = []
+    for number, bits, objectives in rows:
+        held = [
+            low <= bits[node] <= high
+            for node, width in pins
+            for low, high in [width if isinstance(width, tuple) else (width, width)]
+        ]
+        if all(held):
+            values = dict(zip(ToyProblem.objective_names, np.frombuffer(objectives), strict=True))
+            excess = sum(max(0.0, values[name] - limit) for name, limit in study.constraints.items())
+            found.append((number, excess, tuple(values.values())))
+    least = min(excess for _, excess, _ in found)
+    kept = [(number, values) for number, excess, values in found if excess == least]
+    return {
+        number
+        for number, values in kept
+        if not any(
+            other != values and all(a <= b for a, b in zip(other, values, strict=True)) for _, other in kept
+        )
+        and not any(earlier < number and other == values for earlier, other in kept)
+    }
 
 
 def test_a_run_without_its_stored_state_is_gone_through_again(path: Path) -> None:
