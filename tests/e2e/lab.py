@@ -193,8 +193,8 @@ class Notebook:
         return int(words.split(" of ")[0].split()[-1])
 
     def wait_for_text(self, text: str) -> None:
-        """Wait until the dashboard says something."""
-        expect(self.page.locator(".nemo-dashboard").first).to_contain_text(text)
+        """Wait until the dashboard says something; up to half a minute, since the machine may be busy."""
+        expect(self.page.locator(".nemo-dashboard").first).to_contain_text(text, timeout=30_000)
 
     def wait_for_evaluations(self, count: int) -> None:
         """Wait until the dashboard shows at least so many evaluations."""
