@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ from nemo_lab.search.state import OpaqueError, controls_saved, rules_saved, save
 from nemo_lab.study.commands import Command, Prepare
 from nemo_lab.study.evaluating import evaluate_all
 from nemo_lab.study.journal import Checkpoint, Journal, Stored
-from nemo_lab.study.records import Intervention, Snapshot
+from nemo_lab.study.records import Intervention
 
-PATIENCE = 100  # a checkpoint may cost the run one part in so many of its time
+PATIENCE = 400  # the engine's state may cost the run one part in so many of its time
 
 
 def seen(steers: Sequence[Intervention]) -> tuple[Intervention, ...]:
@@ -62,8 +63,13 @@ class Storage:
         self.steers = (*self.steers, made)
         self.interventions = (*self.interventions, *seen([made]))
 
-    def keep(self, engine: Engine, snapshot: Snapshot, *, end: bool) -> None:
+    def keep(self, engine: Engine, run: Mapping[str, Any], *, end: bool) -> None:
         """Store what is new; with the engine's state after a generation or a steer, and always at the end.
+
+        Args:
+            engine: between two evaluations.
+            run: what it does not know: ``state``, ``error``, ``target``, ``seconds`` and ``rate``.
+            end: whether the run rests now.
 
         Raises:
             StorageError: if it cannot be stored; the next call tries again.
@@ -80,11 +86,7 @@ class Storage:
             except OpaqueError:  # the run can be taken up all the same: all of it is gone through again
                 self._opaque = True
         status = {
-            "state": snapshot.state,
-            "error": snapshot.error,
-            "target": snapshot.target,
-            "seconds": snapshot.seconds,
-            "rate": snapshot.seconds_per_evaluation,
+            **run,
             "generation": engine.generation,
             "allocation": [int(size) for size in engine.allocation],
             "species": [one.name for one in engine.species],

@@ -242,10 +242,9 @@ class Worker(Listeners):
 
     def _keep(self, state: State | None = None) -> None:
         """Store what is new; a run that ends says in which state."""
-        snapshot = self._make_snapshot()
-        if state is not None:
-            snapshot = dataclasses.replace(snapshot, state=state)
-        self._storage.keep(self._engine, snapshot, end=state is not None)
+        run: dict[str, object] = {"state": state or self._state, "error": self._error, "target": self._target}
+        run |= {"seconds": self._seconds, "rate": self._rate}
+        self._storage.keep(self._engine, run, end=state is not None)
 
     def _take_up(self, stored: Stored) -> None:
         status = stored.status
