@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 
 import pytest
@@ -14,6 +15,10 @@ with warnings.catch_warnings():  # torch-geometric compiles with torch.jit, whic
     warnings.simplefilter("ignore", DeprecationWarning)
     warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch say it so
     import torch_geometric.nn  # noqa: F401
+
+# a shell that starts the tests in the background has Ctrl-C ignored, for them and for what they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("nemo_lab", deadline=None, max_examples=50, derandomize=True, database=None)
 settings.load_profile("nemo_lab")
