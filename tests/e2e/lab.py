@@ -18,6 +18,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+expect.set_options(timeout=30_000)  # the search, the server and the browser share the cores
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TOKEN = "only-for-tests"
 FLAGS = [
@@ -193,8 +195,8 @@ class Notebook:
         return int(words.split(" of ")[0].split()[-1])
 
     def wait_for_text(self, text: str) -> None:
-        """Wait until the dashboard says something; up to half a minute, since the machine may be busy."""
-        expect(self.page.locator(".nemo-dashboard").first).to_contain_text(text, timeout=30_000)
+        """Wait until the dashboard says something."""
+        expect(self.page.locator(".nemo-dashboard").first).to_contain_text(text)
 
     def wait_for_evaluations(self, count: int) -> None:
         """Wait until the dashboard shows at least so many evaluations."""
