@@ -31,8 +31,16 @@ def _nothing() -> None:
     pass
 
 
+def _pass_over(_: str | Exception) -> None:
+    pass
+
+
 def _raise(error: Exception) -> None:
     raise error
+
+
+Action = Callable[[], object]
+Tell = Callable[[str | Exception], None]
 
 
 class Publisher:
@@ -40,20 +48,21 @@ class Publisher:
 
     Args:
         draw: writes the widgets; called by one thread at a time.
-        tell: takes what people should know after each action, nothing or an error; called by that thread.
 
-    Callbacks of widgets call ``do`` and return, whatever thread they came on. The thread is there only
-    while there is something to draw: one that nobody needs any more does not wait to be told.
+    Callbacks of widgets call ``do`` and return, whatever thread they came on. Every action comes with a
+    ``tell`` that takes what people should know after it, nothing or an error; it is called by the thread that
+    draws. The thread is there only while there is something to draw: one that nobody needs any more does
+    not wait to be told.
     """
 
-    def __init__(self, draw: Callable[[], None], tell: Callable[[str], None]) -> None:
+    def __init__(self, draw: Callable[[], None]) -> None:
         self._draw = draw
-        self._tell = tell
-        self._actions: deque[Callable[[], None]] = deque()
+        self._actions: deque[tuple[Action, Tell]] = deque()
         self._lock = threading.Lock()
         self._woken = self._closed = False
         self._thread: threading.Thread | None = None
         self._asides: list[threading.Thread] = []
+        self._tell: Tell = _pass_over  # of the latest action, for what goes wrong in drawing
         # ipykernel finds the notebook to publish to in the context of the cell that made the widget
         self._context = contextvars.copy_context()
         _publishers.add(self)
@@ -68,21 +77,21 @@ class Publisher:
                 )
                 self._thread.start()
 
-    def do(self, action: Callable[[], None]) -> None:
+    def do(self, action: Action, tell: Tell) -> None:
         """Carry out an action soon, then draw."""
-        self._actions.append(action)
+        self._actions.append((action, tell))
         self.wake()
 
-    def now(self, action: Callable[[], None]) -> None:
+    def now(self, action: Action, tell: Tell) -> None:
         """Carry out an action here and now, one that only sets a flag; tell of its error, then draw."""
         try:
             action()
         except Exception as error:
-            self.do(functools.partial(_raise, error))
+            self.do(functools.partial(_raise, error), tell)
         else:
-            self.do(_nothing)  # the notice about an earlier action goes
+            self.do(_nothing, tell)  # the notice about an earlier action goes
 
-    def aside(self, action: Callable[[], object]) -> None:
+    def aside(self, action: Action, tell: Tell) -> None:
         """Carry out a slow action on a thread of its own, then draw; left half-way once this is closed."""
 
         def run() -> None:
@@ -93,7 +102,7 @@ class Publisher:
             except Interrupted:
                 pass
             except Exception as error:
-                self.do(functools.partial(_raise, error))
+                self.do(functools.partial(_raise, error), tell)
 
         made = threading.Thread(target=run, name="nemo_lab aside", daemon=True)
         self._asides = [*(one for one in self._asides if one.is_alive()), made]
@@ -117,17 +126,17 @@ class Publisher:
         while self._goes_on():
             began = time.monotonic()
             while self._actions and not self._closed:
-                action = self._actions.popleft()
+                action, self._tell = self._actions.popleft()
                 try:
                     with collect() as notices:
                         action()
                     self._tell("; ".join(notices))
                 except Exception as error:
-                    self._tell(str(error) or type(error).__name__)
+                    self._tell(error)
             try:
                 self._draw()
             except Exception as error:
-                self._tell(f"the dashboard could not be drawn: {type(error).__name__}: {error}")
+                self._tell(error)
             if not self._closed:
                 time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))
 

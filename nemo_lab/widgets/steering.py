@@ -1,114 +1,139 @@
-"""The panel that steers: pins, wishes, species, and what was done with its undoing."""
+"""The panel that steers: pins and wishes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import ipywidgets as w
 
-from nemo_lab.search import Problem
-from nemo_lab.study import Snapshot, Study
+from nemo_lab.errors import ArgumentError
 from nemo_lab.widgets import text
-from nemo_lab.widgets.panels import WRAP, Do, button, title
-from nemo_lab.widgets.wishes import History, SpeciesControls, Wishes
+from nemo_lab.widgets.hub import Hub, View
+from nemo_lab.widgets.panel import Panel, field, row, title
 
 
-class Steering:
-    """Everything by which a person steers a run.
+class SteeringPanel(Panel):
+    """Pins of nodes that are selected or named, constraints, and the aspiration box."""
 
-    Args:
-        study: to be steered.
-        do: carries an action out soon.
-        on_nodes: told which nodes are selected.
-        on_try: told to evaluate the selected configuration with nodes, by name or glob, at a width.
-        selected: gives the selected configuration, None if there is none.
-    """
-
-    def __init__(
-        self,
-        study: Study,
-        do: Do,
-        on_nodes: Callable[[tuple[int, ...]], None],
-        on_try: Callable[[str | list[str], int], None],
-        selected: Callable[[], int | None],
-    ) -> None:
-        problem: Problem = study.problem
-        self._problem = problem
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
+        study, problem = hub.study, hub.problem
+        names, widths = list(problem.node_names), problem.bit_widths
+        self._names = names
         self._shown: tuple[int, ...] = ()
-        names = list(problem.node_names)
-        wide = {"description_width": "64px"}
-        self.nodes = w.SelectMultiple(
-            options=names, rows=8, description="Nodes", style=wide, layout={"width": "min(380px, 98%)"}
+        self.nodes = field(w.SelectMultiple, "Nodes", 380, 64, options=names, rows=8)
+        self.nodes.observe(lambda change: hub.select_nodes(tuple(change["new"])), names="index")
+        self.matching = field(w.Text, "matching", 380, 64, placeholder="or a glob such as *.weight")
+        self.width = field(w.Dropdown, "to bits", 140, 64, options=list(widths), value=widths[-1])
+        most = [("same", None), *((str(width), width) for width in widths)]
+        self.most = field(w.Dropdown, "up to", 110, 36, options=most)
+        self.pin = self.button("Pin", "Fix the nodes that match, or are selected", self._pin, "primary")
+        self.unpin = self.button(
+            "Unpin",
+            "Free the nodes that match, or are selected",
+            lambda: study.unpin(self._chosen()),
         )
-        self.nodes.observe(lambda change: on_nodes(tuple(change["new"])), names="index")
-        self.matching = w.Text(
-            placeholder="or a glob such as *.weight", description="matching", style=wide,
-            layout={"width": "min(380px, 98%)"},
-        )  # fmt: skip
-        self.width = w.Dropdown(
-            options=list(problem.bit_widths),
-            value=problem.bit_widths[-1],
-            description="to bits",
-            style=wide,
-            layout={"width": "140px"},
-        )
-        self.most = w.Dropdown(
-            options=[("same", None), *((str(width), width) for width in problem.bit_widths)],
-            description="up to",
-            style={"description_width": "36px"},
-            layout={"width": "110px"},
-        )
-
-        def chosen() -> str | list[str]:
-            picked = self.matching.value.strip() or [names[i] for i in self.nodes.index]
-            if not picked:
-                raise ValueError(
-                    "no node is selected; select some in the graph or in the list, or type a glob"
-                )
-            return picked
-
-        def pin() -> None:
-            width, most = int(self.width.value), self.most.value
-            study.pin(chosen(), width if most is None else (width, int(most)))
-
-        self.pin = button("Pin", "Fix the nodes that match, or are selected", do, pin, "primary")
-        self.unpin = button(
-            "Unpin", "Free the nodes that match, or are selected", do, lambda: study.unpin(chosen())
-        )
-        self.unpin_all = button("Unpin all", "Free every node", do, study.unpin)
-        self.attempt = button(
+        self.unpin_all = self.button("Unpin all", "Free every node", study.unpin)
+        self.attempt = self.button(
             "Try",
             "Evaluate the selected configuration with these nodes at these bits, as part of the run",
-            do,
-            lambda: on_try(chosen(), int(self.width.value)),
+            self._try,
         )
         self.pins = w.HTML()
-        self.wishes = Wishes(study, do)
-        self.species = SpeciesControls(study, do, selected)
-        self.history = History(study, do)
+        self._make_wishes()
         buttons = [self.width, self.most, self.pin, self.unpin, self.unpin_all, self.attempt]
-        self.widget = w.VBox(
+        self._compose(
             [
                 title("Steer"),
                 self.nodes,
                 self.matching,
-                w.HBox(buttons, layout=WRAP),
+                row(*buttons),
                 self.pins,
-                *self.wishes.rows,
-                *self.species.rows,
-                title("What you did"),
-                *self.history.rows,
+                row(self.constraints, self.constrain),
+                row(self.aspiration, self.aspire),
+                self.wishes,
             ],
-            layout={"flex": "1 1 400px", "min_width": "0"},
+            flex="1 1 400px",
+            min_width="0",
         )
 
-    def show(self, snapshot: Snapshot, nodes: tuple[int, ...]) -> None:
-        """Bring the panel to a snapshot and selected nodes; only the publisher may call it."""
-        if nodes != self._shown:  # a newer choice than the glob
-            self._shown, self.matching.value = nodes, ""
-        if tuple(self.nodes.index) != nodes:
-            self.nodes.index = nodes
-        self.pins.value = text.pins(snapshot, self._problem)
-        self.wishes.state.value = text.wishes(snapshot, self._problem)
-        self.species.show(snapshot)
-        self.history.show(snapshot, text.log(snapshot))
+    def _make_wishes(self) -> None:
+        study = self.study
+        first = study.problem.objective_names[0]
+        self.constraints = field(
+            w.Text,
+            "Keep to",
+            300,
+            76,
+            placeholder=f"{first} <= 0.05, ...",
+            tooltip="Constraints that every good configuration keeps, separated by commas; empty for none",
+        )
+        self.aspiration = field(
+            w.Text,
+            "Look within",
+            300,
+            76,
+            placeholder=f"{first} 0 to 0.1, ...",
+            tooltip="A box of objectives to concentrate on, separated by commas; empty for everything",
+        )
+        self.constrain = self.button(
+            "Constrain",
+            "Ask for this of every good configuration, in place of what was asked before",
+            lambda: study.constrain(*_parts(self.constraints.value)),
+        )
+        self.aspire = self.button(
+            "Aspire",
+            "Concentrate the search on this box, in place of the one before",
+            lambda: study.aspire(**box(self.aspiration.value)),
+        )
+        self.wishes = w.HTML()
+
+    def _chosen(self) -> str | list[str]:
+        picked = self.matching.value.strip() or [self._names[i] for i in self.nodes.index]
+        if not picked:
+            raise ValueError("no node is selected; select some in the graph or in the list, or type a glob")
+        return picked
+
+    def _pin(self) -> None:
+        width, most = int(self.width.value), self.most.value
+        self.study.pin(self._chosen(), width if most is None else (width, int(most)))
+
+    def _try(self) -> None:
+        nodes = self.study.positions(self._chosen())
+        bits = self.study.config(self.hub.chosen()).to_numpy().copy()
+        bits[list(nodes)] = int(self.width.value)
+        self.study.enqueue(bits)
+
+    def show(self, view: View) -> None:
+        """See ``Panel``."""
+        if view.nodes != self._shown:  # a newer choice than the glob
+            self._shown, self.matching.value = view.nodes, ""
+        if tuple(self.nodes.index) != view.nodes:
+            self.nodes.index = view.nodes
+        self.pins.value = text.pins(view.snapshot, self.problem)
+        self.wishes.value = text.wishes(view.snapshot, self.problem)
+
+
+def _parts(given: str) -> list[str]:
+    return [part.strip() for part in given.split(",") if part.strip()]
+
+
+def box(given: str) -> dict[str, float | tuple[float, float]]:
+    """``"task_error 0 to 0.1, model_mb <= 2"`` as keywords of ``Study.aspire``.
+
+    Raises:
+        ArgumentError: on what cannot be read so.
+    """
+    found: dict[str, float | tuple[float, float]] = {}
+    for part in _parts(given):
+        name, sign, high = (one.strip() for one in part.partition("<="))
+        try:
+            if sign:
+                found[name] = float(high)
+            else:
+                rest, _, last = part.rpartition(" to ")
+                name, _, first = rest.strip().rpartition(" ")
+                found[name.strip()] = (float(first), float(last))
+        except ValueError as error:
+            raise ArgumentError(
+                f"{part!r} cannot be read", "write 'task_error 0 to 0.1' or 'model_mb <= 2'"
+            ) from error
+    return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import traceback
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.errors import NemoError
 from nemo_lab.plots.style import (
     MARKER_SIGNS,
     objective_label,
@@ -67,19 +69,33 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def failure(traceback: str) -> str:
+def failure(trace: str) -> str:
     """The error that ended a run, its traceback folded."""
-    last = traceback.strip().splitlines()[-1]
+    last = trace.strip().splitlines()[-1]
     return (
         f'<div class="nemo-error" role="alert"><b>The run failed:</b> {html.escape(last)}<br>'
         "Nothing evaluated is lost. Mend the cause, then press Start to go on."
-        f"<details><summary>Traceback</summary><pre>{html.escape(traceback)}</pre></details></div>"
+        f"<details><summary>Traceback</summary><pre>{html.escape(trace)}</pre></details></div>"
     )
 
 
-def notice(message: str) -> str:
-    """What could not be done, and the way out."""
-    return f'<div class="nemo-notice" role="status">{html.escape(message)}</div>' if message else ""
+def told(what: str | Exception) -> str:
+    """What came of an action: nothing, a notice, or why it could not be done and the way out.
+
+    An error that we did not foresee comes with its traceback, folded.
+    """
+    if not what:
+        return ""
+    folded = ""
+    if isinstance(what, Exception):
+        kind = type(what).__name__
+        if not isinstance(what, NemoError | ValueError):
+            lines = "".join(traceback.format_exception(what))
+            folded = f"<details><summary>Traceback</summary><pre>{html.escape(lines)}</pre></details>"
+        message = f"{kind}: {what}" if folded else str(what) or kind
+    else:
+        message = what
+    return f'<div class="nemo-notice" role="status">{html.escape(message)}{folded}</div>'
 
 
 def log(snapshot: Snapshot, most: int = 8) -> str:

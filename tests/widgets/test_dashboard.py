@@ -110,7 +110,7 @@ def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
     button(dashboard, "Unpin").click()
     until(lambda: "Nothing is pinned" in words(dashboard.steering))
     assert study.pins == {}
-    listed = words(dashboard.steering).split("What you did")[1]
+    listed = words(dashboard.history)
     assert "pinlayer0.weight = 3, layer2.input = 3" in listed
     assert "unpinlayer0.weight" in listed
 

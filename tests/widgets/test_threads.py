@@ -98,7 +98,7 @@ def test_no_wake_is_lost_between_two_threads() -> None:
         drawn[0] = state
         busy.release()
 
-    publisher = Publisher(draw, lambda _: None)
+    publisher = Publisher(draw)
     for pause in (0.0, 0.2, 0.24, 0.245, 0.25, 0.255, 0.26, 0.3):  # around the moment the thread gives up
         for _ in range(3):
             state += 1
@@ -136,4 +136,4 @@ def test_stop_during_the_references_is_prompt_and_they_come_later(open_dashboard
     assert dashboard.study.wait(10)
     assert dashboard.study.state == "idle"
     problem.endless = False
-    until(lambda: len(dashboard._references) == 3)
+    until(lambda: len(dashboard._hub.references) == 3)

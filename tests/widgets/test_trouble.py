@@ -57,7 +57,7 @@ def test_names_with_html_in_them_stay_text(open_dashboard: Open) -> None:
         study.pin({SCRIPT: 4, IMAGE: 3})
     study.reseed(HostileSpecies.name, "random", 1.0)
     until(lambda: f"{SCRIPT} = 4" in words(dashboard.steering))
-    until(lambda: HostileSpecies.name in words(dashboard.steering))
+    until(lambda: HostileSpecies.name in words(dashboard.history))
     for config in range(0, 30, 5):
         dashboard.select(config)
         until(lambda config=config: f"Configuration {config}" in words(dashboard.inspector))
@@ -89,7 +89,7 @@ def test_a_failing_reference_is_a_notice_and_the_search_can_start(open_dashboard
     problem.broken = False
     button(dashboard, "Start").click()
     until(lambda: "searching" in words(dashboard.controls) or "finished" in words(dashboard.controls))
-    until(lambda: IMAGE not in words(dashboard._message))
+    until(lambda: f"{SCRIPT} and {IMAGE}" not in words(dashboard))
 
 
 def test_a_failure_is_folded_and_goes_when_the_run_goes_on(open_dashboard: Open) -> None:
@@ -126,7 +126,7 @@ def test_a_mistake_is_a_notice_until_the_next_action(open_dashboard: Open) -> No
     dashboard._steering.nodes.index = (0,)
     button(dashboard, "Unpin").click()
     until(lambda: "nothing matching 'layer0.input' is pinned" in words(dashboard))
-    dashboard._steering.species.source.value = "front"
+    dashboard._species.source.value = "front"
     button(dashboard, "Re-seed").click()
     until(lambda: "so the new members are random ones" in words(dashboard))
     button(dashboard, "Pin").click()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import ipywidgets
+
 from nemo_lab import Dashboard, create_study, load_study
 from tests.toy import SlowProblem, ToyProblem
-from tests.widgets.test_dashboard import members
+from tests.widgets.watching import members, words
 
 NASTY = "<img src=x onerror=alert(1)>'; DROP TABLE studies; --"
 
@@ -24,9 +26,9 @@ def test_a_dashboard_follows_a_file_and_refuses_to_steer(tmp_path: Path) -> None
         time.sleep(0.05)
     assert "60 of 60 evaluations" in dashboard._controls.status.value
     dashboard._controls.start.click()
-    while "only watched here" not in dashboard._message.value and time.monotonic() < deadline:
+    while "only watched here" not in words(dashboard) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "only watched here" in dashboard._message.value
+    assert "only watched here" in words(dashboard)
     dashboard.close()
     dashboard.study.close()
     study.close()
@@ -41,7 +43,7 @@ def test_names_from_a_file_are_text(tmp_path: Path) -> None:
     study.optimize(30, progress=False)
     study.close()
     dashboard = Dashboard(load_study(path, NASTY, read_only=True))
-    shown = [str(one.value) for one in members(dashboard, type(dashboard._message))]
+    shown = [str(one.value) for one in members(dashboard, ipywidgets.HTML)]
     assert any("&lt;img" in text for text in shown)
     assert not any("<img" in text for text in shown)
     html = dashboard._repr_mimebundle_()[0]["text/html"]

@@ -8,7 +8,7 @@ import pytest
 
 from nemo_lab import create_study
 from nemo_lab.errors import ArgumentError
-from nemo_lab.widgets.wishes import box
+from nemo_lab.widgets.steering import box
 from tests.toy import SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, until, words
@@ -17,7 +17,7 @@ from tests.widgets.watching import button, until, words
 def test_wishes_are_typed_shown_and_taken_back(open_dashboard: Open) -> None:
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    wishes = dashboard._steering.wishes
+    wishes = dashboard._steering
     assert button(dashboard, "Undo").disabled
     wishes.constraints.value = "loss <= 0.5, size <= 0.2"
     button(dashboard, "Constrain").click()
@@ -43,7 +43,7 @@ def test_wishes_are_typed_shown_and_taken_back(open_dashboard: Open) -> None:
 def test_species_are_steered_by_the_buttons(open_dashboard: Open) -> None:
     study = create_study(SlowProblem(), **SMALL).optimize(30, progress=False)
     dashboard = open_dashboard(study)
-    panel = dashboard._steering.species
+    panel = dashboard._species
     panel.species.value = "floor"
 
     def state() -> Any:
@@ -70,7 +70,7 @@ def test_species_are_steered_by_the_buttons(open_dashboard: Open) -> None:
     panel.source.value = "selected"
     until(lambda: not panel.reseed.disabled)
     button(dashboard, "Re-seed").click()
-    until(lambda: "floor from configurations 3" in words(dashboard.steering))
+    until(lambda: "floor from configurations 3" in words(dashboard.history))
 
 
 def test_a_configuration_is_tried_with_other_widths_and_a_run_is_extended(open_dashboard: Open) -> None:
@@ -80,7 +80,7 @@ def test_a_configuration_is_tried_with_other_widths_and_a_run_is_extended(open_d
     dashboard._steering.matching.value = "*.weight"
     dashboard._steering.width.value = 7
     button(dashboard, "Try").click()
-    until(lambda: "enqueue1 configurations" in words(dashboard.steering))
+    until(lambda: "enqueue1 configurations" in words(dashboard.history))
     dashboard._controls.budget.value = 200
     button(dashboard, "Start").click()
     until(lambda: len(study.evaluations()) > 35)
