@@ -1,16 +1,21 @@
-"""The front panel: two projections of all evaluated configurations and of the front."""
+"""The front panel: three views of all evaluated configurations and of the front among them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from bokeh.layouts import row
 from bokeh.models import (
+    BoxSelectTool,
+    BoxZoomTool,
     ColorBar,
+    DataRange1d,
     HoverTool,
     LinearColorMapper,
     NumeralTickFormatter,
+    PanTool,
     TapTool,
 )
 from bokeh.palettes import Viridis256
@@ -18,105 +23,130 @@ from bokeh.transform import transform
 
 from nemo_lab.plots import style
 from nemo_lab.plots.figure import Coded, Columns, Plot, plain_figure, source
-from nemo_lab.plots.info import FrontInfo
+from nemo_lab.plots.front_info import FrontInfo
 from nemo_lab.search import Problem
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.study.frames import NO_SPECIES
 
+# what lies across, what upright, and what is the colour in each view
+VIEWS = {"left": ("x1", "y", "x2"), "right": ("x2", "y", "x1"), "map": ("x1", "x2", "y")}
+PLACES = ("y", "x1", "x2")  # of the three objectives drawn
+DRAG = {"": "nothing", "box_zoom": "zoom", "pan": "move", "box_select": "look within"}
+
 
 def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
     """An empty front panel; ``front_columns`` fills it."""
-    common = ("key", "y", "x1", "x2", "species", "generation")
+    common = ("key", *PLACES, "species", "generation")
     sources = {
         "evaluated": source("evaluated", *common, "alpha"),
+        "beyond": source("beyond", *common),
         "front": source("front", *common, "marker"),
-        "references": source("references", "y", "x1", "x2", "text"),
-        "chosen": source("chosen", "y", "x1", "x2"),
+        "held": source("held", "key", *PLACES, "low", "high", "text"),
+        "references": source("references", *PLACES, "text"),
+        "chosen": source("chosen", *PLACES),
+        "asked": source("asked", *(f"{end}_{place}" for place in PLACES for end in ("low", "high"))),
     }
-    figures = []
+    called = dict(zip(PLACES, names, strict=True))
+    ranges = {place: DataRange1d(name=place, range_padding=0.08) for place in PLACES}
+    ranges["y"].range_padding = 0.2  # room for the labels of the references
     low, high = bounds_of(problem)
-    for place, (x, other) in enumerate((("x1", "x2"), ("x2", "x1")), start=1):
-        name, color_name = names[place], names[3 - place]
-        k = problem.objective_names.index(color_name)
-        mapper = LinearColorMapper(Viridis256, low=float(low[k]), high=float(high[k]))
+    figures = []
+    for name, (x, y, color) in VIEWS.items():
+        k = problem.objective_names.index(called[color])
+        ends = (float(low[k]), float(high[k])) if called[color] != "task_error" else (0.0, 1.0)
+        mapper = LinearColorMapper(Viridis256, low=ends[0], high=ends[1], name=f"color_{name}")
         p = plain_figure(
-            height=330,
-            min_width=340,
-            tools="pan,wheel_zoom,box_zoom,reset",
-            x_axis_label=style.objective_label(name),
-            y_axis_label=style.objective_label(names[0]),
+            name=name,
+            height=320,
+            min_width=290,
+            tools=[
+                PanTool(name="pan"),
+                BoxZoomTool(name="box_zoom"),
+                BoxSelectTool(name="box_select", renderers=[], persistent=False),
+            ],
+            x_axis_label=style.objective_label(called[x]),
+            y_axis_label=style.objective_label(called[y]),
+            x_range=ranges[x],
+            y_range=DataRange1d(name="map", range_padding=0.08) if name == "map" else ranges[y],
             active_drag=None,
-            active_scroll=None,
         )
-        evaluated = p.scatter(
-            x, "y", source=sources["evaluated"], size=5, color=style.MUTED, alpha="alpha", line_color=None
-        )
-        references = p.scatter(
-            x, "y", source=sources["references"], size=9, marker="x", line_width=2, line_color=style.MUTED
-        )
-        references.glyph.tags = [style.FAINT]
-        labels = p.text(
-            x,
-            "y",
-            "text",
-            source=sources["references"],
-            text_font_size="11px",
-            text_align="center",
-            y_offset=-7,
-        )
-        labels.glyph.tags = [style.INK]
-        front = p.scatter(
-            x,
-            "y",
-            source=sources["front"],
-            marker="marker",
-            size=11,
-            fill_color=transform(other, mapper),
-            line_width=1,
-        )
-        front.glyph.tags = [style.INK]
-        p.scatter(
-            x,
-            "y",
-            source=sources["chosen"],
-            size=20,
-            fill_color=None,
-            line_color=style.SELECTION_COLOR,
-            line_width=3,
-        )
-        for renderer in (evaluated, front):
-            renderer.nonselection_glyph = renderer.selection_glyph = None
-        p.y_range.range_padding = 0.2  # room for the labels of the references
-        if names[0] == "task_error":
-            p.yaxis.formatter = NumeralTickFormatter(format="0 %")
-        tooltip = [
-            ("config", "@key"),
-            (style.objective_label(names[0]), "@y{0.0000}"),
-            (style.objective_label(names[1]), "@x1{0.0000}"),
-            (style.objective_label(names[2]), "@x2{0.0000}"),
-            ("species", "@species"),
-            ("generation", "@generation"),
-        ]
-        p.add_tools(
-            HoverTool(renderers=[front, evaluated], tooltips=tooltip), TapTool(renderers=[front, evaluated])
-        )
-        bar = ColorBar(
-            color_mapper=mapper,
-            title=style.objective_label(color_name).split(",")[0],
-            width=8,
-            padding=6,
-            title_text_font_style="normal",
-            background_fill_color=None,
-        )
-        p.add_layout(bar, "right")
+        _draw(p, sources, x, y, transform(color, mapper))
+        _explain(p, names, [called[x], called[y]])
+        p.add_layout(_color_bar(mapper, called[color]), "right")
         figures.append(p)
-    figures[1].y_range = figures[0].y_range
     layout = row(*figures, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
-    label = (
-        f"Pareto front: {style.objective_label(names[0])} over {style.objective_label(names[1])}, "
-        f"and over {style.objective_label(names[2])}"
-    )
+    labels = [style.objective_label(name) for name in names]
+    label = f"Pareto front: {labels[0]} over {labels[1]}, over {labels[2]}, and as a colour over both"
     return Plot(layout, sources, label)
+
+
+def _draw(p: Any, sources: Any, x: str, y: str, color: Any) -> None:
+    """All glyphs of one view, from the background to the foreground."""
+    p.quad(
+        f"low_{x}", f"high_{x}", f"high_{y}", f"low_{y}",
+        source=sources["asked"], fill_color=style.SELECTION_COLOR, fill_alpha=0.08,
+        line_color=style.SELECTION_COLOR, line_dash="dashed", line_width=1.5,
+    )  # fmt: skip
+    evaluated = p.scatter(
+        x, y, source=sources["evaluated"], size=5, color=style.MUTED, alpha="alpha", line_color=None
+    )
+    beyond = p.scatter(x, y, source=sources["beyond"], size=9, fill_color=None, line_width=1, line_alpha=0.7)
+    beyond.glyph.tags = [style.FAINT]
+    references = p.scatter(
+        x, y, source=sources["references"], size=9, marker="x", line_width=2, line_color=style.MUTED
+    )
+    references.glyph.tags = [style.FAINT]
+    labels = p.text(
+        x, y, "text", source=sources["references"], text_font_size="11px", text_align="center", y_offset=-7
+    )
+    labels.glyph.tags = [style.INK]
+    front = p.scatter(x, y, source=sources["front"], marker="marker", size=11, fill_color=color, line_width=1)
+    front.glyph.tags = [style.INK]
+    front.name = "front"
+    if y == "y":
+        bars = p.segment(x, "low", x, "high", source=sources["held"], line_width=1.5)
+        bars.glyph.tags = [style.INK]
+        held = p.scatter(
+            x, y, source=sources["held"], marker="dash", size=11, line_width=3, line_color=style.PIN_COLOR
+        )
+        p.add_tools(HoverTool(renderers=[held], tooltips=[("config", "@key"), ("held out", "@text")]))
+    p.scatter(
+        x, y, source=sources["chosen"], size=20, fill_color=None, line_color=style.SELECTION_COLOR,
+        line_width=3,
+    )  # fmt: skip
+    taken = [evaluated, beyond, front]
+    for renderer in taken:
+        renderer.nonselection_glyph = renderer.selection_glyph = None
+    p.add_tools(TapTool(renderers=taken))
+    p.select_one(TapTool).name = None
+
+
+def _explain(p: Any, names: Sequence[str], axes: Sequence[str]) -> None:
+    """What shows under the mouse, and percent where accuracy stands."""
+    shown = [
+        (style.objective_label(name), f"@{place}{{0.0 %}}" if name == "task_error" else f"@{place}{{0.0000}}")
+        for place, name in zip(PLACES, names, strict=True)
+    ]
+    taken = p.select_one(TapTool).renderers
+    tooltips = [("config", "@key"), *shown, ("species", "@species"), ("generation", "@generation")]
+    p.add_tools(HoverTool(renderers=taken, tooltips=tooltips))
+    for axis, name in zip((p.xaxis, p.yaxis), axes, strict=True):
+        if name == "task_error":
+            axis.formatter = NumeralTickFormatter(format="0 %")
+
+
+def _color_bar(mapper: LinearColorMapper, name: str) -> ColorBar:
+    bar = ColorBar(
+        color_mapper=mapper,
+        title=style.objective_label(name).split(",")[0],
+        width=8,
+        padding=6,
+        title_text_font_style="normal",
+        background_fill_color=None,
+    )
+    if name == "task_error":
+        bar.formatter = NumeralTickFormatter(format="0 %")
+    return bar
 
 
 def front_columns(
@@ -132,29 +162,67 @@ def front_columns(
     names = (*info.species_names, NO_SPECIES)
     position = np.where(info.species < 0, len(names) - 1, info.species).astype(np.uint8)
 
-    def points(rows: np.ndarray) -> dict[str, object]:
+    def points(rows: np.ndarray | slice) -> dict[str, object]:
         return {
             "key": info.config[rows].astype(np.int32),
-            "y": info.values[rows, 0],
-            "x1": info.values[rows, 1],
-            "x2": info.values[rows, 2],
+            **{place: info.values[rows, k] for k, place in enumerate(PLACES)},
             "species": Coded(position[rows], names),
             "generation": info.generation[rows],
         }
 
-    rest = np.flatnonzero(~info.on_front)
-    best = np.flatnonzero(info.on_front)
+    # every evaluation keeps its row, so that only what is new is sent; those drawn strongly have no place
+    rest = points(slice(None))
+    strong = info.on_front.copy()
+    strong[info.beyond] = True
+    for place in PLACES:
+        rest[place] = np.where(strong, np.nan, rest[place])  # type: ignore[call-overload]
     markers = tuple(style.species_marker(s) for s in (*range(len(info.species_names)), -1))
-    drawn = np.array([values for _, values in references], dtype=np.float64).reshape(-1, 3)
+    best = np.flatnonzero(info.on_front)
     ring = info.values[[chosen] if chosen is not None and chosen < len(info.config) else []]
+    drawn = np.array([values for _, values in references], dtype=np.float64).reshape(-1, 3)
+    held = info.held_out[:, 0].astype(np.intp)
     return {
-        "evaluated": {**points(rest), "alpha": np.where(info.feasible[rest], 0.45, 0.12)},
+        "evaluated": {**rest, "alpha": np.where(info.feasible, 0.45, 0.12)},
+        "beyond": points(info.beyond),
         "front": {**points(best), "marker": Coded(position[best], markers)},
-        "references": {
-            "y": drawn[:, 0],
-            "x1": drawn[:, 1],
-            "x2": drawn[:, 2],
-            "text": [text for text, _ in references],
+        "held": {
+            "key": held.astype(np.int32),
+            "y": info.held_out[:, 1],
+            "x1": info.values[held, 1],
+            "x2": info.values[held, 2],
+            "low": info.held_out[:, 2],
+            "high": info.held_out[:, 3],
+            "text": [f"{low:.1%} to {high:.1%}" for low, high in info.held_out[:, 2:4]],
         },
-        "chosen": {"y": ring[:, 0], "x1": ring[:, 1], "x2": ring[:, 2]},
+        "references": {**_placed(drawn), "text": [text for text, _ in references]},
+        "chosen": _placed(ring),
+        "asked": _asked(info),
     }
+
+
+def _placed(values: np.ndarray) -> dict[str, np.ndarray]:
+    return {place: values[:, k] for k, place in enumerate(PLACES)}
+
+
+def _asked(info: FrontInfo) -> dict[str, np.ndarray]:
+    """The box asked for; where an objective is free, it reaches over all that can be reached."""
+    if np.isnan(info.asked).all():
+        return {f"{end}_{place}": np.zeros(0) for place in PLACES for end in ("low", "high")}
+    box = np.where(np.isnan(info.asked), info.bounds, info.asked)
+    return {
+        f"{end}_{place}": box[[row_], k]
+        for k, place in enumerate(PLACES)
+        for row_, end in enumerate(("low", "high"))
+    }
+
+
+def front_ranges(values: np.ndarray) -> dict[str, list[float]]:
+    """Ranges of the views that show points float[N, 3] and little else; none without points."""
+    if not len(values):
+        return {}
+    found = {}
+    for k, place in enumerate(PLACES):
+        low, high = float(values[:, k].min()), float(values[:, k].max())
+        room = 0.06 * (high - low) or 0.01
+        found[place] = [low - room, high + room]
+    return {**found, "map": found["x2"]}

@@ -8,71 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.plots.front_info import FrontInfo, drawn_objectives, drawn_values, front_info
 from nemo_lab.search import Problem
 from nemo_lab.search.rules import Pins
 from nemo_lab.study import Snapshot
 
+__all__ = [
+    "FrontInfo",
+    "GraphInfo",
+    "SpeciesInfo",
+    "drawn_objectives",
+    "drawn_values",
+    "front_info",
+    "graph_info",
+    "pinned_widths",
+    "species_info",
+]
+
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class FrontInfo:
-    """All evaluated points and the front among them, as they are drawn.
-
-    Attributes:
-        names: of the three objectives drawn: vertical, and the two horizontal ones.
-        values: float[N, 3] in drawing units; an error is turned into accuracy.
-        config: int[N].
-        species: int[N], position, -1 for none.
-        generation: int[N].
-        on_front: bool[N].
-        feasible: bool[N], whether the pins in force are satisfied.
-        species_names: name of each position.
-    """
-
-    names: tuple[str, str, str]
-    values: Floats
-    config: NDArray[np.int64]
-    species: NDArray[np.int16]
-    generation: NDArray[np.int32]
-    on_front: NDArray[np.bool_]
-    feasible: NDArray[np.bool_]
-    species_names: tuple[str, ...]
-
-
-def drawn_objectives(problem: Problem) -> tuple[str, str, str]:
-    """The first objective stands upright, the next two lie; a lone one is drawn twice."""
-    first, *others = problem.objective_names
-    others = [*others, *([first] * 2)][:2]
-    return first, others[0], others[1]
-
-
-def drawn_values(objectives: Floats, problem: Problem) -> Floats:
-    """float[N, K] as evaluated to float[N, 3] as drawn."""
-    names = drawn_objectives(problem)
-    columns = [problem.objective_names.index(name) for name in names]
-    values = np.array(objectives[:, columns])
-    for k, name in enumerate(names):
-        if name == "task_error":
-            values[:, k] = 1.0 - values[:, k]
-    return values
-
-
-def front_info(snapshot: Snapshot, problem: Problem, species: Sequence[str]) -> FrontInfo:
-    """What the front panel shows of a snapshot."""
-    log = snapshot.evaluations
-    on_front = np.zeros(len(log), dtype=bool)
-    on_front[snapshot.front] = True
-    return FrontInfo(
-        names=drawn_objectives(problem),
-        values=drawn_values(log.objectives, problem),
-        config=np.arange(len(log)),
-        species=log.species,
-        generation=log.generation,
-        on_front=on_front,
-        feasible=log.satisfying(snapshot.pins),
-        species_names=tuple(species),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +35,10 @@ class SpeciesInfo:
     Attributes:
         names: of the S species.
         evaluations: float[G].
-        allocation, r2, front_share: float[G, S].
+        allocation, r2, front_share, made: float[G, S]; the last are evaluations so far.
         hypervolume: float[G].
+        steers: float[I], evaluations before each hand steer, with
+        said: what it was.
     """
 
     names: tuple[str, ...]
@@ -91,7 +46,10 @@ class SpeciesInfo:
     allocation: Floats
     r2: Floats
     front_share: Floats
+    made: Floats
     hypervolume: Floats
+    steers: Floats
+    said: tuple[str, ...]
 
 
 def species_info(snapshot: Snapshot, species: Sequence[str]) -> SpeciesInfo:
@@ -103,14 +61,23 @@ def species_info(snapshot: Snapshot, species: Sequence[str]) -> SpeciesInfo:
 
     def per_species(field: str, first: Sequence[float], last: Sequence[float]) -> Floats:
         rows = [[float(getattr(one, field)) for one in record.species] for record in history]
-        return np.array([first, *rows, last], dtype=np.float64)
+        found = np.full((len(rows) + 2, len(species)), np.nan)  # a species may have come later
+        for place, values in enumerate((first, *rows, last)):
+            found[place, : len(values)] = values
+        return found
 
     unknown = [np.nan] * len(species)
     latest_r2 = [one.r2 for one in history[-1].species] if history else unknown
     start = [one.allocation for one in history[0].species] if history else snapshot.allocation
+    evaluations = np.array([0, *(record.evaluations for record in history), len(log)])
+    made = np.zeros((len(log) + 1, len(species)))
+    made[1:] = np.cumsum(log.species[:, None] == np.arange(len(species)), axis=0)
     return SpeciesInfo(
         names=tuple(species),
-        evaluations=np.array([0.0, *(record.evaluations for record in history), len(log)]),
+        evaluations=evaluations.astype(np.float64),
+        made=made[evaluations],
+        steers=np.array([one.evaluation for one in snapshot.interventions], dtype=np.float64),
+        said=tuple(f"{one.action}: {one.detail}" for one in snapshot.interventions),
         allocation=per_species("allocation", start, snapshot.allocation),
         r2=per_species("r2", unknown, latest_r2),
         front_share=per_species("front_share", unknown, share),

@@ -4,6 +4,7 @@ from nemo_lab.search.sources import SOURCES
 from nemo_lab.study.create import create_study
 from nemo_lab.study.journal import salvage, studies
 from nemo_lab.study.load import load_study
+from nemo_lab.study.moments import past
 from nemo_lab.study.progress import compare
 from nemo_lab.study.records import Intervention, Snapshot
 from nemo_lab.study.study import Study
@@ -16,6 +17,7 @@ __all__ = [
     "compare",
     "create_study",
     "load_study",
+    "past",
     "salvage",
     "studies",
 ]

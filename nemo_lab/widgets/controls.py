@@ -39,10 +39,10 @@ class ControlsPanel(Panel):
 
     def show(self, view: View) -> None:
         """See ``Panel``."""
-        state = view.snapshot.state
+        state = view.now.state
         self.start.disabled = state in ("running", "paused", "stopping")
         self.pause.disabled = state != "running"
         self.resume.disabled = state != "paused"
         self.stop.disabled = self.more.disabled = state not in ("running", "paused")
-        self.status.value = text.status(view.snapshot, self.study.seed)
-        self.failure.value = text.failure(view.snapshot.error) if view.snapshot.error else ""
+        self.status.value = text.status(view.now, self.study.seed)
+        self.failure.value = text.failure(view.now.error) if view.now.error else ""

@@ -81,7 +81,7 @@ class Dashboard(w.VBox):
 
     def _draw(self) -> None:
         """Bring every panel to the study's state; the controls always, since a study may be asked to stop."""
-        view = self._hub.view(self.study.snapshot)
+        view = self._hub.view()
         self._controls.show(view)
         if view.mark != self._drawn:
             for panel in self._panels[1:]:

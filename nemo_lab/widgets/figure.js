@@ -69,54 +69,98 @@ async function attached(el) {
   while (!el.isConnected) await new Promise((resume) => setTimeout(resume, 20));
 }
 
+// Every view of a model shows the model's frame; messages bring what is new of it.
+function initialize({ model }) {
+  model.on("msg:custom", (change, buffers) => {
+    if (!("base" in change)) return;
+    const old = model.get("frame");
+    if (old.number !== change.base) {
+      model.send({ again: true });
+      return;
+    }
+    const columns = { ...old.columns };
+    for (const [name, changed] of Object.entries(change.columns)) {
+      columns[name] = { ...columns[name] };
+      for (const [key, piece] of Object.entries(changed)) {
+        columns[name][key] = Array.isArray(piece) ? piece : patched(columns[name][key], piece, buffers);
+      }
+    }
+    model.set("frame", { number: change.base + 1, columns, selected: change.selected });
+  });
+}
+
+// a column with a new tail, and new values at some rows
+function patched(old, { dtype, labels, length, start, tail, rows, values }, buffers) {
+  const whole = new ARRAYS[dtype](length);
+  if (start) whole.set(numbers(old).subarray(0, start));
+  if (tail !== undefined) whole.set(numbers({ dtype, data: buffers[tail] }), start);
+  if (rows !== undefined) {
+    const fresh = numbers({ dtype, data: buffers[values] });
+    numbers({ dtype: "i4", data: buffers[rows] }).forEach((row, i) => (whole[row] = fresh[i]));
+  }
+  const data = new DataView(whole.buffer);
+  return labels ? { dtype, data, labels } : { dtype, data };
+}
+
 async function render({ model, el }) {
   el.classList.add("nemo-figure");
   el.setAttribute("role", "img");
-  el.setAttribute("aria-label", model.get("label"));
-  const target = globalThis.document.createElement("div");
-  el.appendChild(target);
   let gone = false;
   let undo = () => {};
-  const ready = (async () => {
+  const draw = async () => {
     const Bokeh = await bokeh(model);
     await attached(el);
     if (gone) return;
+    undo();
+    el.setAttribute("aria-label", model.get("label"));
+    const target = globalThis.document.createElement("div");
+    el.replaceChildren(target);
     const views = await Bokeh.embed.embed_item(structuredClone(model.get("item")), target);
-    const root = [...views][0].model;
-    undo = connect(model, root.document, el);
+    undo = connect(model, [...views][0].model.document, el);
     el.dataset.ready = "true";
-  })();
-  ready.catch((error) => {
-    target.textContent = `This figure could not be drawn: ${error.message}`;
-    console.error(error);
-  });
+  };
+  let drawn = Promise.resolve();
+  const redraw = () => {
+    drawn = drawn.then(draw).catch((error) => {
+      el.textContent = `This figure could not be drawn: ${error.message}`;
+      console.error(error);
+    });
+  };
+  el.setAttribute("aria-label", model.get("label"));
+  redraw();
+  model.on("change:item", redraw);
   return () => {
     gone = true;
+    model.off("change:item", redraw);
     undo();
   };
 }
 
 function connect(model, document, el) {
   let quiet = false;
-  const sources = new Map();
-  for (const one of document._all_models.values()) {
-    if (one.type === "ColumnDataSource" && one.name) sources.set(one.name, one);
-  }
+  const models = [...document._all_models.values()];
+  const sources = new Map(models.filter((one) => one.type === "ColumnDataSource" && one.name).map((one) => [one.name, one]));
+  const plots = models.filter((one) => one.type === "Figure");
+  const shown = new Map(); // the columns of each source that are drawn
   const update = () => {
     quiet = true;
-    const frame = model.get("frame");
-    for (const [name, columns] of Object.entries(frame.columns ?? {})) {
+    const { columns = {}, selected = {} } = model.get("frame");
+    for (const [name, packed] of Object.entries(columns)) {
+      if (shown.get(name) === packed || !sources.has(name)) continue;
+      shown.set(name, packed);
       const data = {};
-      for (const [key, value] of Object.entries(columns)) data[key] = column(value);
+      for (const [key, value] of Object.entries(packed)) data[key] = column(value);
       sources.get(name).data = data;
       el.dataset[`count${name[0].toUpperCase()}${name.slice(1)}`] = String(Object.values(data)[0]?.length ?? 0);
     }
-    for (const [name, indices] of Object.entries(frame.selected ?? {})) {
-      sources.get(name).selected.indices = indices;
+    for (const [name, indices] of Object.entries(selected)) {
+      const { selected: now } = sources.get(name) ?? {};
+      if (now && String(now.indices) !== String(indices)) now.indices = indices;
     }
     quiet = false;
   };
   for (const [name, keep] of Object.entries(model.get("selectable"))) {
+    if (!sources.has(name)) continue;
     const { selected } = sources.get(name);
     selected.properties.indices.change.connect(() => {
       if (quiet || (!keep && selected.indices.length === 0)) return;
@@ -129,17 +173,49 @@ function connect(model, document, el) {
       }
     });
   }
+  for (const plot of plots.filter((one) => one.name)) {
+    plot.on_event("selectiongeometry", ({ geometry, final }) => {
+      if (!final || geometry.type !== "rect") return;
+      model.send({ plot: plot.name, box: [geometry.x0, geometry.x1, geometry.y0, geometry.y1] });
+    });
+  }
+  const drag = () => {
+    const tools = plots.flatMap((one) => one.toolbar.tools).filter((one) => one.name && "active" in one);
+    for (const tool of tools) tool.active = tool.name === model.get("drag");
+  };
+  const named = new Map(models.filter((one) => one.name && /Range1d$/.test(one.type)).map((one) => [one.name, one]));
+  const held = new Set();
+  const ranges = () => {
+    const wanted = model.get("ranges");
+    for (const [name, range] of named) {
+      if (wanted[name]) {
+        const [start, end] = wanted[name];
+        range.have_updated_interactively = true; // it would follow the data again
+        range.setv({ start, end });
+        held.add(name);
+      } else if (held.delete(name)) {
+        range.reset();
+        range._invalidate_dataranges?.();
+      }
+    }
+  };
   const theme = () => applyTheme(document, el);
   const observer = new MutationObserver(theme);
   observer.observe(globalThis.document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });
   model.on("change:frame", update);
+  model.on("change:ranges", ranges);
+  model.on("change:drag", drag);
   update();
   theme();
+  ranges();
+  if (model.get("drag")) drag();
   return () => {
     model.off("change:frame", update);
+    model.off("change:ranges", ranges);
+    model.off("change:drag", drag);
     observer.disconnect();
     document.clear();
   };
 }
 
-export default { render };
+export default { initialize, render };

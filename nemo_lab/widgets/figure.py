@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 import anywidget
 import bokeh
-import numpy as np
 import traitlets
 from bokeh.embed import json_item
 from ipywidgets import Widget, widget_serialization
 
-from nemo_lab.plots import Coded, Columns, Plot
+from nemo_lab.plots import Columns, Plot
+from nemo_lab.widgets.frames import changes, packed
 
 HERE = Path(__file__).parent
 
@@ -42,13 +43,20 @@ def _library() -> BokehLibrary:
 
 
 class Figure(anywidget.AnyWidget):
-    """A plot whose data are replaced as a whole, by one message a frame.
+    """A plot whose data are replaced by frames, of which only what is new is sent.
 
     Args:
         plot: layout and named sources.
         selectable: names of sources whose points can be selected, with whether the selection stays.
         on_select: called with the source's name and the keys of the selected points; on whatever
-            thread Jupyter delivers messages, so it must return at once.
+            thread Jupyter delivers messages, so it must return at once. The same holds for all callbacks.
+        on_box: called with the name of a plot and the (x0, x1, y0, y1) of a box that was drawn in it with
+            the tool that ``drag`` calls ``"box_select"``.
+
+    Attributes:
+        frame: what is shown; a view that opens gets all of it, others only what changes.
+        ranges: by the name of a range of the plot, [start, end] to be shown; those left out show everything.
+        drag: what dragging in the plot does: the name of one of its tools, empty for nothing.
     """
 
     _esm = HERE / "figure.js"
@@ -59,6 +67,8 @@ class Figure(anywidget.AnyWidget):
     label = traitlets.Unicode().tag(sync=True)
     selectable = traitlets.Dict().tag(sync=True)
     frame = traitlets.Dict().tag(sync=True)
+    ranges = traitlets.Dict().tag(sync=True)
+    drag = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -66,31 +76,44 @@ class Figure(anywidget.AnyWidget):
         *,
         selectable: Mapping[str, bool] | None = None,
         on_select: Callable[[str, list[int]], None] | None = None,
+        on_box: Callable[[str, tuple[float, ...]], None] | None = None,
     ) -> None:
+        self._on_select, self._on_box = on_select, on_box
+        self.sent = 0  # bytes of all frames so far, for those who measure
         super().__init__(
             library=library(),
             item=json_item(plot.layout),
             label=plot.label,
             selectable=dict(selectable or {}),
+            frame={"number": 0, "columns": {}, "selected": {}},
         )
-        if on_select is not None:
-            self.on_msg(lambda _, content, __: on_select(str(content["source"]), list(content["keys"])))
+        self.on_msg(lambda _, content, __: self._answer(content))
 
     def show(self, columns: Columns, selected: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Replace the data; sends nothing if they are the same. Only the publisher may call it."""
-        self.frame = {
-            "columns": {
-                name: {key: _packed(value) for key, value in data.items()} for name, data in columns.items()
-            },
-            "selected": {name: list(indices) for name, indices in (selected or {}).items()},
-        }
+        """Replace the data; sends what is new. Only the publisher may call it."""
+        old, new = self.frame, packed(columns)
+        chosen = {name: list(indices) for name, indices in (selected or {}).items()}
+        changed, buffers = changes(old["columns"], new)
+        if not changed and chosen == old["selected"]:
+            return
+        base = old["number"]
+        self.frame = {"number": base + 1, "columns": new, "selected": chosen}
+        self.sent += sum(map(len, buffers)) + len(json.dumps([changed, chosen]))
+        self.send({"base": base, "columns": changed, "selected": chosen}, buffers)
 
+    def redraw(self, plot: Plot) -> None:
+        """Another layout, with the same names of sources or more; ``show`` fills it."""
+        self.label = plot.label
+        self.item = json_item(plot.layout)
 
-def _packed(value: Any) -> Any:
-    """A column as the browser takes it: numbers as bytes, text as a list."""
-    if isinstance(value, Coded):
-        return {**_packed(value.codes.astype(np.uint8)), "labels": list(value.labels)}
-    if isinstance(value, np.ndarray):
-        kind = {"f": "f4", "i": "i4", "u": "u1"}[value.dtype.kind]
-        return {"dtype": kind, "data": np.ascontiguousarray(value, dtype=f"<{kind}").tobytes()}
-    return value
+    def _answer(self, content: Mapping[str, Any]) -> None:
+        if "again" in content:  # a browser that missed a frame
+            self.send_state("frame")
+        elif "box" in content and self._on_box is not None:
+            self._on_box(str(content["plot"]), tuple(map(float, content["box"])))
+        elif "keys" in content and self._on_select is not None:
+            self._on_select(str(content["source"]), list(map(int, content["keys"])))
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        """Frames are sent by ``show``, and not again as a whole when they change."""
+        return key != "frame" and bool(super()._should_send_property(key, value))

@@ -23,8 +23,8 @@ class HistoryPanel(Panel):
 
     def show(self, view: View) -> None:
         """See ``Panel``."""
-        back, again = view.snapshot.undo, view.snapshot.redo
+        back, again = view.now.undo, view.now.redo
         self.undo.disabled, self.redo.disabled = not back, not again
         self.undo.tooltip = f"Take back: {back}" if back else "There is nothing to undo"
         self.redo.tooltip = f"Make again: {again}" if again else "There is nothing to redo"
-        self.log.value = text.log(view.snapshot)
+        self.log.value = text.log(view.now)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nemo_lab.plots import info as infos
-from nemo_lab.study import Snapshot, Study
+from nemo_lab.study import Snapshot, Study, past
 from nemo_lab.widgets.publisher import Publisher
 
 REFERENCE_WIDTHS = (8, 6, 4)
@@ -27,20 +27,26 @@ class View:
     """All that panels show at one moment.
 
     Attributes:
-        snapshot: of the study.
+        snapshot: of the study, at the moment that is looked at.
+        now: of the study as it is.
+        moment: evaluations made at the moment that is looked at, None for now.
         config: selected configuration, None before there is any.
         previous: the one selected before it, None before there are two.
         nodes: selected nodes, in order.
         references: text and drawn values float[3] of the same width everywhere.
         validated: what is known of the selected configuration on held-out images, None if not measured.
+        measured: configurations that were measured on those.
     """
 
     snapshot: Snapshot
+    now: Snapshot
+    moment: int | None
     config: int | None
     previous: int | None
     nodes: tuple[int, ...]
     references: References
     validated: object
+    measured: int
 
     @property
     def bits(self) -> np.ndarray | None:
@@ -51,8 +57,8 @@ class View:
     def mark(self) -> tuple[object, ...]:
         """Equal for two views that look the same."""
         return (
-            self.snapshot.version, self.config, self.previous, self.nodes, len(self.references),
-            self.validated,
+            self.now.version, self.moment, self.config, self.previous, self.nodes, len(self.references),
+            self.measured,
         )  # fmt: skip
 
 
@@ -70,6 +76,7 @@ class Hub:
         self.publisher = Publisher(draw)
         self.references: References = ()
         self.nodes: tuple[int, ...] = ()
+        self.moment: int | None = None
         self.hush: Callable[[], None] | None = None  # takes the notice about the latest action away
         self._selected: tuple[int | None, int | None] = (None, None)  # now, and before
         self._chosen = False  # until somebody chooses, the selection follows the front
@@ -115,13 +122,32 @@ class Hub:
             place = 0 if by > 0 else len(order) - 1
         self.select(order[place])
 
-    def view(self, snapshot: Snapshot) -> View:
-        """What is to be shown now."""
+    def look_back(self, moment: int | None) -> None:
+        """Show the run as it was after so many evaluations, None for as it is."""
+        self.moment = moment
+        self.publisher.wake()
+
+    def view(self) -> View:
+        """What is to be shown."""
+        now, moment = self.study.snapshot, self.moment
+        snapshot = now if moment is None else past(now, moment, self.problem)
         if not self._chosen and len(snapshot.front):
             self._turn_to(_suggestion(snapshot))
-        config, previous = self._selected
-        validated = None if config is None else self.study.validated.get(config)
-        return View(snapshot, config, previous, self.nodes, self.references, validated)
+        config, previous = (
+            one if one is None or one < len(snapshot.evaluations) else None for one in self._selected
+        )
+        validated = self.study.validated
+        return View(
+            snapshot=snapshot,
+            now=now,
+            moment=moment,
+            config=config,
+            previous=previous,
+            nodes=self.nodes,
+            references=self.references,
+            validated=None if config is None else validated.get(config),
+            measured=len(validated),
+        )
 
     def evaluate_references(self) -> None:
         """Points for orientation, the same width everywhere; and whatever makes Start slow."""

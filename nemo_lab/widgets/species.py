@@ -82,7 +82,7 @@ class SpeciesPanel(Panel):
             chosen = self.species.value
             self.species.options = names
             self.species.value = chosen
-        position, now = names.index(self._name()), view.snapshot.controls
+        position, now = names.index(self._name()), view.now.controls
         self.freeze.description = "Let it go on" if position in now.frozen else "Freeze"
         self.remove.description = "Let in again" if position in now.removed else "Remove"
         for one in (self.reseed, self.share, self.by_ucb, self.freeze):

@@ -51,8 +51,10 @@ def test_a_pin_leaves_what_satisfies_it(by_hand: Study) -> None:
     assert info.on_front.tolist() == [False, True, False, False]
     faint = front_columns(info)["evaluated"]
     alpha = dict(zip(faint["key"].tolist(), faint["alpha"].tolist(), strict=True))
-    assert alpha.keys() == {0, 2, 3}
     assert alpha[0] == alpha[2] < alpha[3]
+    assert np.isnan(faint["y"]).tolist() == [True, True, True, False]  # drawn elsewhere: on a front
+    assert info.beyond.tolist() == [0, 2]  # what the pin hides of the whole front
+    assert front_columns(info)["beyond"]["key"].tolist() == [0, 2]
     by_hand.unpin()
     assert shown(by_hand).on_front.tolist() == [True, True, True, False]
 
@@ -94,7 +96,9 @@ def test_the_front_is_the_study_s(name: str, request: pytest.FixtureRequest) -> 
         keys = columns[part]["key"]
         assert columns[part]["species"].expand() == table.species[keys].tolist()
         assert columns[part]["generation"].tolist() == table.generation[keys].tolist()
-    assert sorted([*columns["front"]["key"], *columns["evaluated"]["key"]]) == list(range(len(table)))
+    assert columns["evaluated"]["key"].tolist() == list(range(len(table)))
+    drawn = columns["evaluated"]["key"][~np.isnan(columns["evaluated"]["y"])]
+    assert sorted([*columns["front"]["key"], *drawn]) == list(range(len(table)))
 
 
 @pytest.mark.parametrize(
