@@ -20,6 +20,7 @@ from nemo_lab.study.evaluating import evaluate_beside, failure
 from nemo_lab.study.exiting import close_at_exit
 from nemo_lab.study.journal import Stored
 from nemo_lab.study.listeners import Listeners
+from nemo_lab.study.pace import Pace
 from nemo_lab.study.records import Intervention, Snapshot, State, picture
 from nemo_lab.study.replay import carry_out
 from nemo_lab.study.responsive import responsive
@@ -48,7 +49,7 @@ class Worker(Listeners):
         self._resumed = 0
         self._state: State = "idle"
         self._target = 0
-        self._seconds = self._rate = 0.0
+        self._seconds, self._pace = 0.0, Pace()
         if stored is not None:
             self._take_up(stored)
         self._error: str | None = None
@@ -217,11 +218,10 @@ class Worker(Listeners):
             if self._stop and isinstance(error, Interrupted):
                 return
             raise
+        self._keep()
         took = time.perf_counter() - began
         self._seconds += took
-        rate = took / len(bits)
-        self._rate = rate if self._rate == 0 else 0.95 * self._rate + 0.05 * rate
-        self._keep()
+        self._pace.add(took, len(bits))
         self._publish(self._state)
 
     def _drain(self) -> bool:
@@ -243,13 +243,13 @@ class Worker(Listeners):
     def _keep(self, state: State | None = None) -> None:
         """Store what is new; a run that ends says in which state."""
         run: dict[str, object] = {"state": state or self._state, "error": self._error, "target": self._target}
-        run |= {"seconds": self._seconds, "rate": self._rate}
+        run |= {"seconds": self._seconds, "rate": self._pace.rate}
         self._storage.keep(self._engine, run, end=state is not None)
 
     def _take_up(self, stored: Stored) -> None:
         status = stored.status
         self._target = self._engine.budget = int(status.get("target", 0))
-        self._seconds, self._rate = float(status.get("seconds", 0.0)), float(status.get("rate", 0.0))
+        self._seconds, self._pace = float(status.get("seconds", 0.0)), Pace(float(status.get("rate", 0.0)))
         if status.get("state") == "finished":
             self._state = "finished"
 
@@ -307,7 +307,7 @@ class Worker(Listeners):
             interventions=self._storage.interventions,
             target=self._target,
             seconds=self._seconds,
-            seconds_per_evaluation=self._rate,
+            seconds_per_evaluation=self._pace.rate,
             reused=self._storage.reused,
             error=self._error,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
 from nemo_lab.plots.front import VIEWS
-from nemo_lab.plots.front_info import FrontInfo, drawn
+from nemo_lab.plots.front_info import drawn
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.widgets import text
 from nemo_lab.widgets.figure import Figure
@@ -58,7 +58,7 @@ class FrontPanel(Panel):
         )
         self.shape.observe(lambda _: self.do(self._reshape), names="value")
         self.drag.observe(lambda change: self._drag(change["new"]), names="value")
-        self.range.observe(lambda _: hub.publisher.wake(), names="value")
+        self.range.observe(lambda _: self.do(self._zoom), names="value")
         self._make_time()
         self._reshape()
         self._compose(
@@ -130,11 +130,12 @@ class FrontPanel(Panel):
         """See ``Panel``."""
         names = [one.name for one in self.study.species]
         info = infos.front_info(view.snapshot, self.problem, names, self.study.validated)
-        self.heading.value = title("Pareto front", text.species_legend(names, colored=False)).value
+        self.heading.value = title("Pareto front", text.species_legend(names)).value
         self.figure.show(plots.front_columns(info, view.config, view.references))
         self.parallel.show(plots.parallel_columns(info, view.config))
         self.course.show(plots.course_columns(infos.species_info(view.now, names), view.moment))
-        self.figure.ranges = plots.front_ranges(self._in_sight(info))
+        self._info = info
+        self._zoom()
         self._quiet = True
         last = len(view.now.evaluations)
         self.moment.max = last
@@ -144,10 +145,11 @@ class FrontPanel(Panel):
         self.replay.disabled = not last
         self.anywhere.disabled = not view.now.rules.aspiration
 
-    def _in_sight(self, info: FrontInfo) -> np.ndarray:
-        """float[N, 3]: points that the views are zoomed to; none for everything."""
+    def _zoom(self) -> None:
+        """Show what is wanted of the points, everything by default."""
+        info, points = self._info, np.zeros((0, 3))
         if self.range.value == FRONT:
-            return np.asarray(info.values[info.on_front])
-        if self.range.value == ASKED and not np.isnan(info.asked).all():
-            return np.where(np.isnan(info.asked), info.bounds, info.asked)
-        return np.zeros((0, 3))
+            points = info.values[info.on_front]
+        elif self.range.value == ASKED and not np.isnan(info.asked).all():
+            points = np.where(np.isnan(info.asked), info.bounds, info.asked)
+        self.figure.ranges = plots.front_ranges(points)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
+
 import ipywidgets as w
+import numpy as np
 
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
-from nemo_lab.study import SOURCES
+from nemo_lab.study import SOURCES, Snapshot
 from nemo_lab.widgets import text
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
-from nemo_lab.widgets.panel import Panel, field, row, title
+from nemo_lab.widgets.panel import WRAP, Panel, field, row, title
 
 SELECTED = "selected"
 
@@ -21,8 +25,7 @@ class SpeciesPanel(Panel):
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         study = hub.study
-        names = tuple(one.name for one in study.species)
-        self._names = names
+        names = self._names = tuple(one.name for one in study.species)
         self.figure = Figure(plots.species_plot(names))
         self.species = field(w.Dropdown, "Species", 220, 64, options=names)
         self.source = field(w.Dropdown, "from", 150, 36, options=[*SOURCES, SELECTED])
@@ -49,15 +52,18 @@ class SpeciesPanel(Panel):
         self.remove = self.button(
             "Remove", "Let the species take no part any more, or let it in again", self._remove
         )
-        self.species.observe(lambda _: hub.publisher.wake(), names="value")
-        self._compose(
+        self.table = w.HTML(layout={"flex": "1 1 480px"})
+        self.species.observe(lambda _: self.do(lambda: self._name_buttons(hub.study.snapshot)), names="value")
+        controls = w.VBox(
             [
-                title("Species", text.species_legend(names, colored=True)),
-                self.figure,
-                row(self.species, self.source, self.fraction, self.reseed),
-                row(self.share, self.by_ucb, self.freeze, self.remove),
-            ]
+                row(self.species, self.source),
+                row(self.fraction, self.reseed, self.share),
+                row(self.by_ucb, self.freeze, self.remove),
+            ],
+            layout={"flex": "0 1 400px"},
         )
+        beside = w.HBox([self.table, controls], layout={**WRAP, "align_items": "flex-start"})
+        self._compose([title("Species"), self.figure, beside])
 
     def _name(self) -> str:
         return str(self.species.value)
@@ -76,14 +82,43 @@ class SpeciesPanel(Panel):
 
     def show(self, view: View) -> None:
         """See ``Panel``."""
-        self.figure.show(plots.species_columns(infos.species_info(view.snapshot, self._names)))
-        names = [one.name for one in self.study.species]
-        if list(self.species.options) != names:
-            chosen = self.species.value
+        names = tuple(one.name for one in self.study.species)
+        if names != self._names:  # one was added
+            self._names, chosen = names, self.species.value
+            self.figure.redraw(plots.species_plot(names))
             self.species.options = names
             self.species.value = chosen
-        position, now = names.index(self._name()), view.now.controls
-        self.freeze.description = "Let it go on" if position in now.frozen else "Freeze"
-        self.remove.description = "Let in again" if position in now.removed else "Remove"
+        self.figure.show(plots.species_columns(infos.species_info(view.snapshot, names)))
+        self.table.value = _table(view.snapshot, [(one.name, one.summary) for one in self.study.species])
+        self._name_buttons(view.now)
+
+    def _name_buttons(self, now: Snapshot) -> None:
+        """Say what the buttons do to the chosen species."""
+        position, decided = self._names.index(self._name()), now.controls
+        self.freeze.description = "Let it go on" if position in decided.frozen else "Freeze"
+        self.remove.description = "Let in again" if position in decided.removed else "Remove"
         for one in (self.reseed, self.share, self.by_ucb, self.freeze):
-            one.disabled = position in now.removed
+            one.disabled = position in decided.removed
+
+
+def _table(snapshot: Snapshot, species: Sequence[tuple[str, str]]) -> str:
+    """What each species is in a sentence, and how it stands."""
+    log, controls = snapshot.evaluations, snapshot.controls
+    made = np.bincount(log.species[log.species >= 0], minlength=len(species))
+    owners = log.species[snapshot.front]
+    rows = []
+    for position, (name, summary) in enumerate(species):
+        slots = snapshot.allocation[position] if position < len(snapshot.allocation) else 0
+        notes = [f"share set to {controls.shares[position]:.0%}"] if position in controls.shares else []
+        notes += ["frozen"] if position in controls.frozen else []
+        notes += ["takes no part"] if position in controls.removed else []
+        note = f" <b>({', '.join(notes)})</b>" if notes else ""
+        rows.append(
+            f"<tr><th scope='row'>{text.species_sign(position)} {html.escape(name)}</th>"
+            f"<td>{slots}</td><td>{made[position]}</td><td>{(owners == position).sum()}</td>"
+            f"<td class='nemo-hint'>{html.escape(summary)}{note}</td></tr>"
+        )
+    head = "".join(
+        f"<th scope='col'>{column}</th>" for column in ("species", "slots", "made", "on front", "what it is")
+    )
+    return f"<table class='nemo-table'><tr>{head}</tr>{''.join(rows)}</table>"

@@ -20,7 +20,7 @@ from nemo_lab.plots.style import (
 )
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.search.rules import width_text
-from nemo_lab.study import Snapshot
+from nemo_lab.study import Intervention, Snapshot
 
 STATE_WORDS = {
     "idle": "ready",
@@ -38,7 +38,7 @@ def status(snapshot: Snapshot, seed: int) -> str:
     parts = [f"<b>{STATE_WORDS[snapshot.state]}</b>", f"{done} of {max(snapshot.target, done)} evaluations"]
     left = snapshot.seconds_left
     if snapshot.state in ("running", "paused") and left is not None:
-        parts.append(f"{duration(left)} left")
+        parts.append(f"about {duration(left)} left")
     parts += [
         f"{len(snapshot.front)} on the front",
         f"hypervolume {snapshot.hypervolume:.3f}",
@@ -98,29 +98,42 @@ def told(what: str | Exception) -> str:
     return f'<div class="nemo-notice" role="status">{html.escape(message)}{folded}</div>'
 
 
-def log(snapshot: Snapshot, most: int = 8) -> str:
-    """The latest hand steers, newest first."""
-    steers = snapshot.interventions
+def log(snapshot: Snapshot, most: int = 8, folded: int = 200) -> str:
+    """The latest hand steers, newest first; earlier ones folded."""
+    steers = snapshot.interventions[::-1]
     if not steers:
         return '<span class="nemo-hint">No steers yet.</span>'
-    rows = "".join(
-        f"<tr><td>after {one.evaluation}</td><td>{html.escape(one.action)}</td>"
-        f"<td>{html.escape(one.detail)}</td></tr>"
-        for one in reversed(steers[-most:])
-    )
-    more = f'<span class="nemo-hint">{len(steers) - most} earlier</span>' if len(steers) > most else ""
-    return f"<table>{rows}</table>{more}"
+
+    def table(shown: Sequence[Intervention]) -> str:
+        rows = "".join(
+            f"<tr><td>after {one.evaluation}</td><td>{html.escape(one.action)}</td>"
+            f"<td>{html.escape(one.detail)}</td></tr>"
+            for one in shown
+        )
+        return f"<table>{rows}</table>"
+
+    earlier = steers[most : most + folded]
+    more = len(steers) - most - folded
+    rest = f"<p>{more} more: study.interventions()</p>" if more > 0 else ""
+    below = f"<details><summary>{len(earlier)} earlier</summary>{table(earlier)}{rest}</details>"
+    return table(steers[:most]) + (below if earlier else "")
 
 
-def pins(snapshot: Snapshot, problem: Problem) -> str:
-    """The pins in force."""
+def pins(snapshot: Snapshot, problem: Problem, most: int = 12) -> str:
+    """The pins in force, many of them folded."""
     if not snapshot.pins:
         return '<span class="nemo-hint">Nothing is pinned.</span>'
     listed = ", ".join(
         f"{html.escape(problem.node_names[node])} = {width_text(width)}"
         for node, width in snapshot.pins.items()
     )
-    return f'<span class="nemo-pins"><b>Pinned:</b> {listed}</span>'
+    count = len(snapshot.pins)
+    if count <= most:
+        return f'<span class="nemo-pins"><b>Pinned:</b> {listed}</span>'
+    return (
+        f'<details class="nemo-pins"><summary><b>Pinned:</b> {count} of {len(problem.node_names)} nodes'
+        f"</summary>{listed}</details>"
+    )
 
 
 def wishes(snapshot: Snapshot, problem: Problem) -> str:
@@ -182,13 +195,18 @@ def _absolute(problem: Problem, bits: NDArray[np.uint8]) -> dict[str, str]:
     return {"model_ratio": f" = {size}", "bitop_ratio": f" = {work}"}
 
 
-def species_legend(species: Sequence[str], *, colored: bool) -> str:
-    """The marker of every species, in its colour or in the colour of the text."""
-    signs = []
-    for position, name in enumerate(species):
-        sign = MARKER_SIGNS[species_marker(position)]
-        color = species_color(position) if colored else "inherit"
-        signs.append(f'<b style="color:{color}">{sign}</b> {html.escape(name)}')
+def species_sign(position: int) -> str:
+    """The marker of a species in its colour."""
+    sign = MARKER_SIGNS[species_marker(position)]
+    return f'<b class="nemo-sign" style="color:{species_color(position)}" aria-hidden="true">{sign}</b>'
+
+
+def species_legend(species: Sequence[str]) -> str:
+    """The marker of every species, in the colour of the text."""
+    signs = [
+        f"<b aria-hidden='true'>{MARKER_SIGNS[species_marker(position)]}</b> {html.escape(name)}"
+        for position, name in enumerate(species)
+    ]
     return f'<span class="nemo-hint">{" &nbsp; ".join(signs)}</span>'
 
 

@@ -176,6 +176,10 @@ class Notebook:
         """A dashboard's button."""
         return self.page.locator(".nemo-dashboard").get_by_role("button", name=name, exact=True).first
 
+    def label(self, text: str) -> Locator:
+        """A dashboard's input, by its label."""
+        return self.page.locator(".nemo-dashboard").get_by_label(text, exact=True).first
+
     def figure(self, label: str) -> Locator:
         """A drawn figure, by the beginning of its label."""
         return self.page.locator(f".nemo-figure[aria-label^='{label}'][data-ready='true']").first
@@ -212,8 +216,15 @@ class Notebook:
         """Click on a point of a figure as a person would, at the place where it is drawn."""
         figure = self.figure(label)
         figure.scroll_into_view_if_needed()
-        place = figure.evaluate(LOCATE, {"source": source, "key": key, "plot": plot})
+        place = figure.evaluate(PLACE, {"source": source, "key": key, "plot": plot})
         self.page.mouse.click(place["x"], place["y"])
+
+    def drawn_at(self, label: str, plot: int, x: float, y: float) -> tuple[float, float]:
+        """Where on the screen a plot of a figure draws a value."""
+        figure = self.figure(label)
+        figure.scroll_into_view_if_needed()
+        place = figure.evaluate(PLACE, {"plot": plot, "x": x, "y": y})
+        return place["x"], place["y"]
 
     def close(self) -> None:
         """Shut the kernel down and close the tab."""
@@ -223,20 +234,22 @@ class Notebook:
         self.page.close()
 
 
-# where a point is on the screen: asks BokehJS for the frame of the plot that draws the source
-LOCATE = """(el, {source, key, plot}) => {
+# where a value is on the screen: asks BokehJS for the frame of a plot
+PLACE = """(el, {plot, source, key, x, y}) => {
   for (const Bokeh of el.ownerDocument.defaultView.__nemo_lab_bokeh_loaded) {
     for (const root of Object.values(Bokeh.index)) {
       if (!el.contains(root.el)) continue;
       const views = root.child_views?.length ? [...root.child_views] : [root];
       const view = views.filter((one) => one.model.type === "Figure")[plot];
-      const renderer = view.model.renderers.find((one) => one.data_source?.name === source);
-      const data = renderer.data_source.data;
-      const row = Array.from(data.key).indexOf(key);
-      const x = view.frame.x_scale.compute(data[renderer.glyph.x.field][row]);
-      const y = view.frame.y_scale.compute(data[renderer.glyph.y.field][row]);
+      if (source) {
+        const renderer = view.model.renderers.find((one) => one.data_source?.name === source);
+        const data = renderer.data_source.data;
+        const row = Array.from(data.key).indexOf(key);
+        x = data[renderer.glyph.x.field][row];
+        y = data[renderer.glyph.y.field][row];
+      }
       const box = view.el.getBoundingClientRect();
-      return {x: box.x + view.frame.bbox.left + (x - view.frame.bbox.left), y: box.y + y};
+      return {x: box.x + view.frame.x_scale.compute(x), y: box.y + view.frame.y_scale.compute(y)};
     }
   }
   throw new Error("no such figure");

@@ -1,0 +1,98 @@
+"""The front panel as a person sees it: drawn boxes, the past, other views; by mouse and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+Opened = Callable[..., Any]
+
+
+@pytest.fixture
+def finished(open_notebook: Opened) -> Any:
+    """A notebook whose run of 80 evaluations has ended."""
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    notebook.ask("dashboard.study.optimize(80, progress=False); print('done')")
+    notebook.wait_for_evaluations(80)
+    return notebook
+
+
+def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> None:
+    page = finished.page
+    figure = finished.figure("Pareto front")
+    before = figure.screenshot()
+    finished.label("Dragging").select_option("look within")
+    page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.07, 0.95))
+    page.mouse.down()
+    page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.12, 0.6), steps=8)
+    page.mouse.up()
+    finished.wait_for_text("within task_error")
+    asked = finished.page.locator(".nemo-pins").filter(has_text="Asked for").inner_text()
+    numbers = [float(word.strip(",")) for word in asked.split() if word.strip(",").replace(".", "").isdigit()]
+    assert numbers == pytest.approx([0.07, 0.12, 0.05, 0.4], abs=0.02)
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(400)
+    assert figure.screenshot() != before
+    finished.button("Look everywhere").focus()
+    page.keyboard.press("Enter")
+    finished.wait_for_text("No constraints, no aspiration.")
+    # the twin by keyboard
+    finished.label("Look within").fill("task_error 0 to 0.2")
+    finished.label("Look within").press("Tab")
+    page.keyboard.press("Enter")
+    finished.wait_for_text("within task_error 0 to 0.2")
+    assert finished.errors == []
+
+
+def test_the_slider_goes_back_in_time_and_replay_shows_the_run(finished: Any) -> None:
+    page = finished.page
+    assert finished.points("evaluated") == 80
+    slider = page.locator(".nemo-dashboard").get_by_role("slider").first
+    slider.scroll_into_view_if_needed()
+    slider.focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowLeft")
+    expect(finished.figure("Pareto front")).to_have_attribute("data-count-evaluated", "50")
+    assert finished.evaluated() == 80  # the run itself is where it was
+    expect(finished.button("Now")).to_be_enabled()
+    box = slider.locator("xpath=..").bounding_box()  # by mouse: click near its beginning
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + box["height"] / 2)
+    page.wait_for_timeout(1000)
+    assert finished.points("evaluated") < 50
+    finished.button("Now").click()
+    expect(finished.figure("Pareto front")).to_have_attribute("data-count-evaluated", "80")
+    finished.button("Replay").click()
+    page.wait_for_timeout(1500)
+    assert finished.points("evaluated") < 60
+    finished.button("Now").click()  # who moves takes over
+    expect(finished.figure("Pareto front")).to_have_attribute("data-count-evaluated", "80")
+    page.wait_for_timeout(1500)
+    assert finished.points("evaluated") == 80
+
+
+def test_zoom_and_parallel_coordinates(finished: Any) -> None:
+    page = finished.page
+    figure = finished.figure("Pareto front")
+    whole = figure.screenshot()
+    finished.label("Zoom to").select_option("the front")
+    page.wait_for_timeout(800)
+    zoomed = figure.screenshot()
+    assert zoomed != whole
+    finished.label("Zoom to").select_option("everything")
+    page.wait_for_timeout(800)
+    assert figure.screenshot() == whole
+    finished.label("Show as").select_option("parallel coordinates")
+    expect(figure).to_be_hidden()
+    lines = finished.figure("Parallel coordinates")
+    expect(lines).to_be_visible()
+    members = int(finished.ask("print(len(dashboard.study.front()))"))
+    assert lines.get_attribute("data-count-lines") == str(2 * members)
+    finished.label("Show as").select_option("projections")
+    expect(figure).to_be_visible()
+    assert finished.errors == []
+    assert finished.outside == []
