@@ -17,6 +17,7 @@ from nemo_lab.widgets import text
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
 from nemo_lab.widgets.panel import Panel, field, row, title
+from nemo_lab.widgets.slider import Slider
 
 EVERYTHING, FRONT, ASKED = "everything", "the front", "what is asked for"
 PROJECTIONS, PARALLEL = "projections", "parallel coordinates"
@@ -73,14 +74,7 @@ class FrontPanel(Panel):
         )
 
     def _make_time(self) -> None:
-        self.moment = w.IntSlider(
-            value=0,
-            min=0,
-            max=0,
-            description="Look back to",
-            style={"description_width": "84px"},
-            layout={"width": "min(620px, 98%)"},
-        )
+        self.moment = Slider(label="Look back to", layout={"width": "min(620px, 98%)"})
         self.moment.observe(self._moved, names="value")
         self.replay = self.button(
             "Replay", "Show the run again from its beginning", lambda: self.aside(self._replay)

@@ -52,7 +52,7 @@ def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> 
 def test_the_slider_goes_back_in_time_and_replay_shows_the_run(finished: Any) -> None:
     page = finished.page
     assert finished.points("evaluated") == 80
-    slider = page.locator(".nemo-dashboard").get_by_role("slider").first
+    slider = finished.label("Look back to")
     slider.scroll_into_view_if_needed()
     slider.focus()
     for _ in range(30):
@@ -60,7 +60,7 @@ def test_the_slider_goes_back_in_time_and_replay_shows_the_run(finished: Any) ->
     expect(finished.figure("Pareto front")).to_have_attribute("data-count-evaluated", "50")
     assert finished.evaluated() == 80  # the run itself is where it was
     expect(finished.button("Now")).to_be_enabled()
-    box = slider.locator("xpath=..").bounding_box()  # by mouse: click near its beginning
+    box = slider.bounding_box()  # by mouse: click near its beginning
     page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + box["height"] / 2)
     page.wait_for_timeout(1000)
     assert finished.points("evaluated") < 50
