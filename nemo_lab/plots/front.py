@@ -149,8 +149,32 @@ def _color_bar(mapper: LinearColorMapper, name: str) -> ColorBar:
     return bar
 
 
+class Places:
+    """A row for every member of the front that it keeps while it is one, so that few rows change.
+
+    Rows that are free have config id -1 and are not drawn.
+    """
+
+    def __init__(self) -> None:
+        self._rows = np.zeros(0, dtype=np.intp)
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """int[R]: the config id in every row, for int[F] config ids."""
+        rows = np.where(np.isin(self._rows, ids), self._rows, -1)
+        new = ids[~np.isin(ids, rows)]
+        free = np.flatnonzero(rows < 0)
+        if len(free) > 3 * len(ids):  # many went at once: begin anew
+            rows, new, free = rows[:0], ids, free[:0]
+        rows[free[: len(new)]] = new[: len(free)]
+        self._rows = np.concatenate([rows, new[len(free) :]])
+        return self._rows
+
+
 def front_columns(
-    info: FrontInfo, chosen: int | None = None, references: Sequence[tuple[str, np.ndarray]] = ()
+    info: FrontInfo,
+    chosen: int | None = None,
+    references: Sequence[tuple[str, np.ndarray]] = (),
+    members: np.ndarray | None = None,
 ) -> Columns:
     """The data of the front panel.
 
@@ -158,33 +182,34 @@ def front_columns(
         info: of a snapshot.
         chosen: config id to ring.
         references: text and drawn values float[3] of points for orientation.
+        members: the front's config ids, as ``Places`` puts them.
     """
     names = (*info.species_names, NO_SPECIES)
     position = np.where(info.species < 0, len(names) - 1, info.species).astype(np.uint8)
 
-    def points(rows: np.ndarray | slice) -> dict[str, object]:
+    def points(ids: np.ndarray, shown: np.ndarray) -> dict[str, object]:
         return {
-            "key": info.config[rows].astype(np.int32),
-            **{place: info.values[rows, k] for k, place in enumerate(PLACES)},
-            "species": Coded(position[rows], names),
-            "generation": info.generation[rows],
+            "key": np.where(ids >= 0, info.config[ids], -1).astype(np.int32) if len(ids) else ids,
+            **{
+                place: np.where(shown, info.values[ids, k], np.nan) if len(ids) else np.zeros(0)
+                for k, place in enumerate(PLACES)
+            },
+            "species": Coded(position[ids], names),
+            "generation": info.generation[ids],
         }
 
     # every evaluation keeps its row, so that only what is new is sent; those drawn strongly have no place
-    rest = points(slice(None))
     strong = info.on_front.copy()
     strong[info.beyond] = True
-    for place in PLACES:
-        rest[place] = np.where(strong, np.nan, rest[place])  # type: ignore[call-overload]
     markers = tuple(style.species_marker(s) for s in (*range(len(info.species_names)), -1))
-    best = np.flatnonzero(info.on_front)
+    best = np.flatnonzero(info.on_front) if members is None else members
     ring = info.values[[chosen] if chosen is not None and chosen < len(info.config) else []]
     drawn = np.array([values for _, values in references], dtype=np.float64).reshape(-1, 3)
     held = info.held_out[:, 0].astype(np.intp)
     return {
-        "evaluated": {**rest, "alpha": np.where(info.feasible, 0.45, 0.12)},
-        "beyond": points(info.beyond),
-        "front": {**points(best), "marker": Coded(position[best], markers)},
+        "evaluated": {**points(info.config, ~strong), "alpha": np.where(info.feasible, 0.45, 0.12)},
+        "beyond": points(info.beyond, info.beyond >= 0),
+        "front": {**points(best, best >= 0), "marker": Coded(position[best], markers)},
         "held": {
             "key": held.astype(np.int32),
             "y": info.held_out[:, 1],

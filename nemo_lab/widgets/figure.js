@@ -151,7 +151,8 @@ function connect(model, document, el) {
       const data = {};
       for (const [key, value] of Object.entries(packed)) data[key] = column(value);
       sources.get(name).data = data;
-      el.dataset[`count${name[0].toUpperCase()}${name.slice(1)}`] = String(Object.values(data)[0]?.length ?? 0);
+      const rows = data.key ? data.key.filter((key) => key >= 0) : (Object.values(data)[0] ?? []); // -1 is a free row
+      el.dataset[`count${name[0].toUpperCase()}${name.slice(1)}`] = String(rows.length);
     }
     for (const [name, indices] of Object.entries(selected)) {
       const { selected: now } = sources.get(name) ?? {};

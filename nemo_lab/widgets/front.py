@@ -10,7 +10,7 @@ import numpy as np
 
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
-from nemo_lab.plots.front import VIEWS
+from nemo_lab.plots.front import VIEWS, Places
 from nemo_lab.plots.front_info import drawn
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.widgets import text
@@ -61,7 +61,8 @@ class FrontPanel(Panel):
         self.drag.observe(lambda change: self._drag(change["new"]), names="value")
         self.range.observe(lambda _: self.do(self._zoom), names="value")
         self._make_time()
-        self._reshape()
+        self._places = Places()
+        self._config: int | None = None
         self._compose(
             [
                 self.heading,
@@ -105,7 +106,10 @@ class FrontPanel(Panel):
         self.figure.drag = tool
 
     def _reshape(self) -> None:
+        """Show one of the two figures; the other is not kept up."""
         parallel = self.shape.value == PARALLEL
+        if parallel:
+            self.parallel.show(plots.parallel_columns(self._info, self._config))
         self.figure.layout.display = "none" if parallel else ""
         self.parallel.layout.display = "" if parallel else "none"
 
@@ -125,10 +129,11 @@ class FrontPanel(Panel):
         names = [one.name for one in self.study.species]
         info = infos.front_info(view.snapshot, self.problem, names, self.study.validated)
         self.heading.value = title("Pareto front", text.species_legend(names)).value
-        self.figure.show(plots.front_columns(info, view.config, view.references))
-        self.parallel.show(plots.parallel_columns(info, view.config))
+        self._info, self._config = info, view.config
+        members = self._places.of(view.snapshot.front)
+        self.figure.show(plots.front_columns(info, view.config, view.references, members))
+        self._reshape()
         self.course.show(plots.course_columns(infos.species_info(view.now, names), view.moment))
-        self._info = info
         self._zoom()
         self._quiet = True
         last = len(view.now.evaluations)

@@ -114,10 +114,17 @@ class Notebook:
     """One notebook in one tab."""
 
     def __init__(
-        self, browser: Browser, server: Server, name: str, *, dark: bool = False, width: int = 1280
+        self,
+        browser: Browser,
+        server: Server,
+        name: str,
+        *,
+        dark: bool = False,
+        width: int = 1280,
+        page: Page | None = None,
     ) -> None:
         self.server, self.name = server, name
-        self.page: Page = browser.new_page(viewport={"width": width, "height": 1500})
+        self.page: Page = page or browser.new_page(viewport={"width": width, "height": 1500})
         self.page.set_default_timeout(60_000)
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -158,17 +165,22 @@ class Notebook:
         self.page.keyboard.press("Control+Enter")
         return cell
 
-    def ask(self, code: str) -> str:
-        """Run code in a new cell at the end and return what it prints."""
+    def type(self, code: str) -> Locator:
+        """Write code into a new cell at the end, and leave it there."""
         self.page.locator(".jp-Notebook-footer").scroll_into_view_if_needed()
         self.page.locator(".jp-Notebook-footer").click()
         cell = self.page.locator(".jp-CodeCell").last
         cell.locator(".cm-content").click()
         self.page.keyboard.insert_text(code)
+        return cell
+
+    def ask(self, code: str, seconds: float = 60) -> str:
+        """Run code in a new cell at the end and return what it prints."""
+        cell = self.type(code)
         self.page.keyboard.press("Control+Enter")
         output = cell.locator(".jp-OutputArea-output")
-        output.last.wait_for()
-        expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[*]:")
+        output.last.wait_for(timeout=1000 * seconds)
+        expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[*]:", timeout=1000 * seconds)
         text = output.all_inner_texts()
         return "\n".join(text).strip()
 

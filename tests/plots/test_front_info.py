@@ -9,6 +9,7 @@ import pytest
 
 from nemo_lab import NemoWarning, Study, create_study
 from nemo_lab.plots import front_columns, front_info
+from nemo_lab.plots.front import Places
 from nemo_lab.plots.info import FrontInfo
 from tests.plots.objectives import ByHandProblem
 from tests.toy import ToyProblem
@@ -139,3 +140,18 @@ def test_nothing_is_drawn_before_the_first_evaluation() -> None:
     columns = front_columns(shown(create_study(ToyProblem(), species=("floor",))), chosen=0)
     assert all(len(column) == 0 for part in ("evaluated", "front", "chosen") for column in
                (columns[part]["y"], columns[part]["x1"], columns[part]["x2"]))  # fmt: skip
+
+
+def test_a_member_keeps_its_row_while_it_is_on_the_front() -> None:
+    rng = np.random.default_rng(0)
+    places, before = Places(), np.zeros(0, dtype=np.intp)
+    ids = np.arange(0)
+    for _ in range(50):
+        ids = np.unique(np.append(ids[rng.random(len(ids)) < 0.8], rng.integers(1000, size=rng.integers(5))))
+        rows = places.of(ids)
+        assert sorted(rows[rows >= 0]) == ids.tolist()
+        kept = min(len(before), len(rows))
+        stays = np.isin(before[:kept], ids) & (before[:kept] >= 0)
+        assert (rows[:kept] == before[:kept])[stays].all() or len(rows) == len(ids)
+        assert len(rows) <= 4 * len(ids) + 5
+        before = rows.copy()

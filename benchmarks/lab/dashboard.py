@@ -1,0 +1,216 @@
+"""How fast the dashboard is on the screen: ``python -m benchmarks.lab.dashboard`` writes DASHBOARD.md.
+
+In a real JupyterLab with a real Chromium on the same cores as the search: the time from running a cell to the
+first words and to every figure drawn, in a kernel that has shown one before; what an update costs on the
+wire, and how many updates a second reach the page, while two networks are searched; how long the kernel
+takes to answer an empty cell meanwhile; whether what is on the screen is the study's after a cell that
+kept the kernel busy; and how good the estimate of the time left was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from benchmarks.lab.run import HERE, kernel_pings, load_lab, percentile
+
+ROOT = HERE.parents[1]
+BIG = "resnext101_32x8d"
+# counts the changes of the status line, and of the rows of the front's figure
+WATCH = """() => {
+  globalThis.__updates = {status: 0, front: 0};
+  const watch = (selector, name, options) => {
+    const element = [...document.querySelectorAll(selector)].at(-1);
+    new MutationObserver(() => { globalThis.__updates[name] += 1; }).observe(element, options);
+  };
+  watch(".nemo-dashboard", "status", {childList: true, subtree: true});
+  const rows = {attributes: true, attributeFilter: ["data-count-evaluated"]};
+  watch(".nemo-figure[aria-label^='Pareto front']", "front", rows);
+}"""
+
+LAST = "[...document.querySelectorAll('.jp-CodeCell')].at(-1)"
+WORDS = f"() => {LAST}.querySelector('.nemo-status')"
+FIGURES = f"""() => {{
+  const figures = [...{LAST}.querySelectorAll(".nemo-figure")];
+  return figures.length > 3 && figures.every((one) => one.dataset.ready === "true" || !one.offsetParent);
+}}"""
+BUSY = """import time
+end = time.time() + 5
+while time.time() < end: sum(range(1000))
+print('busy')"""
+
+
+@dataclass
+class Wire:
+    """Bytes that the page receives."""
+
+    received: int = 0
+
+    def listen(self, page: Any) -> None:
+        """Count what comes over every socket of a page that is opened from now on."""
+
+        def count(payload: Any) -> None:
+            self.received += len(payload)
+
+        page.on("websocket", lambda socket: socket.on("framereceived", count))
+
+
+class Session:
+    """A notebook whose dashboards are measured."""
+
+    def __init__(self, lab: Any, server: Any, browser: Any, folder: Path) -> None:
+        self.lab, self.wire = lab, Wire()
+        self.page = browser.new_page(viewport={"width": 1280, "height": 1500})
+        self.wire.listen(self.page)
+        self.notebook = lab.Notebook(browser, server, "00_quickstart.ipynb", page=self.page)
+        self.notebook.open_dashboard()
+        file = next(folder.glob("runtime/kernel-*.json"))
+        self.client = BlockingKernelClient(connection_file=str(file))
+        self.client.load_connection_file()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+        self.notebook.ask(f"import sys, nemo_lab as nl; sys.path.insert(0, {str(ROOT)!r}); print('there')")
+
+    def painted(self, repeats: int) -> list[tuple[float, float]]:
+        """Seconds from running a cell to its first words, and to all its figures."""
+        found = []
+        for _ in range(repeats):
+            self.notebook.type("nl.Dashboard('digits')")
+            began = time.perf_counter()
+            self.page.keyboard.press("Control+Enter")
+            self.page.wait_for_function(WORDS)
+            words = time.perf_counter() - began
+            self.page.wait_for_function(FIGURES)
+            found.append((words, time.perf_counter() - began))
+        return found
+
+    def watched(self, name: str, at: int, seconds: float) -> dict[str, Any]:
+        """Search a problem, and from ``at`` evaluations on watch for some seconds what comes."""
+        lines = [
+            "from benchmarks.search.problems import PROBLEMS",
+            f"problem = PROBLEMS[{name!r}]()",
+            "study = nl.create_study(problem)",
+            f"study.optimize({at}, progress=False)",
+            "print('ready')",
+        ]
+        self.notebook.ask("\n".join(lines), seconds=600)
+        self.notebook.ask("nl.Dashboard(study)")
+        self.page.wait_for_timeout(3000)
+        self.page.evaluate(WATCH)
+        self.notebook.ask("study.start(100_000); print('on')")
+        self.page.wait_for_timeout(1000)
+        before, sent = self.page.evaluate("() => ({...globalThis.__updates})"), self.wire.received
+        began = time.perf_counter()
+        pings: list[float] = []
+        self.page.wait_for_timeout(1000 * seconds)
+        after, took = self.page.evaluate("() => ({...globalThis.__updates})"), time.perf_counter() - began
+        received = self.wire.received - sent
+        done = int(self.notebook.ask("print(len(study.evaluations()))").split()[-1])
+        while len(pings) < 100:
+            pings += kernel_pings(self.client, 20)
+        front = after["front"] - before["front"]
+        self.notebook.ask(BUSY)
+        self.notebook.ask("study.stop(); study.wait(); print('off')")
+        self.page.wait_for_timeout(2000)
+        true = self.notebook.ask("print(len(study.evaluations()), len(study.front()))").split()[-2:]
+        shown = self.page.locator(".nemo-figure[aria-label^='Pareto front']").last
+        seen = [shown.get_attribute(f"data-count-{one}") for one in ("evaluated", "front")]
+        return {
+            "updates": front / took,
+            "bytes": received / max(front, 1),
+            "pings": pings,
+            "same": seen == true,
+            "seen": seen,
+            "true": true,
+            "points": done,
+        }
+
+
+def time_left(session: Session, evaluations: int, after: float) -> tuple[float, float]:
+    """The time left that is told after some seconds of a run, and what it then took."""
+    code = (
+        "import time\n"
+        "study = nl.create_study('fashion')\n"
+        f"study.start({evaluations}); time.sleep({after})\n"
+        "told, began = study.snapshot.seconds_left, time.perf_counter()\n"
+        "study.wait(); print(told, time.perf_counter() - began)"
+    )
+    told, took = map(float, session.notebook.ask(code, seconds=1200).split()[-2:])
+    return told, took
+
+
+def main() -> None:
+    """Measure, print and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="of the first paint")
+    parser.add_argument("--seconds", type=float, default=20, help="that updates are watched")
+    parser.add_argument("--evaluations", type=int, default=1500, help="of the run whose time left is told")
+    options = parser.parse_args()
+    lab = load_lab()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        lab.jupyterlab(Path(name), "--expose-app-in-browser") as server,
+        lab.chromium() as browser,
+    ):
+        session = Session(lab, server, browser, Path(name))
+        paints = session.painted(options.repeats)
+        rows = [
+            (
+                f"from running a cell to its first words, warm kernel, median of {len(paints)}",
+                f"{statistics.median(one[0] for one in paints):.2f} s",
+                "2 s",
+            ),
+            (
+                "from running a cell to every figure drawn",
+                f"{statistics.median(one[1] for one in paints):.2f} s",
+                "-",
+            ),
+        ]
+        for problem, at in (("digits", 500), (BIG, 500), (BIG, 5000)):
+            found = session.watched(problem, at, options.seconds)
+            what = f"{problem} from {at:,} points ({found['points']:,} at the end)"
+            rows += [
+                (f"{what}: updates a second", f"{found['updates']:.1f}", "4"),
+                (f"{what}: received for an update", f"{found['bytes'] / 1000:.1f} kB", "20 kB"),
+                (
+                    f"{what}: an empty cell is answered, 50th / 95th percentile of {len(found['pings'])}",
+                    f"{percentile(found['pings'], 0.5):.0f} / {percentile(found['pings'], 0.95):.0f} ms",
+                    "100 ms (95th)",
+                ),
+                (
+                    f"{what}: after a busy cell the screen shows the study's points and front",
+                    "yes" if found["same"] else f"no: {found['seen']} of {found['true']}",
+                    "yes",
+                ),
+            ]
+            print(rows[-4:], flush=True)
+        told, took = time_left(session, options.evaluations, 60)
+        rows.append(
+            (f"fashion, {options.evaluations} evaluations: time left told after a minute, and taken",
+             f"{told:.0f} s, {took:.0f} s", "-")
+        )  # fmt: skip
+    lines = (f"| {figure} | {measured} | {goal} |" for figure, measured, goal in rows)
+    table = "\n".join(["| figure | measured | goal |", "|---|---|---|", *lines])
+    text = (
+        "# The dashboard on the screen\n\n"
+        f"`python -m benchmarks.lab.dashboard`, {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, "
+        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}\n\n{table}\n"
+    )
+    (HERE / "DASHBOARD.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
