@@ -16,7 +16,7 @@ from nemo_lab.search.problem import bounds_of
 from nemo_lab.widgets import text
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
-from nemo_lab.widgets.panel import Panel, field, row, title
+from nemo_lab.widgets.panel import Panel, Slowly, field, row, title
 from nemo_lab.widgets.slider import Slider
 
 EVERYTHING, FRONT, ASKED = "everything", "the front", "what is asked for"
@@ -43,7 +43,7 @@ class FrontPanel(Panel):
             selectable={"lines": False},
             on_select=lambda _, keys: hub.select(keys[-1]),
         )
-        self.course = Figure(plots.course_plot())
+        self.course, self._slowly = Figure(plots.course_plot()), Slowly()
         self.shape = field(w.Dropdown, "Show as", 250, 60, options=[PROJECTIONS, PARALLEL])
         self.drag = field(
             w.Dropdown, "Dragging", 200, 64, options=[(label, name) for name, label in plots.DRAG.items()]
@@ -133,7 +133,8 @@ class FrontPanel(Panel):
         members = self._places.of(view.snapshot.front)
         self.figure.show(plots.front_columns(info, view.config, view.references, members))
         self._reshape()
-        self.course.show(plots.course_columns(infos.species_info(view.now, names), view.moment))
+        if self._slowly.due(view):
+            self.course.show(plots.course_columns(infos.species_info(view.now, names), view.moment))
         self._zoom()
         self._quiet = True
         last = len(view.now.evaluations)

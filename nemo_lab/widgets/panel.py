@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,6 +73,22 @@ class Panel:
     def _compose(self, children: Sequence[w.Widget], **layout: Any) -> None:
         self.widget = w.VBox([*children, self._told], layout=layout)
         self.widget.add_class("nemo-panel")
+
+
+class Slowly:
+    """For what changes little: lets through a view a second while a run goes on, and all others."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self._seconds, self._last = seconds, -math.inf
+
+    def due(self, view: View) -> bool:
+        """Whether a view is to be shown."""
+        now = time.monotonic()
+        running = view.now.state == "running" and view.moment is None
+        if running and now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
 
 
 def title(label: str, aside: str = "") -> w.HTML:

@@ -14,7 +14,7 @@ from nemo_lab.study import SOURCES, Snapshot
 from nemo_lab.widgets import text
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
-from nemo_lab.widgets.panel import WRAP, Panel, field, row, title
+from nemo_lab.widgets.panel import WRAP, Panel, Slowly, field, row, title
 
 SELECTED = "selected"
 
@@ -26,7 +26,7 @@ class SpeciesPanel(Panel):
         super().__init__(hub)
         study = hub.study
         names = self._names = tuple(one.name for one in study.species)
-        self.figure = Figure(plots.species_plot(names))
+        self.figure, self._slowly = Figure(plots.species_plot(names)), Slowly()
         self.species = field(w.Dropdown, "Species", 220, 64, options=names)
         self.source = field(w.Dropdown, "from", 150, 36, options=[*SOURCES, SELECTED])
         self.fraction = field(w.BoundedFloatText, "share", 130, 42, value=1.0, min=0.05, max=1.0, step=0.05)
@@ -88,9 +88,11 @@ class SpeciesPanel(Panel):
             self.figure.redraw(plots.species_plot(names))
             self.species.options = names
             self.species.value = chosen
+        self._name_buttons(view.now)
+        if not self._slowly.due(view):
+            return
         self.figure.show(plots.species_columns(infos.species_info(view.snapshot, names)))
         self.table.value = _table(view.snapshot, [(one.name, one.summary) for one in self.study.species])
-        self._name_buttons(view.now)
 
     def _name_buttons(self, now: Snapshot) -> None:
         """Say what the buttons do to the chosen species."""
