@@ -39,7 +39,7 @@ class Dashboard(w.VBox):
         self._front = FrontPanel(hub)
         self._graph = GraphPanel(hub)
         self._steering = SteeringPanel(hub)
-        self._inspector = InspectorPanel(hub)
+        self._inspector = InspectorPanel(hub, self.save)
         self._species = SpeciesPanel(hub)
         self._history = HistoryPanel(hub)
         self._panels: tuple[Panel, ...] = (

@@ -30,6 +30,6 @@ class GraphPanel(Panel):
     def show(self, view: View) -> None:
         """See ``Panel``."""
         self.figure.show(
-            plots.graph_columns(self.info, view.bits, self.problem.bit_widths, view.snapshot.pins),
+            plots.graph_columns(self.info, view.shown, self.problem.bit_widths, view.snapshot.pins),
             {"nodes": view.nodes},
         )

@@ -9,9 +9,11 @@ import numpy as np
 
 from nemo_lab.plots import info as infos
 from nemo_lab.study import Snapshot, Study, past
+from nemo_lab.study.choices import choose, within_a_point
 from nemo_lab.widgets.publisher import Publisher
 
 REFERENCE_WIDTHS = (8, 6, 4)
+Choice = Callable[[np.ndarray], int]
 References = tuple[tuple[str, np.ndarray], ...]
 
 
@@ -23,6 +25,19 @@ class NothingSelectedError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
+class Draft:
+    """A configuration made by hand.
+
+    Attributes:
+        bits: uint8[Q].
+        objectives: as measured, None if they are not yet.
+    """
+
+    bits: np.ndarray
+    objectives: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class View:
     """All that panels show at one moment.
 
@@ -31,7 +46,9 @@ class View:
         now: of the study as it is.
         moment: evaluations made at the moment that is looked at, None for now.
         config: selected configuration, None before there is any.
-        previous: the one selected before it, None before there are two.
+        against: the configuration that it is compared with: one that was kept, or the one selected before it.
+        draft: what is made of it by hand, None if nothing is.
+        preferred: what the selection follows, None if it was made by hand.
         nodes: selected nodes, in order.
         references: text and drawn values float[3] of the same width everywhere.
         validated: what is known of the selected configuration on held-out images, None if not measured.
@@ -42,7 +59,9 @@ class View:
     now: Snapshot
     moment: int | None
     config: int | None
-    previous: int | None
+    against: int | None
+    draft: Draft | None
+    preferred: Choice | None
     nodes: tuple[int, ...]
     references: References
     validated: object
@@ -54,11 +73,23 @@ class View:
         return None if self.config is None else self.snapshot.evaluations.bits[self.config]
 
     @property
+    def shown(self) -> np.ndarray | None:
+        """uint8[Q] that graph and strip show: the draft's where there is one."""
+        return self.bits if self.draft is None else self.draft.bits
+
+    @property
+    def other(self) -> np.ndarray | None:
+        """uint8[Q] to compare it with: a draft with what it was made of."""
+        if self.draft is not None:
+            return self.bits
+        return None if self.against is None else self.snapshot.evaluations.bits[self.against]
+
+    @property
     def mark(self) -> tuple[object, ...]:
         """Equal for two views that look the same."""
         return (
-            self.now.version, self.moment, self.config, self.previous, self.nodes, len(self.references),
-            self.measured,
+            self.now.version, self.moment, self.config, self.against, self.draft, self.preferred, self.nodes,
+            len(self.references), self.measured,
         )  # fmt: skip
 
 
@@ -78,8 +109,10 @@ class Hub:
         self.nodes: tuple[int, ...] = ()
         self.moment: int | None = None
         self.hush: Callable[[], None] | None = None  # takes the notice about the latest action away
+        self.kept: int | None = None  # to compare with
+        self.draft: Draft | None = None
         self._selected: tuple[int | None, int | None] = (None, None)  # now, and before
-        self._chosen = False  # until somebody chooses, the selection follows the front
+        self._preferred: Choice | None = within_a_point  # what the selection follows, until somebody selects
 
     @property
     def config(self) -> int | None:
@@ -99,9 +132,25 @@ class Hub:
     def select(self, config: int) -> None:
         """Select a configuration; a number that there is not is passed over."""
         if 0 <= config < len(self.study.snapshot.evaluations):
-            self._chosen = True
+            self._preferred = None
             self._turn_to(config)
             self.publisher.wake()
+
+    def prefer(self, choice: Choice) -> None:
+        """Select what a choice prefers of the front, now and as the front goes on."""
+        self._turn_to(choose(self.study.snapshot, choice))
+        self._preferred = choice
+        self.publisher.wake()
+
+    def compare(self, config: int | None) -> None:
+        """Compare with a configuration from now on; None for the one selected before."""
+        self.kept = config
+        self.publisher.wake()
+
+    def edit(self, draft: Draft | None) -> None:
+        """Take a draft for the one shown, or none."""
+        self.draft = draft
+        self.publisher.wake()
 
     def select_nodes(self, nodes: tuple[int, ...]) -> None:
         """Select nodes, for pins and edits."""
@@ -131,10 +180,11 @@ class Hub:
         """What is to be shown."""
         now, moment = self.study.snapshot, self.moment
         snapshot = now if moment is None else past(now, moment, self.problem)
-        if not self._chosen and len(snapshot.front):
-            self._turn_to(_suggestion(snapshot))
-        config, previous = (
-            one if one is None or one < len(snapshot.evaluations) else None for one in self._selected
+        if self._preferred is not None and len(snapshot.front) and self.draft is None:
+            self._turn_to(choose(snapshot, self._preferred))
+        there = len(snapshot.evaluations)
+        config, previous, kept = (
+            one if one is None or one < there else None for one in (*self._selected, self.kept)
         )
         validated = self.study.validated
         return View(
@@ -142,7 +192,9 @@ class Hub:
             now=now,
             moment=moment,
             config=config,
-            previous=previous,
+            against=previous if self.kept is None else kept,
+            draft=None if config is None else self.draft,
+            preferred=self._preferred,
             nodes=self.nodes,
             references=self.references,
             validated=None if config is None else validated.get(config),
@@ -161,12 +213,5 @@ class Hub:
     def _turn_to(self, config: int) -> None:
         now, before = self._selected
         if config != now:
-            self._selected = config, now if self._chosen else before
-
-
-def _suggestion(snapshot: Snapshot, tolerance: float = 0.01) -> int:
-    """The front member smallest in the second objective that is within a point of the best in the first."""
-    objectives = snapshot.evaluations.objectives[snapshot.front]
-    good = objectives[:, 0] <= objectives[:, 0].min() + tolerance
-    second = objectives[:, min(1, objectives.shape[1] - 1)]
-    return int(snapshot.front[np.where(good, second, np.inf).argmin()])
+            self._selected = config, now if self._preferred is None else before
+            self.draft = None

@@ -2,54 +2,155 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
-from nemo_lab.widgets import text
+from nemo_lab.study.choices import CHOICES
+from nemo_lab.study.notices import notice
+from nemo_lab.widgets import inspected
+from nemo_lab.widgets.copy import Copy
+from nemo_lab.widgets.draft import DraftControls
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
 from nemo_lab.widgets.panel import Panel, field, row, title
 
+NO_CHOICE = "along the front"
+EMPTY = '<span class="nemo-hint">Tap a point of the front, or choose a configuration here.</span>'
+
 
 class InspectorPanel(Panel):
-    """The selected configuration: numbers, bits strip, and controls to choose it by keyboard."""
+    """The selected configuration beside another: numbers, bits strip, edits by hand, files.
 
-    def __init__(self, hub: Hub) -> None:
+    Args:
+        hub: what the panels share.
+        save_report: writes a report to a path.
+    """
+
+    def __init__(self, hub: Hub, save_report: Callable[[Path], object]) -> None:
         super().__init__(hub)
         problem = hub.problem
         self._kinds = infos.graph_info(problem).kinds
+        self._quiet = False
+        self.text = w.HTML()
+        self.strip = Figure(
+            plots.bits_plot(problem.node_names, problem.bit_widths),
+            selectable={"bars": True},
+            on_select=lambda _, keys: hub.select_nodes(tuple(keys)),
+        )
+        self.draft = DraftControls(self)
+        self.copy = Copy(label="Copy as Python")
+        self._compose(
+            [
+                title("Inspect"),
+                *self._choosing(),
+                self.text,
+                self.strip,
+                *self.draft.rows,
+                self.copy,
+                self._saving(save_report),
+            ],
+            flex="1 1 430px",
+            min_width="0",
+        )
+
+    def _choosing(self) -> list[w.Widget]:
+        hub = self.hub
         self.previous = self.button("Previous", "The next smaller model of the front", lambda: hub.step(-1))
         self.next = self.button("Next", "The next larger model of the front", lambda: hub.step(1))
-        self.validate = self.button("Validate", "Measure it on held-out images", self._validate)
         self.config = field(w.BoundedIntText, "Config", 150, 48, value=0, min=0, max=0)
-        self.quiet = False
-        self.config.observe(self._changed, names="value")
-        self.text = w.HTML()
-        self.strip = Figure(plots.bits_plot(problem.node_names, problem.bit_widths))
-        chooser = row(self.previous, self.next, self.config, self.validate)
-        self._compose([title("Inspect"), chooser, self.text, self.strip], flex="1 1 400px", min_width="0")
+        self.config.observe(self._typed, names="value")
+        self.choice = field(w.Dropdown, "Choose the", 330, 76, options=[NO_CHOICE, *CHOICES])
+        self.choice.observe(lambda change: self._prefer(change["new"]), names="value")
+        self.validate = self.button("Validate", "Measure it on held-out images", self._validate)
+        self.keep = self.button(
+            "Keep to compare", "Compare all that is selected from now on with this one", self._keep
+        )
+        self.against = field(
+            w.BoundedIntText, "compare with", 180, 84, value=-1, min=-1, max=-1,
+            tooltip="A configuration to compare with; -1 for the one selected before",
+        )  # fmt: skip
+        self.against.observe(self._compare, names="value")
+        return [
+            row(self.choice, self.previous, self.next, self.config),
+            row(self.against, self.keep, self.validate),
+        ]
 
-    def _changed(self, change: Any) -> None:
-        if not self.quiet:
+    def _saving(self, save_report: Callable[[Path], object]) -> w.Widget:
+        name = "".join(one if one.isalnum() or one in "-_." else "_" for one in self.study.title) or "run"
+        self.file = field(w.Text, "Save as", 230, 56, value=name)
+
+        def path(suffix: str) -> Path:
+            given = Path(self.file.value.strip() or name)
+            return given if given.suffix == suffix else given.with_name(given.name + suffix)
+
+        def front() -> None:
+            from nemo_lab.export import save_front
+
+            notice(f"the front is in {save_front(self.study, path('.json')).resolve()}")
+
+        def report() -> None:
+            save_report(path(".html"))
+            notice(f"the report is in {path('.html').resolve()}")
+
+        return row(
+            self.file,
+            self.button("Report", "One HTML file with all of it, which opens without a kernel", report),
+            self.button("Front", "The front as JSON, with everything needed to make it again", front),
+        )
+
+    def _typed(self, change: Any) -> None:
+        if not self._quiet:
             self.hub.select(int(change["new"]))
 
+    def _prefer(self, name: str) -> None:
+        if name in CHOICES and not self._quiet:
+            self.do(lambda: self.hub.prefer(CHOICES[name]))
+
+    def _compare(self, change: Any) -> None:
+        if not self._quiet:
+            self.hub.compare(None if change["new"] < 0 else int(change["new"]))
+
+    def _keep(self) -> None:
+        self.hub.compare(self.hub.chosen() if self.hub.kept is None else None)
+
     def _validate(self) -> None:
-        """Measure the selected configuration on held-out images, beside the search."""
         config = self.hub.chosen()
         self.aside(lambda: self.study.validate(config))
 
     def show(self, view: View) -> None:
         """See ``Panel``."""
-        self.quiet = True
-        self.config.max = max(len(view.snapshot.evaluations) - 1, 0)
+        self._quiet = True
+        last = max(len(view.snapshot.evaluations) - 1, 0)
+        self.config.max = self.against.max = last
         if view.config is not None:
             self.config.value = view.config
-        self.quiet = False
-        names = [one.name for one in self.study.species]
-        self.text.value = text.selection(
-            view.snapshot, self.problem, names, view.config, self._kinds, view.validated
-        )
-        self.strip.show(plots.bits_columns(view.bits, self.problem.node_names, self.problem.bit_widths))
+        self.against.value = -1 if self.hub.kept is None else self.hub.kept
+        if view.preferred is None:
+            self.choice.value = NO_CHOICE
+        self._quiet = False
+        self.keep.description = "Keep to compare" if self.hub.kept is None else "Compare no more"
+        self.draft.show(view)
+        names, widths = self.problem.node_names, self.problem.bit_widths
+        shown, other = view.shown, view.other
+        self.text.value = self._words(view)
+        self.strip.show(plots.bits_columns(shown, names, widths, other), {"bars": view.nodes})
+        self.copy.text = "" if shown is None else inspected.as_python(self.problem, shown)
+
+    def _words(self, view: View) -> str:
+        if view.config is None:
+            return EMPTY
+        snapshot, problem, validated = view.snapshot, self.problem, self.study.validated
+        one = inspected.evaluated(snapshot, problem, view.config, validated)
+        other = None
+        if view.draft is not None:
+            one, other = inspected.drafted(problem, view.draft.bits, view.draft.objectives), one
+        elif view.against is not None and view.against != view.config:
+            other = inspected.evaluated(snapshot, problem, view.against, validated)
+        species = [one.name for one in self.study.species]
+        table = inspected.table(problem, self._kinds, one, other)
+        return table + inspected.origin(snapshot, species, view.config)

@@ -32,14 +32,9 @@ class SteeringPanel(Panel):
             lambda: study.unpin(self._chosen()),
         )
         self.unpin_all = self.button("Unpin all", "Free every node", study.unpin)
-        self.attempt = self.button(
-            "Try",
-            "Evaluate the selected configuration with these nodes at these bits, as part of the run",
-            self._try,
-        )
         self.pins = w.HTML()
         self._make_wishes()
-        buttons = [self.width, self.most, self.pin, self.unpin, self.unpin_all, self.attempt]
+        buttons = [self.width, self.most, self.pin, self.unpin, self.unpin_all]
         self._compose(
             [
                 title("Steer"),
@@ -95,12 +90,6 @@ class SteeringPanel(Panel):
     def _pin(self) -> None:
         width, most = int(self.width.value), self.most.value
         self.study.pin(self._chosen(), width if most is None else (width, int(most)))
-
-    def _try(self) -> None:
-        nodes = self.study.positions(self._chosen())
-        bits = self.study.config(self.hub.chosen()).to_numpy().copy()
-        bits[list(nodes)] = int(self.width.value)
-        self.study.enqueue(bits)
 
     def show(self, view: View) -> None:
         """See ``Panel``."""

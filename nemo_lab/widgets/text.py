@@ -6,19 +6,15 @@ import html
 import traceback
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nemo_lab.errors import NemoError
 from nemo_lab.plots.style import (
     MARKER_SIGNS,
-    objective_label,
     species_color,
     species_marker,
     text_on,
     width_colors,
 )
-from nemo_lab.search import ORIGINS, Problem
+from nemo_lab.search import Problem
 from nemo_lab.search.rules import width_text
 from nemo_lab.study import Intervention, Snapshot
 
@@ -144,55 +140,6 @@ def wishes(snapshot: Snapshot, problem: Problem) -> str:
     if not parts:
         return '<span class="nemo-hint">No constraints, no aspiration.</span>'
     return f'<span class="nemo-pins"><b>Asked for:</b> {html.escape(", ".join(parts))}</span>'
-
-
-def selection(
-    snapshot: Snapshot,
-    problem: Problem,
-    species: Sequence[str],
-    config: int | None,
-    kinds: Sequence[str],
-    validated: object = None,
-) -> str:
-    """The selected configuration in numbers."""
-    if config is None:
-        return '<span class="nemo-hint">Tap a point of the front, or choose a configuration here.</span>'
-    log_ = snapshot.evaluations
-    bits: NDArray[np.uint8] = log_.bits[config]
-    absolute = _absolute(problem, bits)
-    rows = []
-    for name, value in zip(problem.objective_names, log_.objectives[config], strict=True):
-        shown = f"{1 - value:.2%}" if name == "task_error" else f"{value:.4f}{absolute.get(name, '')}"
-        rows.append((objective_label(name).split(",")[0], shown))
-    if validated is not None:
-        rows.insert(1, ("held out", str(validated)))
-    weight = np.array([kind == "weight" for kind in kinds])
-    if weight.any() and not weight.all():
-        rows.append(
-            ("mean bits", f"weights {bits[weight].mean():.2f}, activations {bits[~weight].mean():.2f}")
-        )
-    owner = log_.species[config]
-    rows += [
-        ("found by", f"{species[owner] if owner >= 0 else 'hand'}, {ORIGINS[log_.origin[config]]}"),
-        ("generation", str(log_.generation[config])),
-        ("on the front", "yes" if config in snapshot.front else "no"),
-        ("in Python", f"study.config({config})"),
-    ]
-    body = "".join(
-        f"<tr><td>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>" for key, value in rows
-    )
-    return f"<b>Configuration {config}</b><table>{body}</table>"
-
-
-def _absolute(problem: Problem, bits: NDArray[np.uint8]) -> dict[str, str]:
-    """The two ratios of a configuration in bytes and bit-operations, where the problem has a cost model."""
-    model = getattr(problem, "cost_model", None)
-    if model is None:
-        return {}
-    megabytes, giga = model.absolute(bits)[0]
-    size = f"{megabytes:,.2f} MB" if megabytes >= 1 else f"{megabytes * 1000:.1f} kB"
-    work = f"{giga:,.2f} GBOPs" if giga >= 1 else f"{giga * 1000:.2f} MBOPs"
-    return {"model_ratio": f" = {size}", "bitop_ratio": f" = {work}"}
 
 
 def species_sign(position: int) -> str:

@@ -27,7 +27,7 @@ def drawn_front(front: Figure) -> list[int]:
 def loaded(dashboard: Dashboard) -> int:
     """The configuration that the inspector speaks of."""
     text = words(dashboard.inspector)
-    return int(text.split("Configuration ")[1].split("loss")[0]) if "Configuration " in text else -1
+    return int(text.split("study.config(")[1].split(")")[0]) if "study.config(" in text else -1
 
 
 def test_it_follows_a_run_to_its_end(open_dashboard: Open) -> None:

@@ -73,21 +73,12 @@ def test_species_are_steered_by_the_buttons(open_dashboard: Open) -> None:
     until(lambda: "floor from configurations 3" in words(dashboard.history))
 
 
-def test_a_configuration_is_tried_with_other_widths_and_a_run_is_extended(open_dashboard: Open) -> None:
+def test_a_run_is_extended(open_dashboard: Open) -> None:
     study = create_study(SlowProblem(), **SMALL).optimize(30, progress=False)
     dashboard = open_dashboard(study)
-    dashboard.select(3)
-    dashboard._steering.matching.value = "*.weight"
-    dashboard._steering.width.value = 7
-    button(dashboard, "Try").click()
-    until(lambda: "enqueue1 configurations" in words(dashboard.history))
     dashboard._controls.budget.value = 200
     button(dashboard, "Start").click()
     until(lambda: len(study.evaluations()) > 35)
-    tried = study.evaluations(bits=True).loc[30]
-    given = study.config(3)
-    for node, width in given.items():
-        assert tried[node] == (7 if str(node).endswith("weight") else width)
     dashboard._controls.budget.value = 50
     button(dashboard, "Add").click()
     until(lambda: study.snapshot.target == 280)

@@ -1,0 +1,56 @@
+"""Members of a front that people ask for by what they want of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.study.records import Snapshot
+
+Objectives = NDArray[np.float64]
+POINT = 0.01  # of the first objective
+
+
+def within_a_point(objectives: Objectives) -> int:
+    """The smallest in the second objective within a point of the best in the first."""
+    good = objectives[:, 0] <= objectives[:, 0].min() + POINT
+    return int(np.where(good, objectives[:, min(1, objectives.shape[1] - 1)], np.inf).argmin())
+
+
+def best(objectives: Objectives) -> int:
+    """The best in the first objective; of several, the smallest in the second."""
+    return int(np.lexsort(objectives.T[::-1])[0])
+
+
+def smallest(objectives: Objectives) -> int:
+    """The best in the second objective; of several, the best in the first."""
+    k = min(1, objectives.shape[1] - 1)
+    return int(np.lexsort((objectives[:, 0], objectives[:, k]))[0])
+
+
+def balanced(objectives: Objectives) -> int:
+    """The one nearest to the best of every objective, each scaled to the range of the front."""
+    low, high = objectives.min(axis=0), objectives.max(axis=0)
+    scaled = (objectives - low) / np.where(high > low, high - low, 1.0)
+    return int((scaled**2).sum(axis=1).argmin())
+
+
+CHOICES: dict[str, Callable[[Objectives], int]] = {
+    "smallest within a point of the best": within_a_point,
+    "most accurate": best,
+    "smallest": smallest,
+    "balanced": balanced,
+}
+
+
+def choose(snapshot: Snapshot, choice: Callable[[Objectives], int]) -> int:
+    """Config id of the member of the front that a choice prefers.
+
+    Raises:
+        ValueError: while the front is empty.
+    """
+    if not len(snapshot.front):
+        raise ValueError("the front is still empty; press Start")
+    return int(snapshot.front[choice(snapshot.evaluations.objectives[snapshot.front])])

@@ -1,0 +1,126 @@
+"""The words of the inspector: a configuration beside another in numbers, and as Python."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.plots.style import objective_label
+from nemo_lab.search import ORIGINS, Problem
+from nemo_lab.study import Snapshot
+
+Bits = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A configuration that is spoken of.
+
+    Attributes:
+        title: what it is called.
+        bits: uint8[Q].
+        objectives: those that are known, by name.
+        held_out: what was measured on held-out examples, None if nothing was.
+    """
+
+    title: str
+    bits: Bits
+    objectives: Mapping[str, float]
+    held_out: Any = None
+
+
+def evaluated(snapshot: Snapshot, problem: Problem, config: int, validated: Mapping[int, Any]) -> Subject:
+    """One of the run's own."""
+    log = snapshot.evaluations
+    values = dict(zip(problem.objective_names, log.objectives[config].tolist(), strict=True))
+    return Subject(f"Configuration {config}", log.bits[config], values, validated.get(config))
+
+
+def drafted(problem: Any, bits: Bits, measured: Sequence[float] | None) -> Subject:
+    """One that is being made by hand: its costs answer at once, the rest once it is measured."""
+    if measured is not None:
+        return Subject("draft", bits, dict(zip(problem.objective_names, measured, strict=True)))
+    names = tuple(getattr(problem, "cost_names", ()))
+    costs = problem.costs(bits[None])[0].tolist() if names else []
+    return Subject("draft", bits, dict(zip(names, costs, strict=True)))
+
+
+def table(problem: Problem, kinds: Sequence[str], one: Subject, other: Subject | None) -> str:
+    """A configuration in numbers, and where there is another, both and what the first has more."""
+    subjects = [one] if other is None else [one, other]
+    rows = [_row(problem, name, subjects) for name in problem.objective_names]
+    if any(subject.held_out is not None for subject in subjects):
+        held = ["-" if s.held_out is None else html.escape(str(s.held_out)) for s in subjects]
+        rows.insert(1, ("held out", *held, ""))
+    weight = np.array([kind == "weight" for kind in kinds])
+    for label, chosen in (("weights", weight), ("activations", ~weight)):
+        if chosen.any():
+            means = [float(subject.bits[chosen].mean()) for subject in subjects]
+            rows.append((f"mean bits, {label}", *(f"{m:.2f}" for m in means), f"{means[0] - means[-1]:+.2f}"))
+    if other is not None:
+        rows.append(("nodes that differ", "", "", str(int((one.bits != other.bits).sum()))))
+    heads = ["", *(subject.title for subject in subjects), *(["difference"] if other is not None else [])]
+    head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in heads)
+    body = "".join(
+        f"<tr><th scope='row'>{row[0]}</th>"
+        + "".join(f"<td>{cell}</td>" for cell in row[1 : len(heads)])
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table class='nemo-table'><tr>{head}</tr>{body}</table>"
+
+
+def _row(problem: Problem, name: str, subjects: Sequence[Subject]) -> tuple[str, ...]:
+    label = html.escape(objective_label(name).split(",")[0])
+    values = [subject.objectives.get(name) for subject in subjects]
+    cells = [_value(problem, name, subject) for subject in subjects]
+    first, last = values[0], values[-1]
+    if first is None or last is None:
+        return label, *cells, "-"
+    if name == "task_error":
+        return label, *cells, f"{100 * (last - first):+.2f} points"
+    percent = f" ({first / last - 1:+.1%})" if last else ""
+    return label, *cells, f"{first - last:+.4f}{percent}"
+
+
+def _value(problem: Any, name: str, subject: Subject) -> str:
+    value = subject.objectives.get(name)
+    if value is None:
+        return "not measured"
+    if name == "task_error":
+        return f"{1 - value:.2%}"
+    return f"{value:.4f}{absolute(problem, subject.bits).get(name, '')}"
+
+
+def absolute(problem: Any, bits: Bits) -> dict[str, str]:
+    """The two ratios of a configuration in bytes and bit-operations, where the problem has a cost model."""
+    model = getattr(problem, "cost_model", None)
+    if model is None:
+        return {}
+    megabytes, giga = model.absolute(bits)[0]
+    size = f"{megabytes:,.2f} MB" if megabytes >= 1 else f"{megabytes * 1000:.1f} kB"
+    work = f"{giga:,.2f} GBOPs" if giga >= 1 else f"{giga * 1000:.2f} MBOPs"
+    return {"model_ratio": f" = {size}", "bitop_ratio": f" = {work}"}
+
+
+def origin(snapshot: Snapshot, species: Sequence[str], config: int) -> str:
+    """Where one of the run's own came from."""
+    log = snapshot.evaluations
+    owner = log.species[config]
+    by = html.escape(species[owner]) if owner >= 0 else "hand"
+    front = "on the front" if config in snapshot.front else "not on the front"
+    return (
+        f'<span class="nemo-hint">{front} · found by {by}, {ORIGINS[log.origin[config]]}, in generation '
+        f"{log.generation[config]} · study.config({config})</span>"
+    )
+
+
+def as_python(problem: Problem, bits: Bits) -> str:
+    """A configuration as code that gives it to a study."""
+    lines = [f"    {name!r}: {int(width)}," for name, width in zip(problem.node_names, bits, strict=True)]
+    return "\n".join(["bits = {", *lines, "}", "study.what_if(bits)"])

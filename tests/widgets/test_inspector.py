@@ -1,0 +1,159 @@
+"""The inspector: one configuration beside another, edits by hand, files."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nemo_lab as nl
+from nemo_lab import create_study
+from nemo_lab.export import load_front
+from nemo_lab.study.choices import CHOICES
+from nemo_lab.widgets import inspected
+from tests.toy import ToyProblem
+from tests.widgets.conftest import SMALL, Open
+from tests.widgets.watching import button, column, figure, until, words
+
+POINTS = np.array(
+    [[0.50, 0.1, 0.1], [0.109, 0.2, 0.9], [0.105, 0.3, 0.3], [0.100, 0.4, 0.4], [0.3, 0.15, 0.12]]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [("smallest within a point of the best", 1), ("most accurate", 3), ("smallest", 0), ("balanced", 4)],
+)
+def test_choices_by_hand(name: str, row: int) -> None:
+    assert CHOICES[name](POINTS) == row
+
+
+def test_it_compares_with_the_one_before_or_the_one_kept(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    table = study.evaluations(bits=True)
+    names = study.problem.node_names
+    strip = figure(dashboard, "Bit-width")
+
+    def marked() -> set[int]:
+        return {int(x) for x in column(strip, "marks", "x")}
+
+    def differing(one: int, other: int) -> set[int]:
+        return set(np.flatnonzero(table.loc[one, list(names)] != table.loc[other, list(names)]))
+
+    dashboard.select(3)
+    dashboard.select(9)
+    until(lambda: "Configuration 9Configuration 3difference" in words(dashboard.inspector))
+    until(lambda: marked() == differing(9, 3))
+    assert f"{table.loc[9, 'loss'] - table.loc[3, 'loss']:+.4f}" in words(dashboard.inspector)
+    assert f"nodes that differ{len(differing(9, 3))}" in words(dashboard.inspector)
+    signs = dict(zip(column(strip, "marks", "x"), column(strip, "marks", "sign"), strict=True))
+    for node, sign in signs.items():
+        raised = table.loc[9, names[int(node)]] > table.loc[3, names[int(node)]]
+        assert sign == ("triangle" if raised else "inverted_triangle")
+    button(dashboard, "Keep to compare").click()
+    until(lambda: button(dashboard, "Compare no more"))
+    dashboard.select(12)
+    dashboard.select(15)
+    until(lambda: "Configuration 15Configuration 9" in words(dashboard.inspector))
+    dashboard._inspector.against.value = 4  # by number
+    until(lambda: "Configuration 15Configuration 4" in words(dashboard.inspector))
+    button(dashboard, "Compare no more").click()
+    until(lambda: "Configuration 15Configuration 12" in words(dashboard.inspector))
+
+
+def test_a_draft_tells_its_costs_at_once_and_its_quality_when_measured(open_dashboard: Open) -> None:
+    problem = ToyProblem()
+    study = create_study(problem, **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    dashboard.select(7)
+    button(dashboard, "Set").click()
+    until(lambda: "no node is selected" in words(dashboard.inspector))
+    dashboard._hub.select_nodes((1, 4))
+    dashboard._inspector.draft.width.value = 5
+    button(dashboard, "Set").click()
+    bits = study.config(7).to_numpy().copy()
+    bits[[1, 4]] = 5
+    until(lambda: "draftConfiguration 7" in words(dashboard.inspector))
+    said = words(dashboard.inspector)
+    size, _ = problem.costs(bits[None])[0]
+    assert f"{size:.4f}" in said
+    assert "lossnot measured" in said
+    assert column(figure(dashboard, "Bit-width"), "bars", "bits") == bits.tolist()
+    assert column(figure(dashboard, "The network"), "nodes", "text") == [str(b) for b in bits]
+    button(dashboard, "+ 1").click()
+    until(lambda: column(figure(dashboard, "Bit-width"), "bars", "bits")[1] == 6)
+    button(dashboard, "- 1").click()
+    until(lambda: column(figure(dashboard, "Bit-width"), "bars", "bits")[1] == 5)
+    button(dashboard, "Evaluate").click()
+    loss = problem.evaluate(bits[None])[0, 0]
+    until(lambda: f"loss{loss:.4f}" in words(dashboard.inspector))
+    assert len(study.evaluations()) == 40  # it was no part of the run
+    button(dashboard, "Add to the run").click()
+    until(lambda: "enqueue1 configurations" in words(dashboard.history))
+    until(lambda: button(dashboard, "Discard").disabled)
+    study.optimize(41, progress=False)
+    assert study.config(40).to_numpy().tolist() == bits.tolist()
+    button(dashboard, "Set").click()
+    until(lambda: "draft" in words(dashboard.inspector))
+    button(dashboard, "Discard").click()
+    until(lambda: "draft" not in words(dashboard.inspector))
+
+
+def test_a_choice_selects_and_follows_the_front_until_somebody_selects(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    dashboard._inspector.choice.value = "smallest"
+    front = study.front()
+    until(lambda: dashboard._hub.config == front["size"].idxmin())
+    study.optimize(400, progress=False)
+    smallest = study.front()["size"].min()
+    until(lambda: study.evaluations()["size"][dashboard._hub.config] == smallest)
+    dashboard.select(3)
+    until(lambda: dashboard._inspector.choice.value == "along the front")
+    assert dashboard._hub.config == 3
+
+
+def test_copied_python_gives_the_configuration_again() -> None:
+    problem = ToyProblem()
+    problem.node_names = ("it's", '"quoted"', "back\\slash", "new\nline", "</script>", "plain")
+    bits = np.array([2, 3, 4, 5, 6, 7], dtype=np.uint8)
+    code = inspected.as_python(problem, bits)
+    (assigned, called) = ast.parse(code).body
+    assert isinstance(assigned, ast.Assign)
+    assert ast.literal_eval(assigned.value) == dict(zip(problem.node_names, bits.tolist(), strict=True))
+    assert ast.unparse(called) == "study.what_if(bits)"
+
+
+def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> None:
+    problem = nl.QuantizationProblem(nl.load_workload("digits"))
+    study = create_study(problem, **SMALL)
+    study.enqueue(np.full((1, 36), 8))
+    study.optimize(1, progress=False)
+    dashboard = open_dashboard(study)
+    dashboard.select(0)
+    until(lambda: "kB" in words(dashboard.inspector))
+    megabytes, giga = problem.cost_model.absolute(np.full(36, 8))[0]
+    assert f"0.2500 = {1000 * megabytes:.1f} kB" in words(dashboard.inspector)
+    assert f"= {1000 * giga:.2f} MBOPs" in words(dashboard.inspector)
+
+
+def test_the_front_is_saved_where_it_is_said(
+    open_dashboard: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    problem = ToyProblem()
+    study = create_study(problem, **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    dashboard._inspector.file.value = "kept"
+    button(dashboard, "Front").click()
+    until(lambda: str(tmp_path / "kept.json") in words(dashboard.inspector))
+    assert (
+        load_front(tmp_path / "kept.json", problem).tolist()
+        == study.front(bits=True)[list(problem.node_names)].to_numpy().tolist()
+    )
+    dashboard._inspector.file.value = "no/such/folder"
+    button(dashboard, "Front").click()
+    until(lambda: "no/such" in words(dashboard.inspector) and "kept.json" not in words(dashboard.inspector))
