@@ -14,7 +14,7 @@ from nemo_lab.cost import as_bits
 from nemo_lab.errors import DataError
 from nemo_lab.export.record import parsed, settings, write_json
 from nemo_lab.search import Problem
-from nemo_lab.study import Study
+from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.frames import NO_SPECIES
 from nemo_lab.study.load import fingerprint, versions
 
@@ -22,14 +22,19 @@ FORMAT = "nemo_lab front"
 VERSION = 1
 
 
-def front_to_dict(study: Study) -> dict[str, Any]:
+def front_to_dict(study: Study, snapshot: Snapshot | None = None) -> dict[str, Any]:
     """The front as plain JSON types: bit-widths and objectives of every member, and how it came about.
 
     That is the seed, the versions, digests of workload, data and settings, every steer, and the script that
     makes the run again.
+
+    Args:
+        study: what is written down; it may be running.
+        snapshot: a moment of it, now by default.
     """
-    snapshot, problem = study.snapshot, study.problem
+    snapshot, problem = snapshot or study.snapshot, study.problem
     log = snapshot.evaluations
+    best_first = np.lexsort(log.objectives[snapshot.front].T[::-1])
     names = [*(one.name for one in study.species), NO_SPECIES]  # species -1 is the last
     return {
         "format": FORMAT,
@@ -56,7 +61,7 @@ def front_to_dict(study: Study) -> dict[str, Any]:
                 "objectives": log.objectives[config].tolist(),
                 "bits": log.bits[config].tolist(),
             }
-            for config in study.front().index
+            for config in snapshot.front[best_first]
         ],
         "interventions": [
             {"evaluation": one.evaluation, "action": one.action, "detail": one.detail}

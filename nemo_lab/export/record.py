@@ -72,18 +72,22 @@ def save_json(study: Study, config_id: int, path: str | os.PathLike[str]) -> Pat
 
 
 def write_json(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
-    """Write a record; a file of that name is replaced, or left whole on failure.
+    """Write a record; see ``write_text``."""
+    return write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", path)
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> Path:
+    """Write a text; a file of that name is replaced, or left whole on failure.
 
     Raises:
         ArgumentError: if the file cannot be written.
     """
-    text = json.dumps(record, indent=1, allow_nan=False)
     target = Path(path)
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".nemo_lab-", suffix=".tmp")
         try:
             with open(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
+                file.write(text)
             os.chmod(name, 0o644)
             os.replace(name, target)
         except BaseException:
