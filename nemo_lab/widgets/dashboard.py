@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 
 from nemo_lab.study import Study, create_study
-from nemo_lab.widgets import cells, static
+from nemo_lab.widgets import cells, report, static
 from nemo_lab.widgets.controls import ControlsPanel
 from nemo_lab.widgets.front import FrontPanel
 from nemo_lab.widgets.graph import GraphPanel
@@ -70,6 +72,20 @@ class Dashboard(w.VBox):
         """Load a configuration into the graph and the inspector."""
         self._hub.select(config)
 
+    def save(self, path: str | os.PathLike[str] = "report.html") -> Path:
+        """Write everything the dashboard shows now to one HTML file that opens without kernel and network.
+
+        Figures can be zoomed and tapped in it, and the front, the steers and the script are in it, too. A
+        file of that name is replaced. The study may be running.
+
+        Returns:
+            where it was written.
+
+        Raises:
+            ArgumentError: if the file cannot be written.
+        """
+        return report.save(self.study, path, self._hub.config, self._hub.references)
+
     def close(self) -> None:
         """Take the dashboard away; the study goes on."""
         if "_hub" in vars(self):  # not if there was no study to be made
@@ -92,7 +108,7 @@ class Dashboard(w.VBox):
         """The live view, and for places without a kernel a picture and a table."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/html": static.page(self.study)}, metadata
+        return {**data, "text/html": static.page(self.study, self._hub.config)}, metadata
 
 
 def _close(widget: w.Widget) -> None:

@@ -2,62 +2,59 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
 import html
-from collections.abc import Iterator
-
-import numpy as np
 
 from nemo_lab.plots import info as infos
 from nemo_lab.plots import style
-from nemo_lab.study import Study
+from nemo_lab.plots.picture import WIDTH, front_picture
+from nemo_lab.study import Snapshot, Study
+from nemo_lab.study.frames import study_html
+from nemo_lab.widgets import text
 
-WIDTH, HEIGHT, MARGIN = 420, 260, 46
-MOST_DOTS = 300
+# while the live view stands in the same output, the picture would only repeat it; where a kernel is gone,
+# JupyterLab has nothing to say but that a model was not found. Who drops styles shows a little more.
+STYLE = (
+    "<style>.jp-OutputArea:has(.nemo-dashboard:not(.jupyter-widgets-disconnected)) .nemo-static, "
+    ".jp-OutputArea:has(.nemo-static) .jp-OutputArea-child:has(> .jupyter-widgets:not(:has(.nemo-dashboard)))"
+    "{display: none}</style>"
+)
 
 
-def page(study: Study) -> str:
-    """HTML with both projections as SVG, and the first rows of the front."""
-    names = tuple(one.name for one in study.species)
-    drawn = infos.front_info(study.snapshot, study.problem, names)
-    pictures = "".join(projection(drawn, place) for place in (1, 2)) if len(drawn.config) else ""
-    return f"<div>{pictures}{study._repr_html_()}</div>"
+def page(study: Study, config: int | None = None) -> str:
+    """HTML that says how the study stood, in words, a picture and the first rows of the front.
 
-
-def projection(drawn: infos.FrontInfo, place: int) -> str:
-    """One projection: all evaluated points faint, the front strong."""
-    x, y = drawn.values[:, place], drawn.values[:, 0]
-    left, right = _range(x)
-    low, high = _range(y)
-
-    def dots() -> Iterator[str]:
-        rest = np.flatnonzero(~drawn.on_front)
-        thinned = rest[:: max(1, len(rest) // MOST_DOTS)]
-        for i in np.concatenate([thinned, np.flatnonzero(drawn.on_front)]):
-            cx = MARGIN + (x[i] - left) / (right - left) * (WIDTH - 2 * MARGIN)
-            cy = HEIGHT - MARGIN - (y[i] - low) / (high - low) * (HEIGHT - 2 * MARGIN)
-            front = bool(drawn.on_front[i])
-            color = style.species_color(int(drawn.species[i])) if front else "#999999"
-            yield (
-                f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{4 if front else 2}" fill="{color}" '
-                f'opacity="{0.95 if front else 0.35}"/>'
-            )
-
-    label_x, label_y = (html.escape(style.objective_label(drawn.names[k])) for k in (place, 0))
-    middle = HEIGHT / 2
+    Every tag and attribute in it is one that sanitisers keep: images of pixels, tables, no layout by style.
+    """
+    snapshot = study.snapshot
+    now = datetime.datetime.now(datetime.UTC)
+    front = study._frame(snapshot, snapshot.front).sort_values(list(study.problem.objective_names))
+    table = study_html(snapshot, f"study of {study.title}", front)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'aria-label="{label_y} over {label_x}" font-family="sans-serif" font-size="11" fill="currentColor">'
-        f'<path d="M{MARGIN} {MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}" fill="none" stroke="currentColor"/>'
-        f"{''.join(dots())}"
-        f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">{label_x}</text>'
-        f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{label_y}</text>'
-        f'<text x="{MARGIN}" y="{HEIGHT - MARGIN + 14}">{left:.3g}</text>'
-        f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - MARGIN + 14}" text-anchor="end">{right:.3g}</text>'
-        f'<text x="{MARGIN - 4}" y="{HEIGHT - MARGIN}" text-anchor="end">{low:.3g}</text>'
-        f'<text x="{MARGIN - 4}" y="{MARGIN + 8}" text-anchor="end">{high:.3g}</text></svg>'
+        f'{STYLE}<div class="nemo-static"><p><i>This is a picture of the dashboard, taken on '
+        f"{now:%Y-%m-%d at %H:%M} UTC. Run this cell in Jupyter to make it live again.</i></p>"
+        f"{picture(study, snapshot, config)}{table}</div>"
     )
 
 
-def _range(values: np.ndarray) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+def picture(study: Study, snapshot: Snapshot, config: int | None = None) -> str:
+    """The front and a configuration's bit-widths as an image, with the legend; empty before there is any."""
+    log = snapshot.evaluations
+    if not len(snapshot.front):
+        return ""
+    if config is None or config >= len(log):
+        config = choose(snapshot, within_a_point)
+    names = tuple(one.name for one in study.species)
+    drawn = infos.front_info(snapshot, study.problem, names)
+    png = front_picture(drawn, config, log.bits[config], study.problem.bit_widths)
+    labels = [style.objective_label(name) for name in drawn.names]
+    described = (
+        f"{labels[0]} over {labels[1]}, and over {labels[2]}: {len(log)} evaluations, {len(snapshot.front)} "
+        f"on the front; below, the bit-widths of configuration {config}"
+    )
+    return (
+        f'<p><img width="{WIDTH}" alt="{html.escape(described)}" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}"></p>'
+        f"<p>{text.species_legend(names)}</p>"
+    )
