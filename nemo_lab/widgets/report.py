@@ -130,7 +130,8 @@ def _course(study: Study) -> list[str]:
     legend = text.species_legend([one.name for one in study.species])
     return [
         f"<section><h2>The course of the run</h2><p>{legend}</p>",
-        '<div class="figure" data-figure="course"></div><div class="figure" data-figure="species"></div></section>',
+        '<div class="figure" data-figure="course"></div>',
+        '<div class="figure" data-figure="species"></div></section>',
     ]
 
 

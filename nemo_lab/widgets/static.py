@@ -10,6 +10,7 @@ from nemo_lab.plots import info as infos
 from nemo_lab.plots import style
 from nemo_lab.plots.picture import WIDTH, front_picture
 from nemo_lab.study import Snapshot, Study
+from nemo_lab.study.choices import choose, within_a_point
 from nemo_lab.study.frames import study_html
 from nemo_lab.widgets import text
 

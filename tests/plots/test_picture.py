@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -47,8 +48,8 @@ def test_a_single_point_and_a_thousand_nodes(toy_study: Study) -> None:
     info = front_info(toy_study.snapshot, toy_study.problem, [one.name for one in toy_study.species])
     wide = np.tile(np.arange(2, 9, dtype=np.uint8), 200)
     assert front_picture(info, 0, wide, range(2, 9))
-    alone = type(info)(
-        info.names, info.values[:1], info.config[:1], info.species[:1], info.generation[:1],
-        np.array([True]), info.feasible[:1], info.species_names,
-    )  # fmt: skip
+    first = ("values", "config", "species", "generation", "feasible")
+    alone = dataclasses.replace(
+        info, on_front=np.array([True]), **{name: getattr(info, name)[:1] for name in first}
+    )
     assert front_picture(alone, 0, wide[:1], range(2, 9))
