@@ -23,7 +23,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 40  # around a projection
 MOST_DOTS = 600  # of what is not on the front
 INK, FAINT, PAPER, REST = "#1a1a1a", "#5f5f5f", "#ffffff", "#c4c4c4"
 SIDES = {"square": (4, 0), "diamond": (4, 45), "triangle": (3, 0), "inverted_triangle": (3, 180),
-         "hex": (6, 0), "star": (5, 0), "plus": (8, 0)}  # fmt: skip
+         "hex": (6, 0), "star": (5, 0)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,14 @@ def _dot(
     color: str,
     line: str | None,
 ) -> None:
-    if marker in SIDES:
+    x, y = where
+    if marker == "plus":
+        for across, up in ((radius, radius / 3), (radius / 3, radius)):
+            draw.rectangle((x - across, y - up, x + across, y + up), fill=color)
+    elif marker in SIDES:
         sides, turned = SIDES[marker]
         draw.regular_polygon((*where, radius * 1.2), sides, turned, fill=color, outline=line)
     else:
-        x, y = where
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color, outline=line)
 
 

@@ -16,6 +16,7 @@ from nemo_lab.widgets.graph import GraphPanel
 from nemo_lab.widgets.history import HistoryPanel
 from nemo_lab.widgets.hub import Hub
 from nemo_lab.widgets.inspector import InspectorPanel
+from nemo_lab.widgets.keepsake import Keepsake
 from nemo_lab.widgets.panel import Panel
 from nemo_lab.widgets.species import SpeciesPanel
 from nemo_lab.widgets.steering import SteeringPanel
@@ -37,6 +38,7 @@ class Dashboard(w.VBox):
         self.study = study if isinstance(study, Study) else create_study(study, **options)
         self._drawn: tuple[object, ...] = ()
         self._hub = hub = Hub(self.study, self._draw)
+        self._keepsake = Keepsake(self.study)
         self._controls = ControlsPanel(hub)
         self._front = FrontPanel(hub)
         self._graph = GraphPanel(hub)
@@ -103,12 +105,17 @@ class Dashboard(w.VBox):
             for panel in self._panels[1:]:
                 panel.show(view)
             self._drawn = view.mark
+        self._keepsake.refresh(view)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The live view, and for places without a kernel a picture and a table."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "text/html": static.page(self.study, self._hub.config)}, metadata
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        """The same in a notebook, as two outputs."""
+        self._keepsake.show(super()._repr_mimebundle_(**kwargs), self._hub.config)
 
 
 def _close(widget: w.Widget) -> None:

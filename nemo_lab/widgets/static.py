@@ -14,13 +14,12 @@ from nemo_lab.study.choices import choose, within_a_point
 from nemo_lab.study.frames import study_html
 from nemo_lab.widgets import text
 
-# while the live view stands in the same output, the picture would only repeat it; where a kernel is gone,
-# JupyterLab has nothing to say but that a model was not found. Who drops styles shows a little more.
-STYLE = (
-    "<style>.jp-OutputArea:has(.nemo-dashboard:not(.jupyter-widgets-disconnected)) .nemo-static, "
-    ".jp-OutputArea:has(.nemo-static) .jp-OutputArea-child:has(> .jupyter-widgets:not(:has(.nemo-dashboard)))"
-    "{display: none}</style>"
-)
+# beside a live view the picture would only repeat it; and where the kernel is gone, JupyterLab has nothing to
+# say of the view but that a model was not found. Who drops styles shows a little more.
+STYLE = """<style>
+.jp-OutputArea:has(.nemo-dashboard:not(.jupyter-widgets-disconnected)) .nemo-static { display: none }
+.jp-OutputArea:has(.nemo-static) .jupyter-widgets.jp-OutputArea-output:not(:has(*)) { display: none }
+</style>"""
 
 
 def page(study: Study, config: int | None = None) -> str:

@@ -45,6 +45,10 @@ class Server:
         """Delete something by the server's REST interface."""
         self._open(path, "DELETE").close()
 
+    def post(self, path: str) -> None:
+        """Ask for something by the server's REST interface."""
+        self._open(path, "POST").close()
+
     def _open(self, path: str, method: str) -> Any:
         headers = {"Authorization": f"token {TOKEN}"}
         request = urllib.request.Request(f"{self.url}/api/{path}", headers=headers, method=method)
@@ -179,7 +183,7 @@ class Notebook:
         cell = self.type(code)
         self.page.keyboard.press("Control+Enter")
         output = cell.locator(".jp-OutputArea-output")
-        output.last.wait_for(timeout=1000 * seconds)
+        output.first.wait_for(timeout=1000 * seconds)
         expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[*]:", timeout=1000 * seconds)
         text = output.all_inner_texts()
         return "\n".join(text).strip()

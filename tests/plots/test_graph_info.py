@@ -91,4 +91,8 @@ def test_the_strip_has_a_bar_a_node() -> None:
     assert bars["name"] == ["a", "b", "c"]
     assert len(set(bars["color"])) == 3
     empty = bits_columns(None, ("a", "b", "c"), (2, 5, 8))["bars"]
-    assert [len(column) for column in empty.values()] == [0] * 4
+    assert [len(column) for column in empty.values()] == [0] * len(bars)
+    marks = bits_columns(bits, ("a", "b", "c"), (2, 5, 8), np.array([2, 5, 8], dtype=np.uint8))["marks"]
+    assert marks["x"].tolist() == [1, 2]
+    assert marks["was"].tolist() == [5, 8]
+    assert marks["sign"] == ["triangle", "inverted_triangle"]

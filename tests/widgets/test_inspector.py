@@ -54,7 +54,7 @@ def test_it_compares_with_the_one_before_or_the_one_kept(open_dashboard: Open) -
         raised = table.loc[9, names[int(node)]] > table.loc[3, names[int(node)]]
         assert sign == ("triangle" if raised else "inverted_triangle")
     button(dashboard, "Keep to compare").click()
-    until(lambda: button(dashboard, "Compare no more"))
+    until(lambda: dashboard._inspector.keep.description == "Compare no more")
     dashboard.select(12)
     dashboard.select(15)
     until(lambda: "Configuration 15Configuration 9" in words(dashboard.inspector))

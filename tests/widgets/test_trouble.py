@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import threading
 import time
 import warnings
@@ -42,8 +43,11 @@ class HostileSpecies(FloorSpecies):
     name = '<iframe src="x">'
 
 
+OURS = re.compile(r'<img width="\d+" alt="[^"<>]*" src="data:image/png;base64,[\w+/=]+">')
+
+
 def assert_harmless(html: str) -> None:
-    page = parsed(html)
+    page = parsed(OURS.sub("", html))
     assert not page.tags & {"script", "img", "iframe"}
     assert not {name for name in page.attributes if name.startswith("on")}
 
