@@ -230,8 +230,10 @@ class Worker(Listeners):
         while self._commands:
             command = self._commands.popleft()
             evaluate = partial(evaluate_beside, self._engine.problem, lambda: self._stop)
+            budget = self._engine.budget
             detail = carry_out(self._engine, command, evaluate)
-            self._target = self._engine.budget or self._target
+            if self._engine.budget not in (budget, None):  # a start that waits set its own
+                self._target = self._engine.budget
             if command.action:
                 self._storage.note(self._engine, command, detail)
             any_applied = True

@@ -251,3 +251,16 @@ def test_what_if_refuses_impossible_objectives(answer: Any) -> None:
     problem.answer = answer
     with pytest.raises(RuntimeError, match="evaluate returned"):
         make_study(problem).what_if(4)
+
+
+def test_a_start_while_somebody_asks_beside_an_idle_study_is_not_lost() -> None:
+    for pause in np.linspace(0, 0.006, 8):
+        study = create_study(SlowProblem(), species=("floor",), population=8, min_size=1)
+        study.optimize(8, progress=False)
+        asking = threading.Thread(target=lambda s=study: [s.what_if(width) for width in (8, 6, 4)])
+        asking.start()
+        time.sleep(pause)
+        study.start(20)
+        assert study.wait(30)
+        asking.join()
+        assert len(study.evaluations()) == 28
