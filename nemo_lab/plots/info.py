@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from nemo_lab.plots.front_info import FrontInfo, drawn_objectives, drawn_values, front_info
 from nemo_lab.search import Problem
-from nemo_lab.search.rules import Pins
 from nemo_lab.study import Snapshot
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "drawn_values",
     "front_info",
     "graph_info",
-    "pinned_widths",
     "species_info",
 ]
 
@@ -139,12 +137,3 @@ def _groups(names: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
         else:
             groups.append((label, position, position))
     return tuple(groups)
-
-
-def pinned_widths(pins: Pins, count: int) -> NDArray[np.int64]:
-    """int[Q]: the width of every node that is pinned to one, 0 for any other."""
-    widths = np.zeros(count, dtype=np.int64)
-    for node, width in pins.items():
-        if not isinstance(width, tuple):
-            widths[node] = width
-    return widths

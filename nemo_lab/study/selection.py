@@ -39,6 +39,11 @@ class Selection:
         self._kinds = _kinds(nodes) if nodes else _kinds_by_name(names.names)
         self._layer_ops = {layer.name: layer.op for layer in getattr(workload, "layers", ())}
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that there are."""
+        return tuple(self._kinds)
+
     def pins(
         self, name: Any, bits: Any, weight: Any, activation: Any, least: Any, most: Any, kind: str | None
     ) -> dict[int, Width]:

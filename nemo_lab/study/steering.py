@@ -116,6 +116,11 @@ class Steering(SpeciesSteering):
         return tuple(self._selection.nodes(name, kind))
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of nodes that ``pin`` and ``positions`` know."""
+        return self._selection.kinds
+
+    @property
     def pins(self) -> dict[str, Width]:
         """The pins in force: node name -> bit-width, or (lowest, highest)."""
         return {self.problem.node_names[node]: width for node, width in self.snapshot.pins.items()}

@@ -53,6 +53,7 @@ class View:
         references: text and drawn values float[3] of the same width everywhere.
         validated: what is known of the selected configuration on held-out images, None if not measured.
         measured: configurations that were measured on those.
+        looks: how often it was changed how things are looked at.
     """
 
     snapshot: Snapshot
@@ -66,6 +67,7 @@ class View:
     references: References
     validated: object
     measured: int
+    looks: int
 
     @property
     def bits(self) -> np.ndarray | None:
@@ -89,7 +91,7 @@ class View:
         """Equal for two views that look the same."""
         return (
             self.now.version, self.moment, self.config, self.against, self.draft, self.preferred, self.nodes,
-            len(self.references), self.measured,
+            len(self.references), self.measured, self.looks,
         )  # fmt: skip
 
 
@@ -109,6 +111,7 @@ class Hub:
         self.nodes: tuple[int, ...] = ()
         self.moment: int | None = None
         self.hush: Callable[[], None] | None = None  # takes the notice about the latest action away
+        self._looks = 0
         self.kept: int | None = None  # to compare with
         self.draft: Draft | None = None
         self._selected: tuple[int | None, int | None] = (None, None)  # now, and before
@@ -150,6 +153,11 @@ class Hub:
     def edit(self, draft: Draft | None) -> None:
         """Take a draft for the one shown, or none."""
         self.draft = draft
+        self.publisher.wake()
+
+    def redraw(self) -> None:
+        """Show what changed in how something is looked at."""
+        self._looks += 1
         self.publisher.wake()
 
     def select_nodes(self, nodes: tuple[int, ...]) -> None:
@@ -199,6 +207,7 @@ class Hub:
             references=self.references,
             validated=None if config is None else validated.get(config),
             measured=len(validated),
+            looks=self._looks,
         )
 
     def evaluate_references(self) -> None:

@@ -166,6 +166,17 @@ def width_legend(widths: Sequence[int]) -> str:
     )
     return (
         f'<div class="nemo-legend nemo-hint">bits {boxes} &nbsp; squares are weights, circles activations, '
-        "size shows parameters or MACs; tap or drag a box to select nodes; "
+        "tap or drag a box to select nodes, tap a heading to fold its block; "
         '<span style="color:#D55E00;width:auto">▼</span> pinned</div>'
+    )
+
+
+def selected_nodes(names: Sequence[str], nodes: Sequence[int], most: int) -> str:
+    """How many nodes are selected, and the first of them by name."""
+    if not nodes:
+        return '<span class="nemo-hint">No node is selected: tap one, draw a box, or find it here.</span>'
+    listed = ", ".join(html.escape(names[node]) for node in nodes[:most])
+    more = ", ..." if len(nodes) > most else ""
+    return (
+        f'<span class="nemo-pins"><b>{len(nodes)} of {len(names)} nodes selected:</b> {listed}{more}</span>'
     )

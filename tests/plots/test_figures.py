@@ -91,7 +91,7 @@ def test_glyphs_and_tooltips_find_their_columns(study: Study) -> None:
             reached.add(name)
         assert reached >= plot.sources.keys()
         for hover in plot.layout.select({"type": HoverTool}):
-            asked = {field for _, text in hover.tooltips for field in re.findall(r"@(\w+)", text)}
+            asked = set(re.findall(r"@(\w+)", str(hover.tooltips)))
             for renderer in hover.renderers:
                 assert asked <= set(columns[named[id(renderer.data_source)]]), plot.label
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bokeh.models import GlyphRenderer, Quadratic, Segment
 
 from nemo_lab import QuantizationProblem
-from nemo_lab.plots import bits_columns, graph_columns, graph_info, graph_plot
+from nemo_lab.plots import bits_columns, graph_columns, graph_info
+from nemo_lab.plots.graph_layout import folded_at_first, graph_layout
 from nemo_lab.plots.style import width_colors
 from tests.toy import ToyProblem
 
@@ -39,12 +39,52 @@ def test_digits_edges_are_the_data_flow_with_both_shortcuts(digits_problem: Quan
 
 
 def test_shortcuts_are_drawn_as_arcs_and_the_rest_as_lines(digits_problem: QuantizationProblem) -> None:
-    layout = graph_plot(graph_info(digits_problem)).layout
-    drawn = {type(one.glyph): one.data_source.data for one in layout.select({"type": GlyphRenderer})}
-    arcs, lines = drawn[Quadratic], drawn[Segment]
+    columns = graph_columns(graph_info(digits_problem), None, digits_problem.bit_widths, {})
+    arcs, lines = columns["arcs"], columns["near"]
     assert set(zip(arcs["x0"].tolist(), arcs["x1"].tolist(), strict=True)) == RESIDUAL
     assert np.all(arcs["cy"] < np.minimum(arcs["y0"], arcs["y1"]))  # away from the nodes between
     assert len(lines["x0"]) == 35
+
+
+def test_folded_blocks_take_the_place_of_two_nodes(digits_problem: QuantizationProblem) -> None:
+    info = graph_info(digits_problem)
+    layout = graph_layout(info, {1, 3})  # blocks.0 of four nodes, blocks.2 of seven
+    assert layout.width == 36 - 4 - 7 + 2 * 2
+    assert layout.right[:-1].tolist() == layout.left[1:].tolist()
+    bits = np.full(36, 4, dtype=np.uint8)
+    bits[2:6] = [2, 2, 8, 8]
+    columns = graph_columns(info, bits, digits_problem.bit_widths, {3: 8, 12: 4, 13: (4, 6)}, layout)
+    nodes, folded = columns["nodes"], columns["folded"]
+    assert np.isnan(nodes["x"]).tolist() == [2 <= n <= 5 or 12 <= n <= 18 for n in range(36)]
+    assert folded["key"].tolist() == [1, 3]
+    assert folded["text"] == ["5.0", "4.0"]
+    assert "4 nodes, mean bits 5.00, 1 pinned" in folded["tip"][0]
+    assert "7 nodes, mean bits 4.00, 2 pinned" in folded["tip"][1]
+    assert set(columns["pins"]["x"]) == {layout.x[3], layout.x[12]}
+    # the shortcut around block 2 is inside it now, but for its last step; that around block 4 is still there
+    inside = set(map(tuple, layout.arcs.T.tolist()))
+    assert inside == {(25, 32)}
+    assert all(layout.block[a] != layout.block[b] or not layout.folded[layout.block[a]]
+               for a, b in layout.near.T)  # fmt: skip
+
+
+def test_big_networks_begin_folded_and_every_node_stays_findable() -> None:
+    info = graph_info(digits_like(150))
+    folded = folded_at_first(info)
+    assert len(folded) == 50
+    assert graph_layout(info, folded).width == 100
+    assert folded_at_first(graph_info(digits_like(20))) == frozenset()
+
+
+def digits_like(layers: int) -> ToyProblem:
+    """A problem of so many layers, three to a block."""
+    problem = ToyProblem(2 * layers)
+    problem.node_names = tuple(
+        f"stage.{layer // 3}.conv{layer % 3}.{part}"
+        for layer in range(layers)
+        for part in ("input", "weight")
+    )
+    return problem
 
 
 def test_a_problem_without_a_workload_is_drawn_from_its_names(toy: ToyProblem) -> None:
