@@ -130,8 +130,7 @@ class InspectorPanel(Panel):
         if view.config is not None:
             self.config.value = view.config
         self.against.value = -1 if self.hub.kept is None else self.hub.kept
-        if view.preferred is None:
-            self.choice.value = NO_CHOICE
+        self.choice.value = next((name for name, one in CHOICES.items() if one is view.preferred), NO_CHOICE)
         self._quiet = False
         self.keep.description = "Keep to compare" if self.hub.kept is None else "Compare no more"
         self.draft.show(view)

@@ -169,6 +169,16 @@ class Notebook:
         self.page.keyboard.press("Control+Enter")
         return cell
 
+    def save(self) -> None:
+        """Save the notebook by keyboard, and wait until the file is written."""
+        path = self.server.folder / self.name
+        before, deadline = path.stat().st_mtime_ns, time.monotonic() + 30
+        self.page.keyboard.press("Control+s")
+        while path.stat().st_mtime_ns == before:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.name} is not saved")
+            self.page.wait_for_timeout(100)
+
     def type(self, code: str) -> Locator:
         """Write code into a new cell at the end, and leave it there."""
         self.page.locator(".jp-Notebook-footer").scroll_into_view_if_needed()

@@ -35,8 +35,7 @@ def test_restart_and_reopening_say_what_to_do(open_notebook: Opened, server: Any
     expect(static).to_contain_text("60 evaluations")
     page.wait_for_timeout(600)
     page.keyboard.press("Escape")
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1000)
+    notebook.save()
 
     page.locator(".lm-MenuBar-item", has_text="Kernel").click()
     page.locator(".lm-Menu-item", has_text="Restart Kernel…").first.click()
