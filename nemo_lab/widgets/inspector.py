@@ -71,7 +71,7 @@ class InspectorPanel(Panel):
             "Keep to compare", "Compare all that is selected from now on with this one", self._keep
         )
         self.against = field(
-            w.BoundedIntText, "compare with", 180, 84, value=-1, min=-1, max=-1,
+            w.BoundedIntText, "compare with", 200, 100, value=-1, min=-1, max=-1,
             tooltip="A configuration to compare with; -1 for the one selected before",
         )  # fmt: skip
         self.against.observe(self._compare, names="value")

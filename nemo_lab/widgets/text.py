@@ -177,6 +177,5 @@ def selected_nodes(names: Sequence[str], nodes: Sequence[int], most: int) -> str
         return '<span class="nemo-hint">No node is selected: tap one, draw a box, or find it here.</span>'
     listed = ", ".join(html.escape(names[node]) for node in nodes[:most])
     more = ", ..." if len(nodes) > most else ""
-    return (
-        f'<span class="nemo-pins"><b>{len(nodes)} of {len(names)} nodes selected:</b> {listed}{more}</span>'
-    )
+    count = f"{len(nodes)} of {len(names)} nodes selected:"
+    return f'<span class="nemo-selected"><b>{count}</b> {listed}{more}</span>'

@@ -238,11 +238,16 @@ class Notebook:
                 )
             self.page.wait_for_timeout(100)
 
-    def tap(self, label: str, source: str, key: int, plot: int = 0) -> None:
-        """Click on a point of a figure as a person would, at the place where it is drawn."""
+    def tap(
+        self, label: str, source: str, key: int, plot: int = 0, x: str | None = None, y: str | None = None
+    ) -> None:
+        """Click on a point of a figure as a person would, at the place where it is drawn.
+
+        Columns ``x`` and ``y`` say where that is, those of the glyph by default.
+        """
         figure = self.figure(label)
         figure.scroll_into_view_if_needed()
-        place = figure.evaluate(PLACE, {"source": source, "key": key, "plot": plot})
+        place = figure.evaluate(PLACE, {"source": source, "key": key, "plot": plot, "x": x, "y": y})
         self.page.mouse.click(place["x"], place["y"])
 
     def drawn_at(self, label: str, plot: int, x: float, y: float) -> tuple[float, float]:
@@ -271,8 +276,8 @@ PLACE = """(el, {plot, source, key, x, y}) => {
         const renderer = view.model.renderers.find((one) => one.data_source?.name === source);
         const data = renderer.data_source.data;
         const row = Array.from(data.key).indexOf(key);
-        x = data[renderer.glyph.x.field][row];
-        y = data[renderer.glyph.y.field][row];
+        x = data[x ?? renderer.glyph.x.field][row];
+        y = data[y ?? renderer.glyph.y.field][row];
       }
       const box = view.el.getBoundingClientRect();
       return {x: box.x + view.frame.x_scale.compute(x), y: box.y + view.frame.y_scale.compute(y)};

@@ -1,0 +1,107 @@
+"""The network and the inspector as a person uses them: folding, finding, colours, edits by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+Opened = Callable[..., Any]
+
+
+def test_blocks_fold_nodes_are_found_and_coloured(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    page, figure = notebook.page, notebook.figure("The network")
+    expect(figure).to_have_attribute("data-count-folded", "0")
+    notebook.tap("The network", "blocks", key=2, x="x", y="height")  # the heading of blocks.1
+    expect(figure).to_have_attribute("data-count-folded", "1")
+    notebook.button("Fold all").focus()
+    page.keyboard.press("Enter")
+    expect(figure).to_have_attribute("data-count-folded", "8")
+    notebook.label("Find").fill("depthwise")
+    notebook.button("Select found").click()
+    notebook.wait_for_text("10 of 36 nodes selected")
+    expect(figure).to_have_attribute("data-count-folded", "3")  # those with one are open
+    notebook.label("Kind").select_option("depthwise")
+    notebook.button("Select kind").click()
+    notebook.wait_for_text("nodes selected: blocks.0.depthwise")
+    notebook.button("Open all").click()
+    expect(figure).to_have_attribute("data-count-folded", "0")
+
+    # a box around the first nodes, then a pin
+    notebook.button("Select none").click()
+    notebook.wait_for_text("No node is selected")
+    page.mouse.move(*notebook.drawn_at("The network", 0, -0.6, 1.35))
+    page.mouse.down()
+    page.mouse.move(*notebook.drawn_at("The network", 0, 2.4, -0.6), steps=8)
+    page.mouse.up()
+    notebook.wait_for_text("3 of 36 nodes selected: stem.conv.input, stem.conv.weight, blocks.0")
+    notebook.label("to bits").select_option("6")
+    notebook.button("Pin").click()
+    notebook.wait_for_text("stem.conv.input = 6, stem.conv.weight = 6")
+
+    before = figure.screenshot()
+    notebook.label("Colour").select_option("sensitivity")
+    notebook.wait_for_text("hurts most")
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(500)
+    assert figure.screenshot() != before
+    notebook.label("Colour").select_option("SQNR")
+    notebook.wait_for_text("in dB")
+    notebook.button("Zoom in").focus()
+    whole = figure.screenshot()
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1000)
+    assert figure.screenshot() != whole
+    assert notebook.errors == []
+
+
+def test_a_draft_by_keyboard_and_two_configurations_side_by_side(open_notebook: Opened) -> None:
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    notebook.ask("dashboard.study.optimize(40, progress=False); print('done')")
+    notebook.wait_for_evaluations(40)
+    page = notebook.page
+    notebook.label("Choose the").select_option("most accurate")
+    best = int(
+        notebook.ask(
+            "f = dashboard.study.front(); print(f.sort_values(['task_error', 'model_ratio']).index[0])"
+        )
+    )
+    notebook.wait_for_text(f"study.config({best})")
+    notebook.label("Choose the").select_option("smallest")
+    notebook.wait_for_text("difference")
+    notebook.wait_for_text("points")
+    assert f"Configuration {best}" in notebook.text()
+    assert "kB" in notebook.text()
+    assert "MBOPs" in notebook.text()
+    strip = notebook.figure("Bit-width")
+    assert int(strip.get_attribute("data-count-marks")) > 0
+
+    notebook.label("Find").fill("classifier.weight")
+    notebook.button("Select found").focus()
+    page.keyboard.press("Enter")
+    notebook.wait_for_text("1 of 36 nodes selected: classifier.weight")
+    notebook.label("Change to").select_option("8")
+    notebook.button("Set").focus()
+    page.keyboard.press("Enter")
+    notebook.wait_for_text("not measured")  # the costs are there, the accuracy is not
+    expect(strip).to_have_attribute("data-count-marks", "1")
+    notebook.button("Evaluate").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".nemo-dashboard").first).not_to_contain_text("not measured")
+    notebook.button("Add to the run").focus()
+    page.keyboard.press("Enter")
+    notebook.wait_for_text("enqueue")
+    notebook.button("Undo").click()
+    notebook.wait_for_text("undo")
+    notebook.button("Copy as Python").click()
+    expect(page.locator(".nemo-copy [role=status]").first).not_to_be_empty()
+    notebook.button("Report").click()
+    notebook.wait_for_text("the report is in")
+    assert (notebook.server.folder / "digits.html").stat().st_size > 500_000
+    assert notebook.errors == []
