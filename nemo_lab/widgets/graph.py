@@ -54,7 +54,7 @@ class GraphPanel(Panel):
         self.color = field(w.Dropdown, "Colour", 190, 48, options=self._measures.names)
         self.size = field(w.Dropdown, "Size", 220, 32, options=list(SIZES))
         self.drag = field(
-            w.Dropdown, "Dragging", 170, 64, options=[(label, key) for key, label in DRAG.items()]
+            w.Dropdown, "Drag to", 170, 64, options=[(label, key) for key, label in DRAG.items()]
         )
         self.drag.observe(self._drag, names="value")
         self.color.observe(lambda change: self._measures.choose(change["new"]), names="value")

@@ -141,7 +141,9 @@ class Hub:
 
     def prefer(self, choice: Choice) -> None:
         """Select what a choice prefers of the front, now and as the front goes on."""
-        self._turn_to(choose(self.study.snapshot, choice))
+        wanted = choose(self.study.snapshot, choice)
+        self._preferred = None  # somebody looked at the one before: it is compared with
+        self._turn_to(wanted)
         self._preferred = choice
         self.publisher.wake()
 

@@ -82,7 +82,7 @@ class InspectorPanel(Panel):
 
     def _saving(self, save_report: Callable[[Path], object]) -> w.Widget:
         name = "".join(one if one.isalnum() or one in "-_." else "_" for one in self.study.title) or "run"
-        self.file = field(w.Text, "Save as", 230, 56, value=name)
+        self.file = field(w.Text, "File", 200, 32, value=name)
 
         def path(suffix: str) -> Path:
             given = Path(self.file.value.strip() or name)
@@ -99,8 +99,8 @@ class InspectorPanel(Panel):
 
         return row(
             self.file,
-            self.button("Report", "One HTML file with all of it, which opens without a kernel", report),
-            self.button("Front", "The front as JSON, with everything needed to make it again", front),
+            self.button("Save report", "One HTML file with all of it, which opens without a kernel", report),
+            self.button("Save front", "The front as JSON, with everything needed to make it again", front),
         )
 
     def _typed(self, change: Any) -> None:

@@ -101,7 +101,7 @@ def test_a_draft_by_keyboard_and_two_configurations_side_by_side(open_notebook: 
     notebook.wait_for_text("undo")
     notebook.button("Copy as Python").click()
     expect(page.locator(".nemo-copy [role=status]").first).not_to_be_empty()
-    notebook.button("Report").click()
+    notebook.button("Save report").click()
     notebook.wait_for_text("the report is in")
     assert (notebook.server.folder / "digits.html").stat().st_size > 500_000
     assert notebook.errors == []

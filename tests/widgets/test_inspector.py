@@ -148,10 +148,10 @@ def test_the_front_is_saved_where_it_is_said(
     study = create_study(problem, **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
     dashboard._inspector.file.value = "kept"
-    button(dashboard, "Front").click()
+    button(dashboard, "Save front").click()
     until(lambda: str(tmp_path / "kept.json") in words(dashboard.inspector))
     expected = [study.config(config).tolist() for config in study.front().index]
     assert load_front(tmp_path / "kept.json", problem).tolist() == expected
     dashboard._inspector.file.value = "no/such/folder"
-    button(dashboard, "Front").click()
+    button(dashboard, "Save front").click()
     until(lambda: "no/such" in words(dashboard.inspector) and "kept.json" not in words(dashboard.inspector))
