@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import ipywidgets as w
 
 from nemo_lab.errors import ArgumentError
@@ -20,7 +23,8 @@ class SteeringPanel(Panel):
         self._names = names
         self._shown: tuple[int, ...] = ()
         self.nodes = field(w.SelectMultiple, "Nodes", 380, 64, options=names, rows=8)
-        self.nodes.observe(lambda change: hub.select_nodes(tuple(change["new"])), names="index")
+        self._drawing: int | None = None  # the thread that draws, while it does
+        self.nodes.observe(self._listed, names="index")
         self.matching = field(w.Text, "matching", 380, 64, placeholder="or a glob such as *.weight")
         self.width = field(w.Dropdown, "to bits", 140, 64, options=list(widths), value=widths[-1])
         most = [("same", None), *((str(width), width) for width in widths)]
@@ -81,8 +85,13 @@ class SteeringPanel(Panel):
         )
         self.wishes = w.HTML()
 
+    def _listed(self, change: Any) -> None:
+        """Somebody chose in the list, unless it was brought to what was chosen elsewhere."""
+        if threading.get_ident() != self._drawing:
+            self.hub.select_nodes(tuple(change["new"]))
+
     def _chosen(self) -> str | list[str]:
-        picked = self.matching.value.strip() or [self._names[i] for i in self.nodes.index]
+        picked = self.matching.value.strip() or [self._names[node] for node in self.hub.nodes]
         if not picked:
             raise ValueError("no node is selected; select some in the graph or in the list, or type a glob")
         return picked
@@ -95,8 +104,10 @@ class SteeringPanel(Panel):
         """See ``Panel``."""
         if view.nodes != self._shown:  # a newer choice than the glob
             self._shown, self.matching.value = view.nodes, ""
-        if tuple(self.nodes.index) != view.nodes:
+        if self.hub.nodes == view.nodes != tuple(self.nodes.index):  # else somebody chose meanwhile
+            self._drawing = threading.get_ident()
             self.nodes.index = view.nodes
+            self._drawing = None
         self.pins.value = text.pins(view.snapshot, self.problem)
         self.wishes.value = text.wishes(view.snapshot, self.problem)
 

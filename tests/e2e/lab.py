@@ -137,8 +137,11 @@ class Notebook:
         self.page.goto(f"{server.url}/lab/tree/{name}?token={TOKEN}&reset")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
-        if dark:
-            self.theme("JupyterLab Dark")
+        wanted = "JupyterLab Dark" if dark else "JupyterLab Light"
+        if (
+            self.page.evaluate("document.body.dataset.jpThemeName") != wanted
+        ):  # left by the one before
+            self.theme(wanted)
 
     def _note(self, url: str) -> None:
         if not url.startswith((self.server.url, "data:", "blob:")):
