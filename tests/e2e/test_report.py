@@ -123,7 +123,7 @@ def test_it_is_readable_in_the_dark_and_on_paper(browser: Any, saved: tuple[Stud
         seen = grey(network)
         background = float(np.median(seen))
         assert (background < 80) == is_dark
-        header = seen[: int(0.13 * seen.shape[0])]
+        header = seen[: int(0.2 * seen.shape[0])]
         ink = header[np.abs(header - background) > 100]
         assert len(ink) > 50  # the names of the blocks
         assert (ink.mean() > background) == is_dark

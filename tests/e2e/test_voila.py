@@ -87,7 +87,7 @@ class VoilaPage(sys.modules["nemo_lab_e2e"].Notebook):  # type: ignore[misc]
 def background(locator: Any) -> tuple[float, float]:
     """Grey of the background of a picture, and of the ink on it."""
     grey = np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("L"), dtype=float)
-    header = grey[: int(0.13 * grey.shape[0])]
+    header = grey[: int(0.2 * grey.shape[0])]
     paper = float(np.median(grey))
     return paper, float(header[np.abs(header - paper) > 100].mean())
 
@@ -126,7 +126,7 @@ def test_it_is_steered_by_mouse_and_keyboard_in_the_dark(browser: Any, tmp_path:
         page.button("Next").focus()
         press("Enter")
         press("Enter")
-        shown = page.page.locator(".nemo-dashboard b", has_text="Configuration").first
+        shown = page.page.locator(".nemo-dashboard .nemo-hint", has_text="study.config(").first
         before = shown.inner_text()
         page.button("Previous").focus()
         press("Enter")
