@@ -15,7 +15,7 @@ from nemo_lab.errors import DataError
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.affine import Codes
 from nemo_lab.quantize.folding import fold_batch_norms, stored
-from nemo_lab.quantize.quantizers import insert_quantizers
+from nemo_lab.quantize.quantizers import ActivationQuantizer, insert_quantizers
 from nemo_lab.quantize.ranges import Calibration, Observed, Ranges
 from nemo_lab.quantize.segments import KeptStates, cut
 from nemo_lab.quantize.weights import Weights
@@ -186,8 +186,17 @@ class QuantizedNetwork:
                 module.keep = True
             yield
         finally:
-            for module in modules:
-                module.keep, module.codes = False, None
+            try:
+                _give_none(modules)
+            except BaseException:  # Ctrl-C at this very moment: none may be left giving codes
+                _give_none(modules)
+                raise
+
+
+def _give_none(modules: Sequence[ActivationQuantizer]) -> None:
+    """Have quantizers give no codes, and forget those they gave."""
+    for module in modules:
+        module.keep, module.codes = False, None
 
 
 def channels_last(x: Tensor) -> Tensor:

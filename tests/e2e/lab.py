@@ -138,9 +138,7 @@ class Notebook:
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
         wanted = "JupyterLab Dark" if dark else "JupyterLab Light"
-        if (
-            self.page.evaluate("document.body.dataset.jpThemeName") != wanted
-        ):  # left by the one before
+        if self.page.evaluate("document.body.dataset.jpThemeName") != wanted:  # left by the one before
             self.theme(wanted)
 
     def _note(self, url: str) -> None:

@@ -35,6 +35,7 @@ def test_blocks_fold_nodes_are_found_and_coloured(open_notebook: Opened) -> None
     # a box around the first nodes, then a pin
     notebook.button("Select none").click()
     notebook.wait_for_text("No node is selected")
+    page.wait_for_timeout(500)  # a person, too, waits until the page stands still
     page.mouse.move(*notebook.drawn_at("The network", 0, -0.6, 1.35))
     page.mouse.down()
     page.mouse.move(*notebook.drawn_at("The network", 0, 2.4, -0.6), steps=8)
