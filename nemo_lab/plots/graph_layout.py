@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 WEIGHT_LANE, ACTIVATION_LANE, FOLDED_LANE = 1.0, 0.0, 0.5
 FOLDED_WIDTH = 2.0
 SMALL = 64  # nodes of a network that is shown open
+WIDE = 80.0  # units that are too many for one look: stages begin folded, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +23,12 @@ class GraphLayout:
 
     Attributes:
         x, y: float[Q], where a node stands, or the block that it is folded into.
-        block: int[Q], the group of each node.
-        left, right: float[G], the ends of every group.
-        folded: bool[G].
+        block: int[Q], the part of each node.
+        parts: (label, first node, last node) of each block, or of a stage that is folded.
+        keys: int[P], the group that a part is or begins with.
+        left, right: float[P], the ends of every part.
+        folded: bool[P].
+        stages: float[2, S], the ends of every stage.
         near: int[2, E], edges drawn as lines, and
         arcs: int[2, E], as arcs: what skips ahead in a lane; each by two nodes.
         width: of everything.
@@ -33,38 +37,47 @@ class GraphLayout:
     x: Floats
     y: Floats
     block: NDArray[np.intp]
+    parts: tuple[tuple[str, int, int], ...]
+    keys: NDArray[np.int64]
     left: Floats
     right: Floats
     folded: NDArray[np.bool_]
+    stages: Floats
     near: NDArray[np.int64]
     arcs: NDArray[np.int64]
     width: float
 
 
-def graph_layout(info: GraphInfo, folded: Collection[int] = ()) -> GraphLayout:
+def graph_layout(info: GraphInfo, folded: Collection[int] = (), shut: Collection[int] = ()) -> GraphLayout:
     """Places of the nodes, in execution order from the left.
 
     Args:
         info: of the problem.
         folded: groups that take the place of two nodes, whatever is in them.
+        shut: stages that do so.
     """
     count = len(info.names)
     weight = np.array([kind == "weight" for kind in info.kinds])
     x, y = np.zeros(count), np.where(weight, WEIGHT_LANE, ACTIVATION_LANE)
     block = np.zeros(count, dtype=np.intp)
-    ends = np.zeros((2, len(info.groups)))
+    keys, parts, closed = _parts(info, folded, shut)
+    ends = np.zeros((2, len(parts)))
     at = 0.0
-    for group, (_, first, last) in enumerate(info.groups):
+    for place, (_, first, last) in enumerate(parts):
         nodes = np.arange(first, last + 1)
-        block[nodes] = group
-        shut = group in folded
-        size = FOLDED_WIDTH if shut else float(len(nodes))
-        ends[:, group] = at - 0.5, at + size - 0.5
-        x[nodes] = at - 0.5 + size / 2 if shut else at + np.arange(len(nodes))
-        if shut:
+        block[nodes] = place
+        size = FOLDED_WIDTH if closed[place] else float(len(nodes))
+        ends[:, place] = at - 0.5, at + size - 0.5
+        x[nodes] = at - 0.5 + size / 2 if closed[place] else at + np.arange(len(nodes))
+        if closed[place]:
             y[nodes] = FOLDED_LANE
         at += size
-    closed = np.isin(np.arange(len(info.groups)), list(folded))
+    stages = np.array(
+        [
+            [ends[0, block[info.groups[first][1]]], ends[1, block[info.groups[last][2]]]]
+            for _, first, last in info.stages
+        ]
+    )
     start, end = info.edges
     shown = ~(closed[block[start]] & (block[start] == block[end]))
     edges = info.edges[:, shown]
@@ -74,7 +87,31 @@ def graph_layout(info: GraphInfo, folded: Collection[int] = ()) -> GraphLayout:
     edges = edges[:, np.sort(first_of)]
     distance = x[edges[1]] - x[edges[0]]
     skips = (distance > FOLDED_WIDTH) & (y[edges[0]] == y[edges[1]])
-    return GraphLayout(x, y, block, ends[0], ends[1], closed, edges[:, ~skips], edges[:, skips], at)
+    return GraphLayout(
+        x, y, block, parts, keys, ends[0], ends[1], closed, stages.reshape(-1, 2).T, edges[:, ~skips],
+        edges[:, skips], at,
+    )  # fmt: skip
+
+
+def _parts(
+    info: GraphInfo, folded: Collection[int], shut: Collection[int]
+) -> tuple[NDArray[np.int64], tuple[tuple[str, int, int], ...], NDArray[np.bool_]]:
+    """What stands side by side: the group that it begins with, label and nodes, and whether it is folded."""
+    found: dict[int, tuple[tuple[str, int, int], bool]] = {}
+    last_of = {info.stages[stage][1]: info.stages[stage] for stage in shut}
+    group = 0
+    while group < len(info.groups):
+        label, first, last = info.groups[group]
+        closed = group in folded
+        at = group
+        if group in last_of:
+            label, _, group = last_of[group]
+            last, closed = info.groups[group][2], True
+        found[at] = (label, first, last), closed
+        group += 1
+    keys = np.array(list(found), dtype=np.int64)
+    parts = tuple(part for part, _ in found.values())
+    return keys, parts, np.array([closed for _, closed in found.values()], dtype=np.bool_)
 
 
 def folded_at_first(info: GraphInfo) -> frozenset[int]:
@@ -82,3 +119,9 @@ def folded_at_first(info: GraphInfo) -> frozenset[int]:
     if len(info.names) <= SMALL:
         return frozenset()
     return frozenset(group for group, (_, first, last) in enumerate(info.groups) if last - first > 1)
+
+
+def shut_at_first(info: GraphInfo) -> frozenset[int]:
+    """Stages that a network begins with folded: all, if it is too wide even with every block folded."""
+    width = graph_layout(info, folded_at_first(info)).width
+    return frozenset(range(len(info.stages))) if width > WIDE else frozenset()

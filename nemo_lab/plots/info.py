@@ -92,6 +92,7 @@ class GraphInfo:
         params, macs: float[Q].
         groups: (label, first node, last node) of each stretch of nodes of one block.
         edges: int[2, E], the data flow.
+        stages: (label, first group, last group) of each stretch of blocks that belong together.
     """
 
     names: tuple[str, ...]
@@ -102,6 +103,7 @@ class GraphInfo:
     macs: Floats
     groups: tuple[tuple[str, int, int], ...]
     edges: NDArray[np.int64]
+    stages: tuple[tuple[str, int, int], ...] = ()
 
 
 def graph_info(problem: Problem) -> GraphInfo:
@@ -113,7 +115,8 @@ def graph_info(problem: Problem) -> GraphInfo:
         blank = ("",) * len(names)
         zero = np.zeros(len(names))
         kinds = tuple("activation" if name.endswith((".input", ".output")) else "weight" for name in names)
-        return GraphInfo(names, kinds, blank, blank, zero, zero, _groups(names), problem.edges)
+        groups = _groups(names)
+        return GraphInfo(names, kinds, blank, blank, zero, zero, groups, problem.edges, _stages(groups))
     return GraphInfo(
         names=names,
         kinds=tuple(node.kind for node in nodes),
@@ -123,17 +126,47 @@ def graph_info(problem: Problem) -> GraphInfo:
         macs=np.array([node.macs for node in nodes], dtype=np.float64),
         groups=_groups(names),
         edges=workload.topology if workload is not None else problem.edges,
+        stages=_stages(_groups(names)),
     )
 
 
 def _groups(names: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
-    """Stretches of nodes with the same block, such as ``blocks.3`` or ``stem``."""
+    """Stretches of nodes with the same block, such as ``blocks.3``, ``layer1.0`` or ``stem``."""
     groups: list[tuple[str, int, int]] = []
     for position, name in enumerate(names):
-        parts = name.split(".")
-        label = ".".join(parts[:2]) if len(parts) > 1 and parts[1].isdigit() else parts[0]
+        label = block_name(name)
         if groups and groups[-1][0] == label:
             groups[-1] = (label, groups[-1][1], position)
         else:
             groups.append((label, position, position))
     return tuple(groups)
+
+
+def block_name(name: str) -> str:
+    """The block that a node belongs to: its name as far as the first number, or two that follow each other.
+
+    ``encoder.layers.encoder_layer_3.mlp.0.weight`` is in ``encoder.layers.encoder_layer_3``,
+    ``features.3.conv.0.0.weight`` in ``features.3``, ``stem.conv.weight`` in ``stem``.
+    """
+    parts = name.split(".")
+    for place, part in enumerate(parts[:-1]):
+        inside = len(parts) - 1 - place  # parts that follow
+        # a number in the name of the layer itself tells layers apart, not blocks
+        if part.isdigit() or (part[-1:].isdigit() and (place == 0 or inside > 1)):
+            following = parts[place + 1]
+            second = following.isdigit() or (following[-1:].isdigit() and not part.isdigit())
+            return ".".join(parts[: place + (2 if second and inside > 2 else 1)])
+    return parts[0]
+
+
+def _stages(groups: Sequence[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
+    """Stretches of blocks with the same parent, such as ``layer1``; none if there is one such parent only."""
+    stages: list[tuple[str, int, int]] = []
+    for group, (label, _, _) in enumerate(groups):
+        parent = label.rpartition(".")[0]
+        if stages and parent and stages[-1][0] == parent and stages[-1][2] == group - 1:
+            stages[-1] = (parent, stages[-1][1], group)
+        else:
+            stages.append((parent, group, group))
+    kept = tuple(stage for stage in stages if stage[2] > stage[1])
+    return kept if len(kept) > 1 else ()

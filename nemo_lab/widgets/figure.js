@@ -200,6 +200,14 @@ function connect(model, document, el) {
       }
     }
   };
+  for (const plot of plots.filter((one) => named.has(one.x_range.name))) {
+    plot.on_event("rangesupdate", ({ x0, x1 }) => {
+      const [name, wanted] = [plot.x_range.name, model.get("ranges")];
+      if (!(name in wanted)) return; // it follows the data
+      model.set("ranges", { ...wanted, [name]: [x0, x1] });
+      model.save_changes();
+    });
+  }
   const theme = () => applyTheme(document, el);
   const observer = new MutationObserver(theme);
   observer.observe(globalThis.document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });

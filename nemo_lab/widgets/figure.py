@@ -56,6 +56,7 @@ class Figure(anywidget.AnyWidget):
     Attributes:
         frame: what is shown; a view that opens gets all of it, others only what changes.
         ranges: by the name of a range of the plot, [start, end] to be shown; those left out show everything.
+            Of those that are given it says what the mouse made of them.
         drag: what dragging in the plot does: the name of one of its tools, empty for nothing.
     """
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from bokeh.palettes import Cividis256
 
+from nemo_lab.plots.graph_columns import scale_ends
 from nemo_lab.widgets.hub import Hub
 
 BITS, SENSITIVITY, SQNR = "bits", "sensitivity", "SQNR"
@@ -33,6 +34,7 @@ class Measures:
         self.names = [BITS, *([] if hub.study.watching else [SENSITIVITY])]
         self.names += [SQNR] if hasattr(problem, "sqnr") else []
         self.chosen = BITS
+        self.failed = False  # what was chosen could not be measured, bit-widths are shown in its place
         self._sensitivity = np.full(problem.num_nodes, np.nan)
         self._sqnr: Floats | None = None  # float[Q, W]
         self._busy: set[str] = set()
@@ -43,24 +45,39 @@ class Measures:
         work = {SENSITIVITY: self._measure_sensitivity, SQNR: self._measure_sqnr}.get(name)
         if work is not None and name not in self._busy:
             self._busy.add(name)
-            self._aside(work)
+            self._aside(lambda: self._try(name, work))
         self._hub.redraw()
 
     def values(self, bits: Floats | None) -> Floats | None:
         """float[Q] to colour by, NaN where it is not measured yet; None for bit-widths."""
         if self.chosen == SENSITIVITY:
             return None if np.isnan(self._sensitivity).all() else self._sensitivity
-        if self.chosen == SQNR and self._sqnr is not None:
-            widths = list(self._hub.problem.bit_widths)
-            column = [widths.index(int(b)) for b in bits] if bits is not None else [0] * len(self._sqnr)
-            return np.asarray(self._sqnr[np.arange(len(self._sqnr)), column])
-        return None
+        return self._ratios(bits) if self.chosen == SQNR else None
+
+    def known(self, bits: Floats | None) -> list[str]:
+        """All that is measured of each node, in words."""
+        ratios = self._ratios(bits)
+        words = [
+            [
+                *([] if np.isnan(loss) else [f"sensitivity {loss:.3g} points"]),
+                *([] if ratios is None else [f"SQNR {ratios[node]:.3g} dB"]),
+            ]
+            for node, loss in enumerate(self._sensitivity)
+        ]
+        return [", ".join(one) or "-" for one in words]
+
+    def _ratios(self, bits: Floats | None) -> Floats | None:
+        if self._sqnr is None:
+            return None
+        widths = list(self._hub.problem.bit_widths)
+        column = [widths.index(int(b)) for b in bits] if bits is not None else [0] * len(self._sqnr)
+        return np.asarray(self._sqnr[np.arange(len(self._sqnr)), column])
 
     def legend(self, values: Floats | None) -> str:
         """The scale in colours, and what it means."""
         if values is None:
             return '<div class="nemo-legend nemo-hint" role="status">measuring...</div>'
-        low, high, missing = np.nanmin(values), np.nanmax(values), int(np.isnan(values).sum())
+        (low, high), missing = scale_ends(values), int(np.isnan(values).sum())
         stops = ", ".join(Cividis256[::51])
         more = f"; {missing} of {len(values)} still to be measured" if missing else ""
         scale = f'<i class="nemo-scale" style="background:linear-gradient(to right, {stops})"></i>'
@@ -72,6 +89,17 @@ class Measures:
             return ""
         worst = int(values.argmax())
         return f"; <b>{html.escape(self._hub.problem.node_names[worst])}</b> hurts most"
+
+    def _try(self, name: str, work: Callable[[], None]) -> None:
+        """Measure; what went wrong is raised, and bit-widths are shown until somebody chooses again."""
+        try:
+            work()
+        except BaseException:
+            self._busy.discard(name)
+            if self.chosen == name:
+                self.chosen, self.failed = BITS, True
+                self._hub.redraw()
+            raise
 
     def _measure_sensitivity(self) -> None:
         """One evaluation for every node, beside the search."""

@@ -166,16 +166,18 @@ def width_legend(widths: Sequence[int]) -> str:
     )
     return (
         f'<div class="nemo-legend nemo-hint">bits {boxes} &nbsp; squares are weights, circles activations, '
-        "tap or drag a box to select nodes, tap a heading to fold its block; "
+        "tap or drag a box to select nodes, tap a heading to fold its block, Ctrl and wheel to zoom; "
         '<span style="color:#D55E00;width:auto">▼</span> pinned</div>'
     )
 
 
-def selected_nodes(names: Sequence[str], nodes: Sequence[int], most: int) -> str:
-    """How many nodes are selected, and the first of them by name."""
+def selected_nodes(names: Sequence[str], nodes: Sequence[int], most: int, aside: str = "") -> str:
+    """How many nodes are selected, and the first of them by name; then something else."""
+    aside = f' <span class="nemo-hint">({aside})</span>' if aside else ""
     if not nodes:
-        return '<span class="nemo-hint">No node is selected: tap one, draw a box, or find it here.</span>'
+        hint = "No node is selected: tap one, draw a box, or find it here."
+        return f'<span class="nemo-hint">{hint}</span>{aside}'
     listed = ", ".join(html.escape(names[node]) for node in nodes[:most])
     more = ", ..." if len(nodes) > most else ""
     count = f"{len(nodes)} of {len(names)} nodes selected:"
-    return f'<span class="nemo-selected"><b>{count}</b> {listed}{more}</span>'
+    return f'<span class="nemo-selected"><b>{count}</b> {listed}{more}</span>{aside}'

@@ -7,8 +7,10 @@ import pytest
 
 from nemo_lab import QuantizationProblem
 from nemo_lab.plots import bits_columns, graph_columns, graph_info
-from nemo_lab.plots.graph_layout import folded_at_first, graph_layout
-from nemo_lab.plots.style import width_colors
+from nemo_lab.plots.graph_columns import scale_ends
+from nemo_lab.plots.graph_layout import folded_at_first, graph_layout, shut_at_first
+from nemo_lab.plots.info import block_name
+from nemo_lab.plots.style import MUTED, width_colors
 from tests.toy import ToyProblem
 
 RESIDUAL = {(12, 19), (25, 32)}  # the inputs of blocks 2 and 4 to the additions behind them
@@ -136,3 +138,91 @@ def test_the_strip_has_a_bar_a_node() -> None:
     assert marks["x"].tolist() == [1, 2]
     assert marks["was"].tolist() == [5, 8]
     assert marks["sign"] == ["triangle", "inverted_triangle"]
+
+
+def test_blocks_and_stages_are_read_from_names() -> None:
+    blocks = {
+        "encoder.layers.encoder_layer_3.mlp.0.weight": "encoder.layers.encoder_layer_3",
+        "encoder.pos_embedding": "encoder",
+        "layer1.0.downsample.0.weight": "layer1.0",
+        "features.3.conv.0.0.weight": "features.3",
+        "features.0.0.weight": "features.0",
+        "classifier.1.input": "classifier.1",
+        "stem.conv1.weight": "stem",
+        "conv1.input": "conv1",
+        "fc.weight": "fc",
+    }
+    assert {name: block_name(name) for name in blocks} == blocks
+    assert graph_info(staged(12)).stages == (("layer1", 1, 2), ("layer2", 3, 4), ("layer3", 5, 6))
+    assert graph_info(digits_like(30)).stages == ()  # one parent of all blocks says nothing
+
+
+def staged(layers: int) -> ToyProblem:
+    """A stem and that many layers: two to a block, two blocks to a stage."""
+    problem = ToyProblem(2 * layers + 2)
+    problem.node_names = (
+        "stem.conv.input",
+        "stem.conv.weight",
+        *(
+            f"layer{1 + layer // 4}.{layer // 2 % 2}.conv{layer % 2}.{part}"
+            for layer in range(layers)
+            for part in ("input", "weight")
+        ),
+    )
+    return problem
+
+
+def test_a_folded_stage_is_one_block_and_edges_go_around_it() -> None:
+    problem = staged(12)
+    info = graph_info(problem)
+    layout = graph_layout(info, {1, 5}, {1})
+    assert [label for label, _, _ in layout.parts] == ["stem", "layer1.0", "layer1.1", "layer2", "layer3.0",
+                                                       "layer3.1"]  # fmt: skip
+    assert layout.folded.tolist() == [False, True, False, True, True, False]
+    assert layout.keys.tolist() == [0, 1, 2, 3, 5, 6]
+    assert layout.width == 2 + 2 + 4 + 2 + 2 + 4
+    assert layout.stages.T.tolist() == [[1.5, 7.5], [7.5, 9.5], [9.5, 15.5]]
+    columns = graph_columns(info, None, problem.bit_widths, {10: 4}, layout, selected=[11, 2], found=[3, 12])
+    assert columns["framed"]["x"].tolist() == [2.5, 8.5]
+    assert columns["found"]["x"].tolist() == [2.5, 8.5]
+    assert "layer2: 8 nodes, mean bits -, 1 pinned" in columns["folded"]["tip"][1]
+    assert "fold the stage" in columns["stages"]["tip"][0]
+    assert "open the stage" in columns["stages"]["tip"][1]
+    assert len(layout.near[0]) + len(layout.arcs[0]) == layout.width - 3 - 1  # a line less in each of three
+
+
+def test_a_network_of_500_nodes_begins_in_stages() -> None:
+    info = graph_info(staged(249))
+    assert len(info.names) == 500
+    folded, shut = folded_at_first(info), shut_at_first(info)
+    assert len(shut) == len(info.stages) == 62
+    assert shut_at_first(graph_info(staged(60))) == frozenset()
+    assert graph_layout(info, folded, shut).width < graph_layout(info, folded).width
+
+
+def test_numbers_and_headings_show_where_there_is_room() -> None:
+    info = graph_info(digits_like(150))
+    bits = np.full(300, 4, dtype=np.uint8)
+    far = graph_columns(info, bits, (2, 4, 8), {})
+    near = graph_columns(info, bits, (2, 4, 8), {}, span=30)
+    assert set(far["nodes"]["text"]) == {""}
+    assert set(near["nodes"]["text"]) == {"4"}
+    assert far["nodes"]["size"].max() < 6 < 16 <= near["nodes"]["size"].min()
+    assert max(map(len, far["blocks"]["label"])) == 2  # of stage.40 the number
+    assert near["blocks"]["label"][40] == "stage.40"
+    folded = graph_layout(info, folded_at_first(info))
+    assert "4.0" in graph_columns(info, bits, (2, 4, 8), {}, folded, span=40)["folded"]["text"]
+    assert set(graph_columns(info, bits, (2, 4, 8), {}, folded, span=100)["folded"]["text"]) == {""}
+
+
+def test_what_is_not_measured_yet_is_grey_and_what_is_without_noise_is_bright(toy: ToyProblem) -> None:
+    info = graph_info(toy)
+    layout = graph_layout(info, {0, 1})
+    measured = np.array([1.0, 3.0, np.nan, np.nan, np.inf, np.nan])
+    columns = graph_columns(info, None, toy.bit_widths, {}, layout, measured=measured)
+    nodes, folded = columns["nodes"]["color"], columns["folded"]["color"]
+    assert nodes[2] == nodes[3] == nodes[5] == folded[1] == MUTED
+    assert nodes[1] == nodes[4] != nodes[0]
+    assert folded[0] not in (nodes[0], nodes[1], MUTED)  # the mean of the two
+    assert scale_ends(measured) == (1.0, 3.0)
+    assert scale_ends(np.full(3, np.nan)) == (0.0, 0.0)
