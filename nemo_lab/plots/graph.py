@@ -61,7 +61,10 @@ def graph_plot(info: GraphInfo) -> Plot:
         line_color=style.SELECTION_COLOR,
     )  # fmt: skip
     _texts(p, sources["folded"], "11px")
-    pinned = p.text("x", 0.0, "pinned", source=sources["folded"], text_align="center", text_font_size="11px")
+    pinned = p.text(
+        "x", 0.06, "pinned", source=sources["folded"], text_align="center", text_baseline="top",
+        text_font_size="11px",
+    )  # fmt: skip
     pinned.glyph.tags = [style.INK]
     drawn = p.scatter(
         "x", "y", source=sources["nodes"], size="size", marker="marker", fill_color="color", line_width=1,

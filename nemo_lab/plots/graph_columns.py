@@ -21,7 +21,6 @@ SIZES = {
     "parameters": ("params", "params"),
     "MACs": ("macs", "macs"),
 }
-PLACE = 900.0  # pixels that a figure has at least
 LETTER = 6.4  # pixels of a letter of a heading
 NUMBER = 26.0  # pixels of the mean bits of a folded block
 
@@ -38,7 +37,8 @@ def graph_columns(
     size: str = "parameters and MACs",
     selected: Collection[int] = (),
     found: Collection[int] = (),
-    span: float | None = None,
+    seen: tuple[float, float] | None = None,
+    pixels: int = 900,
 ) -> Columns:
     """The data of the graph panel.
 
@@ -53,12 +53,13 @@ def graph_columns(
         size: of ``SIZES``, what the size of a node shows.
         selected: nodes; folded blocks with one of them are framed.
         found: nodes to ring.
-        span: units of the layout that are seen at once, everything by default: what has no room for
-            numbers and headings goes without.
+        seen: what part of the layout is seen, everything by default.
+        pixels: how wide it is seen: what has no room for numbers and headings goes without.
     """
     count = len(info.names)
     layout = graph_layout(info) if layout is None else layout
-    room = PLACE / max(layout.width + 1 if span is None else span, 1.0)
+    seen = (-1.0, layout.width) if seen is None else seen
+    room = pixels / max(seen[1] - seen[0], 1.0)
     fill = _colors(bits, widths, measured, count)
     hidden = layout.folded[layout.block]
     weight = np.array([kind == "weight" for kind in info.kinds])
@@ -68,8 +69,8 @@ def graph_columns(
     rings = np.unique(np.stack([layout.x[ringed], layout.y[ringed]]), axis=1)
     return {
         **_edge_columns(layout),
-        "blocks": _block_columns(layout, room),
-        "stages": _stage_columns(info, layout, room),
+        "blocks": _block_columns(layout, seen, room),
+        "stages": _stage_columns(info, layout, seen, room),
         "folded": _folded_columns(layout, bits, widths, measured, pins, room),
         "framed": {"x": np.unique(layout.x[[n for n in selected if hidden[n]]])},
         "found": {"x": rings[0], "y": rings[1]},
@@ -146,20 +147,30 @@ def _headings(labels: Sequence[str], places: Floats) -> tuple[list[str], bool]:
     two_lines = any(len(label) * LETTER > pixels for label, pixels in zip(labels, places, strict=True))
     # two lines: the neighbours on the same line are two parts away
     before, after = np.roll(places, 1), np.roll(places, -1)
-    before[:1], after[-1:] = 0, 0
+    before[:1], after[-1:] = 0.4 * places[:1], 0.4 * places[-1:]  # the margin
     wider = places + np.minimum(np.minimum(before, after) if len(places) > 2 else 0, places)
     usable = wider if two_lines else places
     return [fitting(label, pixels) for label, pixels in zip(labels, usable, strict=True)], two_lines
 
 
-def _block_columns(layout: GraphLayout, room: float) -> dict[str, Any]:
-    labels, two_lines = _headings([part[0] for part in layout.parts], (layout.right - layout.left) * room)
+def _middles(left: Floats, right: Floats, seen: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Where headings stand, in the middle of what is seen, and how much of them is seen."""
+    near, far = np.maximum(left, seen[0]), np.minimum(right, seen[1])
+    visible = far > near
+    return np.where(visible, (near + far) / 2, (left + right) / 2), np.where(
+        visible, far - near, right - left
+    )
+
+
+def _block_columns(layout: GraphLayout, seen: tuple[float, float], room: float) -> dict[str, Any]:
+    x, places_seen = _middles(layout.left, layout.right, seen)
+    labels, two_lines = _headings([part[0] for part in layout.parts], places_seen * room)
     places = range(len(labels))
     return {
         "key": layout.keys.astype(np.int32),
         "left": layout.left,
         "right": layout.right,
-        "x": (layout.left + layout.right) / 2,
+        "x": x,
         "label": labels,
         "height": np.array([1.86 if two_lines and place % 2 else 1.6 for place in places]),
         "shade": np.array([0.10 if place % 2 == 0 else 0.03 for place in places]),
@@ -170,18 +181,21 @@ def _block_columns(layout: GraphLayout, room: float) -> dict[str, Any]:
     }
 
 
-def _stage_columns(info: GraphInfo, layout: GraphLayout, room: float) -> dict[str, Any]:
+def _stage_columns(
+    info: GraphInfo, layout: GraphLayout, seen: tuple[float, float], room: float
+) -> dict[str, Any]:
     """A heading over the blocks of each stage, which folds them into one and opens them again."""
     left, right = layout.stages
+    x, visible = _middles(left, right, seen)
     shut = np.isclose(right - left, FOLDED_WIDTH)
     return {
         "key": np.arange(len(info.stages), dtype=np.int32),
         "left": left + 0.1,
         "right": right - 0.1,
-        "x": (left + right) / 2,
+        "x": x,
         "label": [
             label if len(label) * LETTER <= pixels else ""
-            for (label, _, _), pixels in zip(info.stages, (right - left) * room, strict=True)
+            for (label, _, _), pixels in zip(info.stages, visible * room, strict=True)
         ],
         "tip": [
             f"{label}: {last - first + 1} blocks; tap to {'open' if shut[stage] else 'fold'} the stage"

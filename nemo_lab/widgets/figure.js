@@ -183,6 +183,7 @@ function connect(model, document, el) {
   const drag = () => {
     const tools = plots.flatMap((one) => one.toolbar.tools).filter((one) => one.name && "active" in one);
     for (const tool of tools) tool.active = tool.name === model.get("drag");
+    el.dataset.drag = model.get("drag");
   };
   const named = new Map(models.filter((one) => one.name && /Range1d$/.test(one.type)).map((one) => [one.name, one]));
   const held = new Set();
@@ -208,6 +209,13 @@ function connect(model, document, el) {
       model.save_changes();
     });
   }
+  const sized = new ResizeObserver(() => {
+    const pixels = Math.round(el.clientWidth);
+    if (!pixels || Math.abs(pixels - model.get("pixels")) < 40) return; // hidden, or much the same
+    model.set("pixels", pixels);
+    model.save_changes();
+  });
+  sized.observe(el);
   const theme = () => applyTheme(document, el);
   const observer = new MutationObserver(theme);
   observer.observe(globalThis.document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });
@@ -223,6 +231,7 @@ function connect(model, document, el) {
     model.off("change:ranges", ranges);
     model.off("change:drag", drag);
     observer.disconnect();
+    sized.disconnect();
     document.clear();
   };
 }

@@ -58,6 +58,7 @@ class Figure(anywidget.AnyWidget):
         ranges: by the name of a range of the plot, [start, end] to be shown; those left out show everything.
             Of those that are given it says what the mouse made of them.
         drag: what dragging in the plot does: the name of one of its tools, empty for nothing.
+        pixels: how wide the view is that was opened or resized last.
     """
 
     _esm = HERE / "figure.js"
@@ -70,6 +71,7 @@ class Figure(anywidget.AnyWidget):
     frame = traitlets.Dict().tag(sync=True)
     ranges = traitlets.Dict().tag(sync=True)
     drag = traitlets.Unicode().tag(sync=True)
+    pixels = traitlets.Int(900).tag(sync=True)
 
     def __init__(
         self,

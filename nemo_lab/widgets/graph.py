@@ -37,7 +37,7 @@ class GraphPanel(Panel):
             on_select=self._tapped,
             on_box=self._boxed,
         )
-        self.figure.observe(lambda _: hub.redraw(), names="ranges")  # what is near has numbers
+        self.figure.observe(lambda _: hub.redraw(), names=["ranges", "pixels"])  # what has room is numbered
         self.figure.drag = next(iter(DRAG))
         self.legend = w.HTML()
         self.chosen = w.HTML()
@@ -208,7 +208,7 @@ class GraphPanel(Panel):
         columns = plots.graph_columns(
             self.info, view.shown, widths, pins, self._layout, measured=measured,
             known=self._measures.known(view.shown), size=size, selected=view.nodes, found=found,
-            span=high - low,
+            seen=(low, high), pixels=self.figure.pixels,
         )  # fmt: skip
         self.figure.show(columns, {"nodes": view.nodes})
         if self._measures.failed:

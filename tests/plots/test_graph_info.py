@@ -204,15 +204,17 @@ def test_numbers_and_headings_show_where_there_is_room() -> None:
     info = graph_info(digits_like(150))
     bits = np.full(300, 4, dtype=np.uint8)
     far = graph_columns(info, bits, (2, 4, 8), {})
-    near = graph_columns(info, bits, (2, 4, 8), {}, span=30)
+    near = graph_columns(info, bits, (2, 4, 8), {}, seen=(230, 260))
     assert set(far["nodes"]["text"]) == {""}
     assert set(near["nodes"]["text"]) == {"4"}
     assert far["nodes"]["size"].max() < 6 < 16 <= near["nodes"]["size"].min()
     assert max(map(len, far["blocks"]["label"])) == 2  # of stage.40 the number
     assert near["blocks"]["label"][40] == "stage.40"
+    # a block of which a part is seen has its heading there
+    assert graph_columns(info, bits, (2, 4, 8), {}, seen=(243, 273))["blocks"]["x"][40] == (243 + 245.5) / 2
     folded = graph_layout(info, folded_at_first(info))
-    assert "4.0" in graph_columns(info, bits, (2, 4, 8), {}, folded, span=40)["folded"]["text"]
-    assert set(graph_columns(info, bits, (2, 4, 8), {}, folded, span=100)["folded"]["text"]) == {""}
+    assert "4.0" in graph_columns(info, bits, (2, 4, 8), {}, folded, seen=(0, 40))["folded"]["text"]
+    assert set(graph_columns(info, bits, (2, 4, 8), {}, folded, seen=(0, 100))["folded"]["text"]) == {""}
 
 
 def test_what_is_not_measured_yet_is_grey_and_what_is_without_noise_is_bright(toy: ToyProblem) -> None:
