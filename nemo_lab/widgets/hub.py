@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,12 +30,16 @@ class Draft:
     """A configuration made by hand.
 
     Attributes:
+        config: what it was made of.
         bits: uint8[Q].
         objectives: as measured, None if they are not yet.
+        pending: whether it is being measured.
     """
 
+    config: int
     bits: np.ndarray
     objectives: tuple[float, ...] | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,7 @@ class View:
         moment: evaluations made at the moment that is looked at, None for now.
         config: selected configuration, None before there is any.
         against: the configuration that it is compared with: one that was kept, or the one selected before it.
+        kept: whether somebody kept that one.
         draft: what is made of it by hand, None if nothing is.
         preferred: what the selection follows, None if it was made by hand.
         nodes: selected nodes, in order.
@@ -61,6 +67,7 @@ class View:
     moment: int | None
     config: int | None
     against: int | None
+    kept: bool
     draft: Draft | None
     preferred: Choice | None
     nodes: tuple[int, ...]
@@ -90,8 +97,8 @@ class View:
     def mark(self) -> tuple[object, ...]:
         """Equal for two views that look the same."""
         return (
-            self.now.version, self.moment, self.config, self.against, self.draft, self.preferred, self.nodes,
-            len(self.references), self.measured, self.looks,
+            self.now.version, self.moment, self.config, self.against, self.kept, self.draft, self.preferred,
+            self.nodes, len(self.references), self.measured, self.looks,
         )  # fmt: skip
 
 
@@ -113,7 +120,8 @@ class Hub:
         self.hush: Callable[[], None] | None = None  # takes the notice about the latest action away
         self._looks = 0
         self.kept: int | None = None  # to compare with
-        self.draft: Draft | None = None
+        self._drafts: dict[int, Draft] = {}  # by what they were made of
+        self._lock = threading.Lock()
         self._selected: tuple[int | None, int | None] = (None, None)  # now, and before
         self._preferred: Choice | None = within_a_point  # what the selection follows, until somebody selects
 
@@ -121,6 +129,11 @@ class Hub:
     def config(self) -> int | None:
         """The selected configuration, None if there is none."""
         return self._selected[0]
+
+    @property
+    def draft(self) -> Draft | None:
+        """What is made of the selected configuration by hand, None if nothing is."""
+        return None if self.config is None else self._drafts.get(self.config)
 
     def chosen(self) -> int:
         """The selected configuration.
@@ -152,9 +165,21 @@ class Hub:
         self.kept = config
         self.publisher.wake()
 
-    def edit(self, draft: Draft | None) -> None:
-        """Take a draft for the one shown, or none."""
-        self.draft = draft
+    def edit(self, draft: Draft) -> None:
+        """Take a draft in place of the one before, and show it."""
+        with self._lock:
+            self._drafts[draft.config] = draft
+        self._turn_to(draft.config)  # the front may have gone on meanwhile
+        self.publisher.wake()
+
+    def replace(self, draft: Draft, by: Draft | None) -> None:
+        """Put another draft, or none, in the place of one that was not changed meanwhile."""
+        with self._lock:
+            if self._drafts.get(draft.config) is draft:
+                if by is None:
+                    del self._drafts[draft.config]
+                else:
+                    self._drafts[draft.config] = by
         self.publisher.wake()
 
     def redraw(self) -> None:
@@ -203,7 +228,8 @@ class Hub:
             moment=moment,
             config=config,
             against=previous if self.kept is None else kept,
-            draft=None if config is None else self.draft,
+            kept=self.kept is not None,
+            draft=None if config is None else self._drafts.get(config),
             preferred=self._preferred,
             nodes=self.nodes,
             references=self.references,
@@ -225,4 +251,3 @@ class Hub:
         now, before = self._selected
         if config != now:
             self._selected = config, now if self._preferred is None else before
-            self.draft = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nemo_lab.plots.style import objective_label
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study import Snapshot
+from nemo_lab.widgets.hub import Draft
 
 Bits = NDArray[np.uint8]
 
@@ -26,12 +27,14 @@ class Subject:
         bits: uint8[Q].
         objectives: those that are known, by name.
         held_out: what was measured on held-out examples, None if nothing was.
+        unknown: what is said in the place of other objectives.
     """
 
     title: str
     bits: Bits
     objectives: Mapping[str, float]
     held_out: Any = None
+    unknown: str = "not measured"
 
 
 def evaluated(snapshot: Snapshot, problem: Problem, config: int, validated: Mapping[int, Any]) -> Subject:
@@ -41,13 +44,14 @@ def evaluated(snapshot: Snapshot, problem: Problem, config: int, validated: Mapp
     return Subject(f"Configuration {config}", log.bits[config], values, validated.get(config))
 
 
-def drafted(problem: Any, bits: Bits, measured: Sequence[float] | None) -> Subject:
+def drafted(problem: Any, draft: Draft) -> Subject:
     """One that is being made by hand: its costs answer at once, the rest once it is measured."""
-    if measured is not None:
-        return Subject("draft", bits, dict(zip(problem.objective_names, measured, strict=True)))
+    if draft.objectives is not None:
+        return Subject("draft", draft.bits, dict(zip(problem.objective_names, draft.objectives, strict=True)))
     names = tuple(getattr(problem, "cost_names", ()))
-    costs = problem.costs(bits[None])[0].tolist() if names else []
-    return Subject("draft", bits, dict(zip(names, costs, strict=True)))
+    costs = problem.costs(draft.bits[None])[0].tolist() if names else []
+    unknown = "being measured" if draft.pending else "not measured"
+    return Subject("draft", draft.bits, dict(zip(names, costs, strict=True)), unknown=unknown)
 
 
 def table(problem: Problem, kinds: Sequence[str], one: Subject, other: Subject | None) -> str:
@@ -91,7 +95,7 @@ def _row(problem: Problem, name: str, subjects: Sequence[Subject]) -> tuple[str,
 def _value(problem: Any, name: str, subject: Subject) -> str:
     value = subject.objectives.get(name)
     if value is None:
-        return "not measured"
+        return subject.unknown
     if name == "task_error":
         return f"{1 - value:.2%}"
     return f"{value:.4f}{absolute(problem, subject.bits).get(name, '')}"

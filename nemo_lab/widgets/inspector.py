@@ -66,9 +66,14 @@ class InspectorPanel(Panel):
         self.config.observe(self._typed, names="value")
         self.choice = field(w.Dropdown, "Choose the", 330, 76, options=[NO_CHOICE, *CHOICES])
         self.choice.observe(lambda change: self._prefer(change["new"]), names="value")
-        self.validate = self.button("Validate", "Measure it on held-out images", self._validate)
-        self.keep = self.button(
-            "Keep to compare", "Compare all that is selected from now on with this one", self._keep
+        # at once: they mean what is shown when they are pressed, not what is selected next
+        self.validate = self.press(
+            "Validate", "Measure it on held-out images", lambda: self.now(self._validate)
+        )
+        self.keep = self.press(
+            "Keep to compare",
+            "Compare all that is selected from now on with this one",
+            lambda: self.now(self._keep),
         )
         self.against = field(
             w.BoundedIntText, "compare with", 200, 100, value=-1, min=-1, max=-1,
@@ -132,7 +137,7 @@ class InspectorPanel(Panel):
         self.against.value = -1 if self.hub.kept is None else self.hub.kept
         self.choice.value = next((name for name, one in CHOICES.items() if one is view.preferred), NO_CHOICE)
         self._quiet = False
-        self.keep.description = "Keep to compare" if self.hub.kept is None else "Compare no more"
+        self.keep.description = "Compare no more" if view.kept else "Keep to compare"
         self.draft.show(view)
         names, widths = self.problem.node_names, self.problem.bit_widths
         shown, other = view.shown, view.other
@@ -147,7 +152,7 @@ class InspectorPanel(Panel):
         one = inspected.evaluated(snapshot, problem, view.config, validated)
         other = None
         if view.draft is not None:
-            one, other = inspected.drafted(problem, view.draft.bits, view.draft.objectives), one
+            one, other = inspected.drafted(problem, view.draft), one
         elif view.against is not None and view.against != view.config:
             other = inspected.evaluated(snapshot, problem, view.against, validated)
         species = [one.name for one in self.study.species]

@@ -13,7 +13,7 @@ from nemo_lab import create_study
 from nemo_lab.export import load_front
 from nemo_lab.study.choices import CHOICES
 from nemo_lab.widgets import inspected
-from tests.toy import ToyProblem
+from tests.toy import GatedProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, figure, until, words
 
@@ -155,3 +155,65 @@ def test_the_front_is_saved_where_it_is_said(
     dashboard._inspector.file.value = "no/such/folder"
     button(dashboard, "Save front").click()
     until(lambda: "no/such" in words(dashboard.inspector) and "kept.json" not in words(dashboard.inspector))
+
+
+def test_buttons_mean_what_was_shown_when_they_were_pressed(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    dashboard.select(3)
+    button(dashboard, "Keep to compare").click()
+    dashboard.select(9)  # before anything was drawn
+    until(lambda: "Configuration 9Configuration 3" in words(dashboard.inspector))
+    button(dashboard, "Compare no more").click()
+    until(lambda: dashboard._inspector.keep.description == "Keep to compare")
+    dashboard._inspector.against.value = 3  # the one before it, too, is kept if somebody says so
+    until(lambda: dashboard._inspector.keep.description == "Compare no more")
+    dashboard._hub.select_nodes((1,))
+    width = 8 if study.config(9).iloc[1] != 8 else 7
+    dashboard._inspector.draft.width.value = width
+    button(dashboard, "Set").click()
+    dashboard._hub.select_nodes((2,))
+    dashboard.select(12)
+    until(lambda: "Configuration 12Configuration 3" in words(dashboard.inspector))
+    assert dashboard._hub.draft is None
+    dashboard.select(9)  # its draft was not lost
+    until(lambda: "draftConfiguration 9" in words(dashboard.inspector))
+    expected = study.config(9).to_numpy().copy()
+    expected[1] = width
+    until(lambda: column(figure(dashboard, "Bit-width"), "bars", "bits") == expected.tolist())
+
+
+def test_a_measurement_is_of_the_draft_it_was_asked_for(open_dashboard: Open) -> None:
+    problem = GatedProblem()
+    problem.gate.set()
+    study = create_study(problem, **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    until(lambda: len(column(figure(dashboard, "Pareto front"), "references", "text")) == 3)
+    dashboard.select(9)
+    dashboard._hub.select_nodes((1, 2))
+    dashboard._inspector.draft.width.value = 5
+    button(dashboard, "Set").click()
+    until(lambda: not button(dashboard, "Evaluate").disabled)
+    problem.entered.clear()
+    problem.gate.clear()
+    button(dashboard, "Evaluate").click()
+    until(problem.entered.is_set)
+    until(lambda: "being measured" in words(dashboard.inspector))
+    assert button(dashboard, "Evaluate").disabled
+    button(dashboard, "+ 1").click()
+    until(lambda: "not measured" in words(dashboard.inspector))
+    problem.gate.set()
+    assert study.what_if(8) is not None  # answered after the one before
+    assert "not measured" in words(dashboard.inspector)
+    button(dashboard, "Evaluate").click()
+    until(lambda: "measured" not in words(dashboard.inspector))
+
+    def broken(bits: object) -> object:
+        raise OSError("<b>no</b> accelerator")
+
+    problem.evaluate = broken  # type: ignore[method-assign, assignment]
+    button(dashboard, "- 1").click()
+    until(lambda: not button(dashboard, "Evaluate").disabled)
+    button(dashboard, "Evaluate").click()
+    until(lambda: "<b>no</b> accelerator" in words(dashboard.inspector))
+    until(lambda: not button(dashboard, "Evaluate").disabled)  # to be tried again
