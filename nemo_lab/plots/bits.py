@@ -39,12 +39,14 @@ def bits_plot(names: Sequence[str], widths: Sequence[int]) -> Plot:
     signs.glyph.tags = [style.INK]
     for renderer in (lines, signs):
         renderer.nonselection_glyph = renderer.selection_glyph = None
-    for tool in p.select({"type": TapTool}):
-        tool.renderers = [drawn]
-    for tool in p.select({"type": BoxSelectTool}):
-        tool.renderers = [drawn]
+    # a node is tapped at any height, however short its bar
+    column = p.vbar("x", 1.0, p.y_range.end, source=bars, fill_alpha=0.0, line_color=None)
+    column.nonselection_glyph = column.selection_glyph = None
+    for kind in (TapTool, BoxSelectTool):
+        for tool in p.select({"type": kind}):
+            tool.renderers = [column]
     tips = [("node", "@name"), ("bits", "@bits"), ("compared with", "@was")]
-    p.add_tools(HoverTool(renderers=[drawn], tooltips=tips))
+    p.add_tools(HoverTool(renderers=[column], tooltips=tips, point_policy="follow_mouse"))
     return Plot(p, {"bars": bars, "marks": marks}, "Bit-width of every node of the selected configuration")
 
 

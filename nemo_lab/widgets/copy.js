@@ -41,6 +41,7 @@ function render({ model, el }) {
   });
   model.on("change:text", update);
   update();
+  return () => model.off("change:text", update);
 }
 
 export default { render };

@@ -15,7 +15,9 @@ from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study import Snapshot
 from nemo_lab.widgets.hub import Draft
 
+SAME = "same"
 Bits = NDArray[np.uint8]
+Row = tuple[str, Sequence[str], str]  # label, a cell for each configuration, and the difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,42 +56,51 @@ def drafted(problem: Any, draft: Draft) -> Subject:
     return Subject("draft", draft.bits, dict(zip(names, costs, strict=True)), unknown=unknown)
 
 
-def table(problem: Problem, kinds: Sequence[str], one: Subject, other: Subject | None) -> str:
-    """A configuration in numbers, and where there is another, both and what the first has more."""
-    subjects = [one] if other is None else [one, other]
+def table(problem: Problem, kinds: Sequence[str], subjects: Sequence[Subject]) -> str:
+    """Configurations side by side in numbers, and what the first has more than the second."""
     rows = [_row(problem, name, subjects) for name in problem.objective_names]
     if any(subject.held_out is not None for subject in subjects):
         held = ["-" if s.held_out is None else html.escape(str(s.held_out)) for s in subjects]
-        rows.insert(1, ("held out", *held, ""))
+        rows.insert(1, ("held out", held, ""))
     weight = np.array([kind == "weight" for kind in kinds])
     for label, chosen in (("weights", weight), ("activations", ~weight)):
         if chosen.any():
             means = [float(subject.bits[chosen].mean()) for subject in subjects]
-            rows.append((f"mean bits, {label}", *(f"{m:.2f}" for m in means), f"{means[0] - means[-1]:+.2f}"))
-    if other is not None:
-        rows.append(("nodes that differ", "", "", str(int((one.bits != other.bits).sum()))))
-    heads = ["", *(subject.title for subject in subjects), *(["difference"] if other is not None else [])]
-    head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in heads)
+            more = means[0] - means[min(1, len(means) - 1)]
+            rows.append(
+                (f"mean bits, {label}", [f"{m:.2f}" for m in means], f"{more:+.2f}" if more else SAME)
+            )
+    if len(subjects) > 1:
+        differ = int((subjects[0].bits != subjects[1].bits).sum())
+        rows.append(("nodes that differ", [""] * len(subjects), str(differ)))
+    heads = _beside([html.escape(subject.title) for subject in subjects], "difference")
+    head = "".join(f"<th scope='col'>{cell}</th>" for cell in ("", *heads))
     body = "".join(
-        f"<tr><th scope='row'>{row[0]}</th>"
-        + "".join(f"<td>{cell}</td>" for cell in row[1 : len(heads)])
+        f"<tr><th scope='row'>{label}</th>"
+        + "".join(f"<td>{cell}</td>" for cell in _beside(cells, difference))
         + "</tr>"
-        for row in rows
+        for label, cells, difference in rows
     )
     return f"<table class='nemo-table'><tr>{head}</tr>{body}</table>"
 
 
-def _row(problem: Problem, name: str, subjects: Sequence[Subject]) -> tuple[str, ...]:
+def _beside(cells: Sequence[str], difference: str) -> list[str]:
+    """The difference after the two that it is of."""
+    return [*cells[:2], difference, *cells[2:]] if len(cells) > 1 else list(cells)
+
+
+def _row(problem: Problem, name: str, subjects: Sequence[Subject]) -> Row:
     label = html.escape(objective_label(name).split(",")[0])
-    values = [subject.objectives.get(name) for subject in subjects]
     cells = [_value(problem, name, subject) for subject in subjects]
-    first, last = values[0], values[-1]
-    if first is None or last is None:
-        return label, *cells, "-"
+    first, second = (subject.objectives.get(name) for subject in (subjects[0], subjects[:2][-1]))
+    if first is None or second is None:
+        return label, cells, "-"
+    if first == second:
+        return label, cells, SAME
     if name == "task_error":
-        return label, *cells, f"{100 * (last - first):+.2f} points"
-    percent = f" ({first / last - 1:+.1%})" if last else ""
-    return label, *cells, f"{first - last:+.4f}{percent}"
+        return label, cells, f"{100 * (second - first):+.2f} points"
+    percent = f" ({first / second - 1:+.1%})" if second else ""
+    return label, cells, f"{'+' if first > second else ''}{number(first - second)}{percent}"
 
 
 def _value(problem: Any, name: str, subject: Subject) -> str:
@@ -98,7 +109,26 @@ def _value(problem: Any, name: str, subject: Subject) -> str:
         return subject.unknown
     if name == "task_error":
         return f"{1 - value:.2%}"
-    return f"{value:.4f}{absolute(problem, subject.bits).get(name, '')}"
+    return f"{number(value)}{absolute(problem, subject.bits).get(name, '')}"
+
+
+def number(value: float) -> str:
+    """With four decimals, or as many digits where those would show nothing, or too many stand before them."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def marks(subjects: Sequence[Subject]) -> str:
+    """What the marks in the strip mean, and how many there are; nothing without a second configuration."""
+    if len(subjects) < 2:
+        return ""
+    now, was = subjects[0].bits, subjects[1].bits
+    title = html.escape(subjects[1].title)
+    if np.array_equal(now, was):
+        return f'<span class="nemo-hint">Every node has the bit-width of {title}.</span>'
+    return (
+        f'<span class="nemo-hint">▲ {int((now > was).sum())} raised, ▼ {int((now < was).sum())} lowered; '
+        f"the line is the bit-width in {title}.</span>"
+    )
 
 
 def absolute(problem: Any, bits: Bits) -> dict[str, str]:

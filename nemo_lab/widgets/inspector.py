@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class InspectorPanel(Panel):
         problem = hub.problem
         self._kinds = infos.graph_info(problem).kinds
         self._quiet = False
-        self.text = w.HTML()
+        self.text, self.marks = w.HTML(), w.HTML()
         self.strip = Figure(
             plots.bits_plot(problem.node_names, problem.bit_widths),
             selectable={"bars": True},
@@ -50,6 +50,7 @@ class InspectorPanel(Panel):
                 *self._choosing(),
                 self.text,
                 self.strip,
+                self.marks,
                 *self.draft.rows,
                 self.copy,
                 self._saving(save_report),
@@ -140,21 +141,28 @@ class InspectorPanel(Panel):
         self.keep.description = "Compare no more" if view.kept else "Keep to compare"
         self.draft.show(view)
         names, widths = self.problem.node_names, self.problem.bit_widths
-        shown, other = view.shown, view.other
-        self.text.value = self._words(view)
-        self.strip.show(plots.bits_columns(shown, names, widths, other), {"bars": view.nodes})
+        shown = view.shown
+        subjects = self._subjects(view)
+        self.text.value = self._words(view, subjects)
+        self.marks.value = inspected.marks(subjects)
+        self.strip.show(plots.bits_columns(shown, names, widths, view.other), {"bars": view.nodes})
         self.copy.text = "" if shown is None else inspected.as_python(self.problem, shown)
 
-    def _words(self, view: View) -> str:
+    def _subjects(self, view: View) -> list[inspected.Subject]:
+        """What is shown, what it is compared with, and beside a draft what was kept."""
+        if view.config is None:
+            return []
+        snapshot, problem, validated = view.snapshot, self.problem, self.study.validated
+        found = [inspected.evaluated(snapshot, problem, view.config, validated)]
+        if view.draft is not None:
+            found.insert(0, inspected.drafted(problem, view.draft))
+        if view.against not in (None, view.config) and (view.draft is None or view.kept):
+            found.append(inspected.evaluated(snapshot, problem, view.against, validated))
+        return found
+
+    def _words(self, view: View, subjects: Sequence[inspected.Subject]) -> str:
         if view.config is None:
             return EMPTY
-        snapshot, problem, validated = view.snapshot, self.problem, self.study.validated
-        one = inspected.evaluated(snapshot, problem, view.config, validated)
-        other = None
-        if view.draft is not None:
-            one, other = inspected.drafted(problem, view.draft), one
-        elif view.against is not None and view.against != view.config:
-            other = inspected.evaluated(snapshot, problem, view.against, validated)
         species = [one.name for one in self.study.species]
-        table = inspected.table(problem, self._kinds, one, other)
-        return table + inspected.origin(snapshot, species, view.config)
+        table = inspected.table(self.problem, self._kinds, subjects)
+        return table + inspected.origin(view.snapshot, species, view.config)

@@ -15,7 +15,7 @@ from nemo_lab.study.choices import CHOICES
 from nemo_lab.widgets import inspected
 from tests.toy import GatedProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import button, column, figure, until, words
+from tests.widgets.watching import button, column, figure, parsed, until, words
 
 POINTS = np.array(
     [[0.50, 0.1, 0.1], [0.109, 0.2, 0.9], [0.105, 0.3, 0.3], [0.100, 0.4, 0.4], [0.3, 0.15, 0.12]]
@@ -125,6 +125,44 @@ def test_copied_python_gives_the_configuration_again() -> None:
     assert isinstance(assigned, ast.Assign)
     assert ast.literal_eval(assigned.value) == dict(zip(problem.node_names, bits.tolist(), strict=True))
     assert ast.unparse(called) == "study.what_if(bits)"
+
+
+def subject(title: str, bits: list[int], **objectives: float) -> inspected.Subject:
+    return inspected.Subject(title, np.array(bits, dtype=np.uint8), objectives)
+
+
+def test_the_difference_is_of_the_first_two_and_as_fine_as_it_is() -> None:
+    problem = ToyProblem()
+    one = subject("draft", [8, 2, 3, 3, 4, 5], loss=0.25, size=2e-7, work=0.5)
+    other = subject("<b>7</b>", [2, 8, 3, 3, 4, 5], loss=0.20, size=1e-7, work=0.5)
+    third = subject("Configuration 3", [2] * 6, loss=0.9, size=3e9, work=0.1)
+    page = parsed(inspected.table(problem, ("weight",) * 6, [one, other, third]))
+    assert "b" not in page.tags
+    said = "".join(page.words)
+    assert "draft<b>7</b>differenceConfiguration 3" in said
+    assert "loss0.25000.2000+0.0500 (+25.0%)0.9000" in said
+    assert "size2e-071e-07+1e-07 (+100.0%)3e+09" in said
+    assert "work0.50000.5000same0.1000" in said
+    assert "mean bits, weights4.174.17same2.00" in said
+    assert "nodes that differ2" in said
+    alone = "".join(parsed(inspected.table(problem, ("weight",) * 6, [one])).words)
+    assert "difference" not in alone
+    assert "differ" not in alone
+    words_ = "".join(parsed(inspected.marks([one, other])).words)
+    assert words_ == "▲ 1 raised, ▼ 1 lowered; the line is the bit-width in <b>7</b>."
+    assert inspected.marks([one]) == ""
+
+
+def test_beside_a_draft_stands_what_was_kept(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    dashboard.select(3)
+    button(dashboard, "Keep to compare").click()
+    dashboard.select(9)
+    dashboard._hub.select_nodes((1,))
+    button(dashboard, "- 1").click()
+    until(lambda: "draftConfiguration 9differenceConfiguration 3" in words(dashboard.inspector))
+    until(lambda: "lowered; the line is the bit-width in Configuration 9" in words(dashboard.inspector))
 
 
 def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> None:
