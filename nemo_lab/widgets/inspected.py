@@ -81,7 +81,7 @@ def table(problem: Problem, kinds: Sequence[str], subjects: Sequence[Subject]) -
         + "</tr>"
         for label, cells, difference in rows
     )
-    return f"<table class='nemo-table'><tr>{head}</tr>{body}</table>"
+    return f"<table class='nemo-table nemo-beside'><tr>{head}</tr>{body}</table>"
 
 
 def _beside(cells: Sequence[str], difference: str) -> list[str]:
