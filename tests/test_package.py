@@ -74,7 +74,7 @@ def test_shipped_data_are_small_and_complete() -> None:
 
 
 def test_files_the_browser_needs_are_shipped() -> None:
-    for name in ("figure.js", "figure.css", "report.js", "report.css"):
+    for name in ("figure.js", "figure.css", "look.js", "look.css", "slider.js", "report.js", "report.css"):
         assert (SOURCE / "widgets" / name).is_file()
 
 

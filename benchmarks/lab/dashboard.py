@@ -104,6 +104,9 @@ class Session:
         ]
         self.notebook.ask("\n".join(lines), seconds=600)
         self.notebook.ask("nl.Dashboard(study)")
+        shown = self.page.locator(".nemo-dashboard").last
+        # what nobody sees is not painted
+        shown.evaluate("element => element.scrollIntoView({block: 'start'})")
         self.page.wait_for_timeout(3000)
         self.page.evaluate(WATCH)
         self.client.execute_interactive("study.start(100_000)", silent=True)  # the page has enough to do

@@ -31,6 +31,7 @@ from nemo_lab.study.frames import NO_SPECIES
 # what lies across, what upright, and what is the colour in each view
 VIEWS = {"left": ("x1", "y", "x2"), "right": ("x2", "y", "x1"), "map": ("x1", "x2", "y")}
 PLACES = ("y", "x1", "x2")  # of the three objectives drawn
+ROOM = 0.2  # of an upright range, for the labels of the references
 DRAG = {"": "nothing", "box_zoom": "zoom", "pan": "move", "box_select": "look within"}
 
 
@@ -48,7 +49,7 @@ def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
     }
     called = dict(zip(PLACES, names, strict=True))
     ranges = {place: DataRange1d(name=place, range_padding=0.08) for place in PLACES}
-    ranges["y"].range_padding = 0.2  # room for the labels of the references
+    ranges["y"].range_padding = ROOM
     low, high = bounds_of(problem)
     figures = []
     for name, (x, y, color) in VIEWS.items():
@@ -67,7 +68,7 @@ def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
             x_axis_label=style.objective_label(called[x]),
             y_axis_label=style.objective_label(called[y]),
             x_range=ranges[x],
-            y_range=DataRange1d(name="map", range_padding=0.08) if name == "map" else ranges[y],
+            y_range=DataRange1d(name="map", range_padding=ROOM) if name == "map" else ranges[y],
             active_drag=None,
         )
         _draw(p, sources, x, y, transform(color, mapper))

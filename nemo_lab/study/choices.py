@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,14 @@ def balanced(objectives: Objectives) -> int:
     return int((scaled**2).sum(axis=1).argmin())
 
 
-CHOICES: dict[str, Callable[[Objectives], int]] = {
-    "smallest within a point of the best": within_a_point,
-    "most accurate": best,
-    "smallest": smallest,
-    "balanced": balanced,
-}
+def choices(names: Sequence[str]) -> dict[str, Callable[[Objectives], int]]:
+    """What can be asked for, in the words of a problem with objectives of these names."""
+    if names[0] == "task_error":
+        words = "smallest within a point of the best", "most accurate", "smallest"
+    else:
+        first, second = names[0], names[min(1, len(names) - 1)]
+        words = f"lowest {second} within {POINT} of the best {first}", f"lowest {first}", f"lowest {second}"
+    return dict(zip((*words, "balanced"), (within_a_point, best, smallest, balanced), strict=True))
 
 
 def choose(snapshot: Snapshot, choice: Callable[[Objectives], int]) -> int:

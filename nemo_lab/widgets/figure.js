@@ -5,17 +5,6 @@ const libraries = (globalThis.__nemo_lab_bokeh ??= new Map());
 const loaded = (globalThis.__nemo_lab_bokeh_loaded ??= []); // for those who want to reach a figure
 const ARRAYS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
 
-// JupyterLab takes plain keys for its own (4 makes a heading, arrows change the cell), also in a
-// focused menu of an output. Inside our panels they belong to the control; Ctrl+S and such do not.
-if (!globalThis.__nemo_lab_keys) {
-  globalThis.__nemo_lab_keys = true;
-  const mark = (event) => {
-    const plain = !(event.ctrlKey || event.metaKey || event.altKey);
-    if (event.target.closest?.(".nemo-panel")) event.target.toggleAttribute("data-lm-suppress-shortcuts", plain);
-  };
-  globalThis.addEventListener("keydown", mark, true);
-}
-
 function bokeh(model) {
   const reference = model.get("library");
   const key = model.get("bokeh_version");
@@ -142,7 +131,10 @@ function connect(model, document, el) {
   const sources = new Map(models.filter((one) => one.type === "ColumnDataSource" && one.name).map((one) => [one.name, one]));
   const plots = models.filter((one) => one.type === "Figure");
   const shown = new Map(); // the columns of each source that are drawn
+  let [inSight, late] = [true, false]; // what nobody sees is not painted until it is scrolled to
   const update = () => {
+    late = !inSight;
+    if (late) return;
     quiet = true;
     const { columns = {}, selected = {} } = model.get("frame");
     for (const [name, packed] of Object.entries(columns)) {
@@ -216,6 +208,11 @@ function connect(model, document, el) {
     model.save_changes();
   });
   sized.observe(el);
+  const sight = new IntersectionObserver((entries) => {
+    inSight = entries.at(-1).isIntersecting;
+    if (inSight && late) update();
+  });
+  sight.observe(el);
   const theme = () => applyTheme(document, el);
   const observer = new MutationObserver(theme);
   observer.observe(globalThis.document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });
@@ -232,6 +229,7 @@ function connect(model, document, el) {
     model.off("change:drag", drag);
     observer.disconnect();
     sized.disconnect();
+    sight.disconnect();
     document.clear();
   };
 }

@@ -11,6 +11,7 @@ import numpy as np
 from nemo_lab.plots import info as infos
 from nemo_lab.study import Snapshot, Study, past
 from nemo_lab.study.choices import choose, within_a_point
+from nemo_lab.widgets.look import Look
 from nemo_lab.widgets.publisher import Publisher
 
 REFERENCE_WIDTHS = (8, 6, 4)
@@ -114,6 +115,7 @@ class Hub:
         self.study = study
         self.problem = study.problem
         self.publisher = Publisher(draw)
+        self.look = Look()
         self.references: References = ()
         self.nodes: tuple[int, ...] = ()
         self.moment: int | None = None

@@ -10,14 +10,14 @@ import ipywidgets as w
 
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
-from nemo_lab.study.choices import CHOICES
-from nemo_lab.study.notices import notice
+from nemo_lab.study.choices import choices
 from nemo_lab.widgets import inspected
 from nemo_lab.widgets.copy import Copy
 from nemo_lab.widgets.draft import DraftControls
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
 from nemo_lab.widgets.panel import Panel, field, row, title
+from nemo_lab.widgets.saving import SavingControls
 
 NO_CHOICE = "along the front"
 EMPTY = '<span class="nemo-hint">Tap a point of the front, or choose a configuration here.</span>'
@@ -44,6 +44,7 @@ class InspectorPanel(Panel):
         )
         self.draft = DraftControls(self)
         self.copy = Copy(label="Copy as Python")
+        self.saving = SavingControls(self, save_report)
         self._compose(
             [
                 title("Inspect"),
@@ -53,7 +54,7 @@ class InspectorPanel(Panel):
                 self.marks,
                 *self.draft.rows,
                 self.copy,
-                self._saving(save_report),
+                self.saving.row,
             ],
             flex="1 1 430px",
             min_width="0",
@@ -65,7 +66,8 @@ class InspectorPanel(Panel):
         self.next = self.button("Next", "The next larger model of the front", lambda: hub.step(1))
         self.config = field(w.BoundedIntText, "Config", 150, 48, value=0, min=0, max=0)
         self.config.observe(self._typed, names="value")
-        self.choice = field(w.Dropdown, "Choose the", 330, 76, options=[NO_CHOICE, *CHOICES])
+        self._choices = choices(hub.problem.objective_names)
+        self.choice = field(w.Dropdown, "Choose the", 330, 76, options=[NO_CHOICE, *self._choices])
         self.choice.observe(lambda change: self._prefer(change["new"]), names="value")
         # at once: they mean what is shown when they are pressed, not what is selected next
         self.validate = self.press(
@@ -86,36 +88,13 @@ class InspectorPanel(Panel):
             row(self.against, self.keep, self.validate),
         ]
 
-    def _saving(self, save_report: Callable[[Path], object]) -> w.Widget:
-        name = "".join(one if one.isalnum() or one in "-_." else "_" for one in self.study.title) or "run"
-        self.file = field(w.Text, "File", 200, 32, value=name)
-
-        def path(suffix: str) -> Path:
-            given = Path(self.file.value.strip() or name)
-            return given if given.suffix == suffix else given.with_name(given.name + suffix)
-
-        def front() -> None:
-            from nemo_lab.export import save_front
-
-            notice(f"the front is in {save_front(self.study, path('.json')).resolve()}")
-
-        def report() -> None:
-            save_report(path(".html"))
-            notice(f"the report is in {path('.html').resolve()}")
-
-        return row(
-            self.file,
-            self.button("Save report", "One HTML file with all of it, which opens without a kernel", report),
-            self.button("Save front", "The front as JSON, with everything needed to make it again", front),
-        )
-
     def _typed(self, change: Any) -> None:
         if not self._quiet:
             self.hub.select(int(change["new"]))
 
     def _prefer(self, name: str) -> None:
-        if name in CHOICES and not self._quiet:
-            self.do(lambda: self.hub.prefer(CHOICES[name]))
+        if name in self._choices and not self._quiet:
+            self.do(lambda: self.hub.prefer(self._choices[name]))
 
     def _compare(self, change: Any) -> None:
         if not self._quiet:
@@ -136,7 +115,8 @@ class InspectorPanel(Panel):
         if view.config is not None:
             self.config.value = view.config
         self.against.value = -1 if self.hub.kept is None else self.hub.kept
-        self.choice.value = next((name for name, one in CHOICES.items() if one is view.preferred), NO_CHOICE)
+        preferred = (name for name, one in self._choices.items() if one is view.preferred)
+        self.choice.value = next(preferred, NO_CHOICE)
         self._quiet = False
         self.keep.description = "Compare no more" if view.kept else "Keep to compare"
         self.draft.show(view)

@@ -9,11 +9,27 @@ from typing import Any
 
 import ipywidgets as w
 
-from nemo_lab.widgets import text
+from nemo_lab.widgets import static, text
 from nemo_lab.widgets.hub import Hub, View
 
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 Action = Callable[[], object]
+
+
+class PanelBox(w.VBox):
+    """The widgets of a panel, with a word for places without a kernel."""
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/html": static.ALONE}, metadata
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        """The same in a notebook, as two outputs: where one cannot be shown, the other is."""
+        from IPython.display import display
+
+        display({**super()._repr_mimebundle_(**kwargs), "text/html": "<div></div>"}, raw=True)
+        display({"text/plain": "a panel of nemo_lab", "text/html": static.ALONE}, raw=True)
 
 
 class Panel:
@@ -26,7 +42,7 @@ class Panel:
         widget: to be shown, in the dashboard or alone.
     """
 
-    widget: w.VBox
+    widget: PanelBox
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -71,7 +87,7 @@ class Panel:
         return made
 
     def _compose(self, children: Sequence[w.Widget], **layout: Any) -> None:
-        self.widget = w.VBox([*children, self._told], layout=layout)
+        self.widget = PanelBox([*children, self._told, self.hub.look], layout=layout)
         self.widget.add_class("nemo-panel")
 
 

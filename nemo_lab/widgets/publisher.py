@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from nemo_lab.interruption import Interrupted, interruptible
-from nemo_lab.study.notices import collect
+from nemo_lab.study.notices import collect, notice
 
 RATE = 4.0  # at most so many updates a second
 
@@ -96,9 +96,12 @@ class Publisher:
 
         def run() -> None:
             try:
-                with interruptible(lambda: self._closed):
+                with interruptible(lambda: self._closed), collect() as notices:
                     action()
-                self.wake()
+                if notices:
+                    self.do(lambda: notice("; ".join(notices)), tell)
+                else:  # what somebody was told meanwhile stays
+                    self.wake()
             except Interrupted:
                 pass
             except Exception as error:

@@ -17,9 +17,13 @@ from nemo_lab.widgets import text
 # beside a live view the picture would only repeat it; and where the kernel is gone, JupyterLab has nothing to
 # say of the view but that a model was not found. Who drops styles shows a little more.
 STYLE = """<style>
-.jp-OutputArea:has(.nemo-dashboard:not(.jupyter-widgets-disconnected)) .nemo-static { display: none }
+.jp-OutputArea:has(.nemo-panel:not(.jupyter-widgets-disconnected)) .nemo-static { display: none }
 .jp-OutputArea:has(.nemo-static) .jupyter-widgets.jp-OutputArea-output:not(:has(*)) { display: none }
 </style>"""
+ALONE = (
+    f'{STYLE}<div class="nemo-static"><p><i>A panel of the dashboard was here. Run this notebook in Jupyter '
+    "to make it live again; the dashboard itself leaves a picture behind.</i></p></div>"
+)
 
 
 def page(study: Study, config: int | None = None) -> str:

@@ -42,7 +42,7 @@ def test_it_follows_a_run_to_its_end(open_dashboard: Open) -> None:
     assert "finished" in words(dashboard.controls)
     until(lambda: column(front, "evaluated", "key") == list(range(60)))
     assert drawn_front(front) == sorted(dashboard.study.front().index)
-    assert loaded(dashboard) in dashboard.study.front().index
+    until(lambda: loaded(dashboard) in dashboard.study.front().index)
     history = figure(dashboard, "Population slots")
     until(lambda: column(history, "history", "x")[-1] == 60)
 

@@ -11,7 +11,7 @@ import pytest
 import nemo_lab as nl
 from nemo_lab import create_study
 from nemo_lab.export import load_front
-from nemo_lab.study.choices import CHOICES
+from nemo_lab.study.choices import choices
 from nemo_lab.widgets import inspected
 from tests.toy import GatedProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
@@ -27,7 +27,13 @@ POINTS = np.array(
     [("smallest within a point of the best", 1), ("most accurate", 3), ("smallest", 0), ("balanced", 4)],
 )
 def test_choices_by_hand(name: str, row: int) -> None:
-    assert CHOICES[name](POINTS) == row
+    assert choices(("task_error", "model_ratio", "bitop_ratio"))[name](POINTS) == row
+
+
+def test_choices_are_called_by_what_the_problem_has() -> None:
+    assert list(choices(("loss", "watts"))) == [
+        "lowest watts within 0.01 of the best loss", "lowest loss", "lowest watts", "balanced"
+    ]  # fmt: skip
 
 
 def test_it_compares_with_the_one_before_or_the_one_kept(open_dashboard: Open) -> None:
@@ -105,7 +111,7 @@ def test_a_draft_tells_its_costs_at_once_and_its_quality_when_measured(open_dash
 def test_a_choice_selects_and_follows_the_front_until_somebody_selects(open_dashboard: Open) -> None:
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    dashboard._inspector.choice.value = "smallest"
+    dashboard._inspector.choice.value = "lowest size"
     front = study.front()
     until(lambda: dashboard._hub.config == front["size"].idxmin())
     study.optimize(400, progress=False)
@@ -185,14 +191,33 @@ def test_the_front_is_saved_where_it_is_said(
     problem = ToyProblem()
     study = create_study(problem, **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    dashboard._inspector.file.value = "kept"
+    name = dashboard._inspector.saving.file
+    name.value = "kept.html"  # left from a report
     button(dashboard, "Save front").click()
-    until(lambda: str(tmp_path / "kept.json") in words(dashboard.inspector))
+    until(lambda: f"the front is in {tmp_path / 'kept.json'}" in words(dashboard.inspector))
     expected = [study.config(config).tolist() for config in study.front().index]
     assert load_front(tmp_path / "kept.json", problem).tolist() == expected
-    dashboard._inspector.file.value = "no/such/folder"
+    name.value = "no/such/folder"
     button(dashboard, "Save front").click()
     until(lambda: "no/such" in words(dashboard.inspector) and "kept.json" not in words(dashboard.inspector))
+
+
+def test_a_file_that_was_there_is_replaced_only_when_pressed_again(
+    open_dashboard: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = tmp_path / "mine.json"
+    there.write_text("of somebody else")
+    dashboard = open_dashboard(create_study(ToyProblem(), **SMALL).optimize(40, progress=False))
+    dashboard._inspector.saving.file.value = "mine"
+    button(dashboard, "Save front").click()
+    until(lambda: "press again to replace it" in words(dashboard.inspector))
+    assert there.read_text() == "of somebody else"
+    button(dashboard, "Save front").click()
+    until(lambda: "the front is in" in words(dashboard.inspector))
+    assert len(load_front(there, ToyProblem()))
+    button(dashboard, "Save front").click()  # it is ours now
+    until(lambda: there.exists() and "press again" not in words(dashboard.inspector))
 
 
 def test_buttons_mean_what_was_shown_when_they_were_pressed(open_dashboard: Open) -> None:
