@@ -16,7 +16,6 @@ import platform
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ WATCH = """() => {
   watch(".nemo-figure[aria-label^='Pareto front']", "front", rows);
 }"""
 
+COUNTS = "() => ({...globalThis.__updates, received: globalThis.__received})"
 LAST = "[...document.querySelectorAll('.jp-CodeCell')].at(-1)"
 WORDS = f"() => {LAST}.querySelector('.nemo-status')"
 FIGURES = f"""() => {{
@@ -49,28 +49,26 @@ end = time.time() + 5
 while time.time() < end: sum(range(1000))"""
 
 
-@dataclass
-class Wire:
-    """Bytes that the page receives."""
-
-    received: int = 0
-
-    def listen(self, page: Any) -> None:
-        """Count what comes over every socket of a page that is opened from now on."""
-
-        def count(payload: Any) -> None:
-            self.received += len(payload)
-
-        page.on("websocket", lambda socket: socket.on("framereceived", count))
+# counts in the page what it receives: whoever listens from outside takes time from it
+LISTEN = """
+globalThis.__received = 0;
+globalThis.WebSocket = class extends globalThis.WebSocket {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("message", ({data}) => {
+      globalThis.__received += data.byteLength ?? data.size ?? data.length;
+    });
+  }
+};"""
 
 
 class Session:
     """A notebook whose dashboards are measured."""
 
     def __init__(self, lab: Any, server: Any, browser: Any, folder: Path) -> None:
-        self.lab, self.wire = lab, Wire()
+        self.lab = lab
         self.page = browser.new_page(viewport={"width": 1280, "height": 1500})
-        self.wire.listen(self.page)
+        self.page.add_init_script(LISTEN)
         self.notebook = lab.Notebook(browser, server, "00_quickstart.ipynb", page=self.page)
         self.notebook.open_dashboard()
         file = next(folder.glob("runtime/kernel-*.json"))
@@ -111,15 +109,13 @@ class Session:
         self.page.evaluate(WATCH)
         self.client.execute_interactive("study.start(100_000)", silent=True)  # the page has enough to do
         self.page.wait_for_timeout(1000)
-        before, sent = self.page.evaluate("() => ({...globalThis.__updates})"), self.wire.received
-        began = time.perf_counter()
-        pings: list[float] = []
+        before, began = self.page.evaluate(COUNTS), time.perf_counter()
         self.page.wait_for_timeout(1000 * seconds)
-        after, took = self.page.evaluate("() => ({...globalThis.__updates})"), time.perf_counter() - began
-        received = self.wire.received - sent
+        after, took = self.page.evaluate(COUNTS), time.perf_counter() - began
+        pings: list[float] = []
         while len(pings) < 100:
             pings += kernel_pings(self.client, 20)
-        front = after["front"] - before["front"]
+        front, received = (after[name] - before[name] for name in ("front", "received"))
         self.client.execute_interactive(BUSY, silent=True)
         self.client.execute_interactive("study.stop(); study.wait()", silent=True)
         self.page.wait_for_timeout(2000)

@@ -65,6 +65,9 @@ class Dashboard(w.VBox):
         )
         self.add_class("nemo-dashboard")
         self._draw()  # before anything can wake the publisher
+        for panel in self._panels:  # the words are there meanwhile
+            for figure in panel.figures:
+                panel.do(figure.furnish)
         self.study.listen(hub.publisher.wake)
         if not self.study.watching:
             self._front.aside(hub.evaluate_references)

@@ -97,6 +97,8 @@ async function render({ model, el }) {
   let gone = false;
   let undo = () => {};
   const draw = async () => {
+    const item = model.get("item");
+    if (!item.doc) return; // it comes
     const Bokeh = await bokeh(model);
     await attached(el);
     if (gone) return;
@@ -104,7 +106,7 @@ async function render({ model, el }) {
     el.setAttribute("aria-label", model.get("label"));
     const target = globalThis.document.createElement("div");
     el.replaceChildren(target);
-    const views = await Bokeh.embed.embed_item(structuredClone(model.get("item")), target);
+    const views = await Bokeh.embed.embed_item(structuredClone(item), target);
     undo = connect(model, [...views][0].model.document, el);
     el.dataset.ready = "true";
   };

@@ -46,7 +46,8 @@ class Figure(anywidget.AnyWidget):
     """A plot whose data are replaced by frames, of which only what is new is sent.
 
     Args:
-        plot: layout and named sources.
+        make: gives the plot, layout and named sources. Until it is furnished the figure is an empty place;
+            what it is to show can be told before.
         selectable: names of sources whose points can be selected, with whether the selection stays.
         on_select: called with the source's name and the keys of the selected points; on whatever
             thread Jupyter delivers messages, so it must return at once. The same holds for all callbacks.
@@ -75,22 +76,25 @@ class Figure(anywidget.AnyWidget):
 
     def __init__(
         self,
-        plot: Plot,
+        make: Callable[[], Plot],
         *,
         selectable: Mapping[str, bool] | None = None,
         on_select: Callable[[str, list[int]], None] | None = None,
         on_box: Callable[[str, tuple[float, ...]], None] | None = None,
     ) -> None:
-        self._on_select, self._on_box = on_select, on_box
+        self._make, self._on_select, self._on_box = make, on_select, on_box
         self.sent = 0  # bytes of all frames so far, for those who measure
         super().__init__(
             library=library(),
-            item=json_item(plot.layout),
-            label=plot.label,
             selectable=dict(selectable or {}),
             frame={"number": 0, "columns": {}, "selected": {}},
         )
         self.on_msg(lambda _, content, __: self._answer(content))
+
+    def furnish(self) -> None:
+        """Make the plot, which takes Bokeh a tenth of a second or three, unless it is there."""
+        if not self.item:
+            self.redraw(self._make())
 
     def show(self, columns: Columns, selected: Mapping[str, Sequence[int]] | None = None) -> None:
         """Replace the data; sends what is new. Only the publisher may call it."""

@@ -33,17 +33,18 @@ class FrontPanel(Panel):
         self._quiet = False
         self.heading = w.HTML()
         self.figure = Figure(
-            plots.front_plot(problem, infos.drawn_objectives(problem)),
+            lambda: plots.front_plot(problem, infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False, "beyond": False},
             on_select=lambda _, keys: hub.select(keys[-1]),
             on_box=lambda plot, box: self.do(lambda: self._aspire(plot, box)),
         )
         self.parallel = Figure(
-            plots.parallel_plot(problem.objective_names),
+            lambda: plots.parallel_plot(problem.objective_names),
             selectable={"lines": False},
             on_select=lambda _, keys: hub.select(keys[-1]),
         )
-        self.course, self._slowly = Figure(plots.course_plot()), Slowly()
+        self.course, self._slowly = Figure(plots.course_plot), Slowly()
+        self.figures = self.figure, self.course, self.parallel
         self.shape = field(w.Dropdown, "Show as", 250, 60, options=[PROJECTIONS, PARALLEL])
         self.drag = field(
             w.Dropdown, "Dragging", 200, 64, options=[(label, name) for name, label in plots.DRAG.items()]

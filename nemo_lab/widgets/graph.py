@@ -32,13 +32,14 @@ class GraphPanel(Panel):
         self._folded, self._shut = folded_at_first(self.info), shut_at_first(self.info)
         self._measures = Measures(hub, self.aside)
         self.figure = Figure(
-            plots.graph_plot(self.info),
+            lambda: plots.graph_plot(self.info),
             selectable={"nodes": True, "folded": False, "blocks": False, "stages": False},
             on_select=self._tapped,
             on_box=self._boxed,
         )
         self.figure.observe(lambda _: hub.redraw(), names=["ranges", "pixels"])  # what has room is numbered
         self.figure.drag = next(iter(DRAG))
+        self.figures = (self.figure,)
         self.legend = w.HTML()
         self.chosen = w.HTML()
         self._compose(

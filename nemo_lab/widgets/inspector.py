@@ -38,10 +38,11 @@ class InspectorPanel(Panel):
         self._quiet = False
         self.text, self.marks = w.HTML(), w.HTML()
         self.strip = Figure(
-            plots.bits_plot(problem.node_names, problem.bit_widths),
+            lambda: plots.bits_plot(problem.node_names, problem.bit_widths),
             selectable={"bars": True},
             on_select=lambda _, keys: hub.select_nodes(tuple(keys)),
         )
+        self.figures = (self.strip,)
         self.draft = DraftControls(self)
         self.copy = Copy(label="Copy as Python")
         self.saving = SavingControls(self, save_report)

@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as w
 
 from nemo_lab.widgets import static, text
+from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
 
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
@@ -40,9 +41,11 @@ class Panel:
 
     Attributes:
         widget: to be shown, in the dashboard or alone.
+        figures: in it, those seen first in front.
     """
 
     widget: PanelBox
+    figures: tuple[Figure, ...] = ()
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub

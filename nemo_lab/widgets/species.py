@@ -26,7 +26,8 @@ class SpeciesPanel(Panel):
         super().__init__(hub)
         study = hub.study
         names = self._names = tuple(one.name for one in study.species)
-        self.figure, self._slowly = Figure(plots.species_plot(names)), Slowly()
+        self.figure, self._slowly = Figure(lambda: plots.species_plot(names)), Slowly()
+        self.figures = (self.figure,)
         self.species = field(w.Dropdown, "Species", 220, 64, options=names)
         self.source = field(w.Dropdown, "from", 150, 36, options=[*SOURCES, SELECTED])
         self.fraction = field(w.BoundedFloatText, "share", 130, 42, value=1.0, min=0.05, max=1.0, step=0.05)

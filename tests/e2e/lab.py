@@ -212,8 +212,11 @@ class Notebook:
         return self.page.locator(f".nemo-figure[aria-label^='{label}'][data-ready='true']").first
 
     def points(self, source: str) -> int:
-        """How many rows a figure's source has in the browser."""
-        value = self.figure("Pareto front").get_attribute(f"data-count-{source}")
+        """How many rows a source of the front has in the browser."""
+        front = self.figure("Pareto front")
+        front.scroll_into_view_if_needed()  # what nobody sees is not painted
+        front.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+        value = front.get_attribute(f"data-count-{source}")
         return int(value or 0)
 
     def text(self) -> str:

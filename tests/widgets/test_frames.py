@@ -63,7 +63,7 @@ def test_the_species_panel_s_bytes_are_the_history(study: Study, open_dashboard:
 
 
 def test_every_kind_of_column_survives_the_way() -> None:
-    made = Figure(bits_plot(("a", "b"), (2, 8)))
+    made = Figure(lambda: bits_plot(("a", "b"), (2, 8)))
     made.show(
         {
             "bars": {
@@ -100,7 +100,7 @@ def test_the_same_data_are_not_sent_twice() -> None:
 
 def recorded(plot: Plot) -> tuple[Figure, list[tuple[dict[str, Any], list[bytes]]]]:
     """A figure, and all messages that it sends."""
-    made, sent = Figure(plot), []
+    made, sent = Figure(lambda: plot), []
     made.send = lambda content, buffers=None: sent.append((content, buffers))  # type: ignore[method-assign]
     return made, sent
 

@@ -27,6 +27,12 @@ study = nl.create_study(SlowProblem(), **options)
 
 def threads(name):
     return sum(one.name.startswith("nemo_lab " + name) for one in threading.enumerate())
+
+def settled(expected, count):
+    deadline = time.monotonic() + 60
+    while count() != expected and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return count()
 """
 
 
@@ -66,14 +72,14 @@ def test_a_cell_that_runs_again_takes_its_dashboard_away(kernel: BlockingKernelC
         run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
     run(kernel, "both = [nl.Dashboard(study), nl.Dashboard(study)]", "two")
     run(kernel, "study.start(100_000)", "start")
-    count = "time.sleep(0.5); print(len(study._worker._listeners), threads('publisher'))"
-    assert run(kernel, count, "count") == "3 3"
+    count = "print(settled(({0}, {0}), lambda: (len(study._worker._listeners), threads('publisher'))))"
+    assert run(kernel, count.format(3), "count") == "(3, 3)"
     run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
     run(kernel, "both = nl.Dashboard(study)", "two")
-    assert run(kernel, count, "count") == "2 2"
+    assert run(kernel, count.format(2), "count") == "(2, 2)"
     run(kernel, "study.stop()", "stop")
-    idle = "time.sleep(2); print(threads('publisher'), threads('aside'), threads('worker'))"
-    assert run(kernel, idle, "count") == "0 0 0"
+    idle = "print(settled(0, lambda: sum(map(threads, ('publisher', 'aside', 'worker')))))"
+    assert run(kernel, idle, "count") == "0"
     assert "ready" in run(kernel, "print(dashboard._controls.status.value)", "look")
 
 

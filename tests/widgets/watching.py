@@ -94,8 +94,15 @@ def column(figure: Figure, source: str, name: str) -> list[Any]:
 
 def figure(panel: Any, label: str) -> Figure:
     """The one figure whose description for those who cannot see it starts so."""
-    (found,) = (one for one in members(panel, Figure) if one.label.startswith(label))
-    return found
+    found: list[Figure] = []
+
+    def there() -> bool:
+        found[:] = (one for one in members(panel, Figure) if one.label.startswith(label))
+        return bool(found)
+
+    until(there)  # figures come after the words
+    (one,) = found
+    return one
 
 
 def frame_bytes(frame: dict[str, Any]) -> int:
