@@ -32,7 +32,7 @@ from nemo_lab.study.frames import NO_SPECIES
 VIEWS = {"left": ("x1", "y", "x2"), "right": ("x2", "y", "x1"), "map": ("x1", "x2", "y")}
 PLACES = ("y", "x1", "x2")  # of the three objectives drawn
 ROOM = 0.2  # of an upright range, for the labels of the references
-DRAG = {"": "nothing", "box_zoom": "zoom", "pan": "move", "box_select": "look within"}
+DRAG = {"": "does nothing", "box_zoom": "zooms", "pan": "moves", "box_select": "asks for a box"}
 
 
 def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:

@@ -11,7 +11,7 @@ from nemo_lab.plots.figure import Plot, plain_figure, source
 from nemo_lab.plots.info import GraphInfo
 
 TOP, BOTTOM, HEADING, STAGE = 1.45, -1.15, 2.0, 2.36
-DRAG = {"box_select": "select", "pan": "move", "box_zoom": "zoom"}
+DRAG = {"box_select": "selects", "pan": "moves", "box_zoom": "zooms"}
 
 
 def graph_plot(info: GraphInfo) -> Plot:

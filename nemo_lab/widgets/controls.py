@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import ipywidgets as w
 
 from nemo_lab.widgets import text
 from nemo_lab.widgets.hub import Hub, View
 from nemo_lab.widgets.panel import Panel, field, row
+from nemo_lab.widgets.saving import SavingControls
 
 
 class ControlsPanel(Panel):
-    """State, buttons, budget, progress, and the failure that ended a run."""
+    """State, buttons, budget, progress, files, and the failure that ended a run.
 
-    def __init__(self, hub: Hub) -> None:
+    Args:
+        hub: what the panels share.
+        save_report: writes a report to a path.
+    """
+
+    def __init__(self, hub: Hub, save_report: Callable[[Path], object]) -> None:
         super().__init__(hub)
         study = hub.study
         self.budget = field(
@@ -35,7 +44,8 @@ class ControlsPanel(Panel):
         self.status = w.HTML()
         self.failure = w.HTML()
         buttons = [self.start, self.pause, self.resume, self.stop, self.budget, self.more]
-        self._compose([row(*buttons), self.status, self.failure])
+        self.saving = SavingControls(self, save_report)
+        self._compose([row(row(*buttons), self.saving.row), self.status, self.failure])
 
     def show(self, view: View) -> None:
         """See ``Panel``."""

@@ -39,11 +39,11 @@ class Dashboard(w.VBox):
         self._drawn: tuple[object, ...] = ()
         self._hub = hub = Hub(self.study, self._draw)
         self._keepsake = Keepsake(self.study)
-        self._controls = ControlsPanel(hub)
+        self._controls = ControlsPanel(hub, self.save)
         self._front = FrontPanel(hub)
         self._graph = GraphPanel(hub)
         self._steering = SteeringPanel(hub)
-        self._inspector = InspectorPanel(hub, self.save)
+        self._inspector = InspectorPanel(hub)
         self._species = SpeciesPanel(hub)
         self._history = HistoryPanel(hub)
         self._panels: tuple[Panel, ...] = (

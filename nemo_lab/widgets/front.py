@@ -13,7 +13,7 @@ from nemo_lab.plots import info as infos
 from nemo_lab.plots.front import VIEWS, Places
 from nemo_lab.plots.front_info import drawn
 from nemo_lab.search.problem import bounds_of
-from nemo_lab.widgets import text
+from nemo_lab.widgets import inspected, text
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
 from nemo_lab.widgets.panel import Panel, Slowly, field, row, title
@@ -31,7 +31,7 @@ class FrontPanel(Panel):
         super().__init__(hub)
         problem = hub.problem
         self._quiet = False
-        self.heading = w.HTML()
+        self.heading, self.chosen = w.HTML(), w.HTML()
         self.figure = Figure(
             lambda: plots.front_plot(problem, infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False, "beyond": False},
@@ -45,11 +45,11 @@ class FrontPanel(Panel):
         )
         self.course, self._slowly = Figure(plots.course_plot), Slowly()
         self.figures = self.figure, self.course, self.parallel
-        self.shape = field(w.Dropdown, "Show as", 250, 60, options=[PROJECTIONS, PARALLEL])
+        self.shape = field(w.Dropdown, "Show as", 230, 60, options=[PROJECTIONS, PARALLEL])
         self.drag = field(
-            w.Dropdown, "Dragging", 200, 64, options=[(label, name) for name, label in plots.DRAG.items()]
+            w.Dropdown, "Dragging", 190, 64, options=[(label, name) for name, label in plots.DRAG.items()]
         )
-        self.range = field(w.Dropdown, "Zoom to", 220, 56, options=[EVERYTHING, FRONT, ASKED])
+        self.range = field(w.Dropdown, "Zoom to", 200, 56, options=[EVERYTHING, FRONT, ASKED])
         self.anywhere = self.button(
             "Look everywhere", "Take the box away that the search concentrates on", hub.study.aspire
         )
@@ -67,7 +67,8 @@ class FrontPanel(Panel):
         self._compose(
             [
                 self.heading,
-                row(self.shape, self.range, self.drag, self.anywhere, self.validate),
+                row(self.shape, self.range, self.drag, self.validate, self.anywhere),
+                self.chosen,
                 self.figure,
                 self.parallel,
                 self.course,
@@ -129,7 +130,8 @@ class FrontPanel(Panel):
         """See ``Panel``."""
         names = [one.name for one in self.study.species]
         info = infos.front_info(view.snapshot, self.problem, names, self.study.validated)
-        self.heading.value = title("Pareto front", text.species_legend(names)).value
+        self.heading.value = title("Pareto front", text.front_legend(names)).value
+        self.chosen.value = inspected.line(view, self.problem)
         self._info, self._config = info, view.config
         members = self._places.of(view.snapshot.front)
         self.figure.show(plots.front_columns(info, view.config, view.references, members))
@@ -144,7 +146,7 @@ class FrontPanel(Panel):
         self._quiet = False
         self.live.disabled = view.moment is None
         self.replay.disabled = not last
-        self.anywhere.disabled = not view.now.rules.aspiration
+        self.anywhere.layout.display = "" if view.now.rules.aspiration else "none"
 
     def _zoom(self) -> None:
         """Show what is wanted of the points, everything by default."""

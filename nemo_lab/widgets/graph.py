@@ -56,10 +56,10 @@ class GraphPanel(Panel):
 
     def _looks(self) -> list[w.Widget]:
         """What colour and size show, and what part of the network."""
-        self.color = field(w.Dropdown, "Colour", 190, 48, options=self._measures.names)
-        self.size = field(w.Dropdown, "Size", 220, 32, options=list(SIZES))
+        self.color = field(w.Dropdown, "Colour", 170, 48, options=self._measures.names)
+        self.size = field(w.Dropdown, "Size", 190, 32, options=list(SIZES))
         self.drag = field(
-            w.Dropdown, "Drag to", 170, 64, options=[(label, key) for key, label in DRAG.items()]
+            w.Dropdown, "Dragging", 170, 64, options=[(label, key) for key, label in DRAG.items()]
         )
         self.drag.observe(self._drag, names="value")
         self.color.observe(lambda change: self._measures.choose(change["new"]), names="value")

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from nemo_lab.plots.style import objective_label
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study import Snapshot
-from nemo_lab.widgets.hub import Draft
+from nemo_lab.study.choices import choices
+from nemo_lab.widgets.hub import Draft, View
 
 SAME = "same"
 Bits = NDArray[np.uint8]
@@ -54,6 +55,24 @@ def drafted(problem: Any, draft: Draft) -> Subject:
     costs = problem.costs(draft.bits[None])[0].tolist() if names else []
     unknown = "being measured" if draft.pending else "not measured"
     return Subject("draft", draft.bits, dict(zip(names, costs, strict=True)), unknown=unknown)
+
+
+def line(view: View, problem: Problem) -> str:
+    """The selected configuration in a line, to stand beside the front; before there is any, what to do."""
+    if view.config is None:
+        return (
+            '<span class="nemo-hint">Press Start: each configuration measured becomes a point here.</span>'
+        )
+    one = evaluated(view.snapshot, problem, view.config, {})
+    parts = [f"<b>Configuration {view.config}</b> is selected"]
+    if view.preferred is not None:
+        names = choices(problem.objective_names).items()
+        parts[0] += f", the {next(name for name, choice in names if choice is view.preferred)}"
+    parts += [
+        f"{html.escape(objective_label(name).split(',')[0])} {_value(problem, name, one)}"
+        for name in problem.objective_names
+    ]
+    return f'<span class="nemo-selected">{" · ".join(parts)}</span>'
 
 
 def table(problem: Problem, kinds: Sequence[str], subjects: Sequence[Subject]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -17,21 +16,19 @@ from nemo_lab.widgets.draft import DraftControls
 from nemo_lab.widgets.figure import Figure
 from nemo_lab.widgets.hub import Hub, View
 from nemo_lab.widgets.panel import Panel, field, row, title
-from nemo_lab.widgets.saving import SavingControls
 
 NO_CHOICE = "along the front"
 EMPTY = '<span class="nemo-hint">Tap a point of the front, or choose a configuration here.</span>'
 
 
 class InspectorPanel(Panel):
-    """The selected configuration beside another: numbers, bits strip, edits by hand, files.
+    """The selected configuration beside another: numbers, bits strip, edits by hand.
 
     Args:
         hub: what the panels share.
-        save_report: writes a report to a path.
     """
 
-    def __init__(self, hub: Hub, save_report: Callable[[Path], object]) -> None:
+    def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         problem = hub.problem
         self._kinds = infos.graph_info(problem).kinds
@@ -45,7 +42,6 @@ class InspectorPanel(Panel):
         self.figures = (self.strip,)
         self.draft = DraftControls(self)
         self.copy = Copy(label="Copy as Python")
-        self.saving = SavingControls(self, save_report)
         self._compose(
             [
                 title("Inspect"),
@@ -55,7 +51,6 @@ class InspectorPanel(Panel):
                 self.marks,
                 *self.draft.rows,
                 self.copy,
-                self.saving.row,
             ],
             flex="1 1 430px",
             min_width="0",
@@ -80,8 +75,8 @@ class InspectorPanel(Panel):
             lambda: self.now(self._keep),
         )
         self.against = field(
-            w.BoundedIntText, "compare with", 200, 100, value=-1, min=-1, max=-1,
-            tooltip="A configuration to compare with; -1 for the one selected before",
+            w.Text, "compare with", 230, 92, placeholder="the one before", continuous_update=False,
+            tooltip="Number of a configuration to compare with; empty for the one selected before",
         )  # fmt: skip
         self.against.observe(self._compare, names="value")
         return [
@@ -99,7 +94,13 @@ class InspectorPanel(Panel):
 
     def _compare(self, change: Any) -> None:
         if not self._quiet:
-            self.hub.compare(None if change["new"] < 0 else int(change["new"]))
+            self.now(lambda: self._compare_with(str(change["new"]).strip()))
+
+    def _compare_with(self, number: str) -> None:
+        last = len(self.study.snapshot.evaluations) - 1
+        if number and not (number.isdecimal() and int(number) <= last):
+            raise ValueError(f"there is no configuration {number!r}; give a number from 0 to {last}")
+        self.hub.compare(int(number) if number else None)
 
     def _keep(self) -> None:
         self.hub.compare(self.hub.chosen() if self.hub.kept is None else None)
@@ -112,10 +113,10 @@ class InspectorPanel(Panel):
         """See ``Panel``."""
         self._quiet = True
         last = max(len(view.snapshot.evaluations) - 1, 0)
-        self.config.max = self.against.max = last
+        self.config.max = last
         if view.config is not None:
             self.config.value = view.config
-        self.against.value = -1 if self.hub.kept is None else self.hub.kept
+        self.against.value = "" if self.hub.kept is None else str(self.hub.kept)
         preferred = (name for name, one in self._choices.items() if one is view.preferred)
         self.choice.value = next(preferred, NO_CHOICE)
         self._quiet = False

@@ -14,7 +14,7 @@ from nemo_lab.widgets.hub import Hub
 
 BITS, SENSITIVITY, SQNR = "bits", "sensitivity", "SQNR"
 SAID = {
-    SENSITIVITY: "loss of the first objective when this node alone has the narrowest bit-width, in points",
+    SENSITIVITY: "points lost when this node alone has the narrowest bit-width",
     SQNR: "signal to quantization noise at the bit-width shown, in dB",
 }
 Floats = np.ndarray
@@ -81,14 +81,15 @@ class Measures:
         stops = ", ".join(Cividis256[::51])
         more = f"; {missing} of {len(values)} still to be measured" if missing else ""
         scale = f'<i class="nemo-scale" style="background:linear-gradient(to right, {stops})"></i>'
-        said = f"{SAID[self.chosen]}{more}{self._worst(values)}"
+        said = f"{self._worst(values)}{SAID[self.chosen]}{more}"
         return f'<div class="nemo-legend nemo-hint">{low:.3g} {scale} {high:.3g} &nbsp; {said}</div>'
 
     def _worst(self, values: Floats) -> str:
         if self.chosen != SENSITIVITY or np.isnan(values).any():
             return ""
         worst = int(values.argmax())
-        return f"; <b>{html.escape(self._hub.problem.node_names[worst])}</b> hurts most"
+        name = html.escape(self._hub.problem.node_names[worst])
+        return f'<span class="nemo-selected"><b>{name} hurts most.</b></span> '
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         """Measure; what went wrong is raised, and bit-widths are shown until somebody chooses again."""

@@ -1,4 +1,4 @@
-"""The row of the inspector that writes files: the report and the front."""
+"""The row of the controls that writes files: the report and the front."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SavingControls:
         title = panel.study.title
         self._name = "".join(one if one.isalnum() or one in "-_." else "_" for one in title) or "run"
         self._replaceable: set[Path] = set()
-        self.file = field(w.Text, "Save as", 220, 52, value=self._name)
+        self.file = field(w.Text, "Save as", 170, 52, value=self._name)
         report = panel.press(
             "Save report",
             "One HTML file with all of it, which opens without a kernel",

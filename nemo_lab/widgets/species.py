@@ -30,20 +30,23 @@ class SpeciesPanel(Panel):
         self.figures = (self.figure,)
         self.species = field(w.Dropdown, "Species", 220, 64, options=names)
         self.source = field(w.Dropdown, "from", 150, 36, options=[*SOURCES, SELECTED])
-        self.fraction = field(w.BoundedFloatText, "share", 130, 42, value=1.0, min=0.05, max=1.0, step=0.05)
+        self.fraction = field(w.BoundedFloatText, "part", 110, 32, value=1.0, min=0.05, max=1.0, step=0.05)
+        self.part = field(w.BoundedFloatText, "Share", 140, 64, value=0.5, min=0.05, max=1.0, step=0.05)
         self.reseed = self.button(
             "Re-seed",
-            "Replace this share of the species, its worst, by new members from the source",
+            "Replace this part of the species, its worst, by new members from the source",
             self._reseed,
             "primary",
         )
         self.share = self.button(
             "Set share",
-            "Give the species this share of all members, whatever UCB says",
-            lambda: study.share(self._name(), float(self.fraction.value)),
+            "Give the species this share of all members, whatever it achieves",
+            lambda: study.share(self._name(), float(self.part.value)),
         )
         self.by_ucb = self.button(
-            "Share by UCB", "Leave the share of the species to UCB", lambda: study.share(self._name(), None)
+            "Share by merit",
+            "Leave the share of the species to what it achieves (UCB)",
+            lambda: study.share(self._name(), None),
         )
         self.freeze = self.button(
             "Freeze",
@@ -57,9 +60,9 @@ class SpeciesPanel(Panel):
         self.species.observe(lambda _: self.do(lambda: self._name_buttons(hub.study.snapshot)), names="value")
         controls = w.VBox(
             [
-                row(self.species, self.source),
-                row(self.fraction, self.reseed, self.share),
-                row(self.by_ucb, self.freeze, self.remove),
+                row(self.species, self.freeze, self.remove),
+                row(self.reseed, self.source, self.fraction),
+                row(self.part, self.share, self.by_ucb),
             ],
             layout={"flex": "0 1 400px"},
         )

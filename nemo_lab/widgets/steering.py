@@ -27,7 +27,7 @@ class SteeringPanel(Panel):
         self.nodes.observe(self._listed, names="index")
         self.matching = field(w.Text, "matching", 380, 64, placeholder="or a glob such as *.weight")
         self.width = field(w.Dropdown, "to bits", 140, 64, options=list(widths), value=widths[-1])
-        most = [("same", None), *((str(width), width) for width in widths)]
+        most = [("same", 0), *((str(width), width) for width in widths)]
         self.most = field(w.Dropdown, "up to", 110, 36, options=most)
         self.pin = self.button("Pin", "Fix the nodes that match, or are selected", self._pin, "primary")
         self.unpin = self.button(
@@ -98,7 +98,7 @@ class SteeringPanel(Panel):
 
     def _pin(self) -> None:
         width, most = int(self.width.value), self.most.value
-        self.study.pin(self._chosen(), width if most is None else (width, int(most)))
+        self.study.pin(self._chosen(), width if not most else (width, int(most)))
 
     def show(self, view: View) -> None:
         """See ``Panel``."""

@@ -157,6 +157,13 @@ def species_legend(species: Sequence[str]) -> str:
     return f'<span class="nemo-hint">{" &nbsp; ".join(signs)}</span>'
 
 
+def front_legend(species: Sequence[str]) -> str:
+    """What every sign in the views of the front means."""
+    others = (("•", "not on the front"), ("\u00d7", "same width everywhere"), ("◯", "selected"))
+    signs = " &nbsp; ".join(f"<b aria-hidden='true'>{sign}</b> {meaning}" for sign, meaning in others)
+    return f'{species_legend(species)} <span class="nemo-hint">{signs}</span>'
+
+
 def width_legend(widths: Sequence[int]) -> str:
     """The colour of every bit-width."""
     colors = width_colors(widths)

@@ -26,7 +26,7 @@ def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> 
     page = finished.page
     figure = finished.figure("Pareto front")
     before = figure.screenshot()
-    finished.label("Dragging").select_option("look within")
+    finished.label("Dragging").select_option("asks for a box")
     page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.07, 0.95))
     page.mouse.down()
     page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.12, 0.6), steps=8)

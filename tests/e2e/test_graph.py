@@ -80,7 +80,7 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     page.wait_for_timeout(1000)
     low, high = seen(notebook)
     assert -1 < low < 40 < high < 80
-    notebook.label("Drag to").select_option("move")
+    notebook.page.get_by_label("Dragging", exact=True).nth(1).select_option("moves")
     expect(figure).to_have_attribute("data-drag", "pan")
     middle = (low + high) / 2
     page.mouse.move(*notebook.drawn_at("The network", 0, middle, -0.6))

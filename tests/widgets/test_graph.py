@@ -144,7 +144,7 @@ def test_sensitivities_are_the_loss_of_each_node_alone(open_dashboard: Open) -> 
     panel.color.value = "sensitivity"
     until(lambda: "hurts most" in words(panel.widget))
     worst = problem.node_names[int(problem.sensitivity.argmax())]
-    assert f"{worst} hurts most" in words(panel.widget)
+    assert f"{worst} hurts most." in words(panel.widget)
     losses = [float(one.split()[1]) for one in column(graph, "nodes", "measured")]
     share = 1 - 2.0**-6  # from 8 bits to 2
     expected = 100 * share * problem.sensitivity / problem.sensitivity.sum()

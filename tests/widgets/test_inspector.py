@@ -64,7 +64,7 @@ def test_it_compares_with_the_one_before_or_the_one_kept(open_dashboard: Open) -
     dashboard.select(12)
     dashboard.select(15)
     until(lambda: "Configuration 15Configuration 9" in words(dashboard.inspector))
-    dashboard._inspector.against.value = 4  # by number
+    dashboard._inspector.against.value = "4"  # by number
     until(lambda: "Configuration 15Configuration 4" in words(dashboard.inspector))
     button(dashboard, "Compare no more").click()
     until(lambda: "Configuration 15Configuration 12" in words(dashboard.inspector))
@@ -191,15 +191,15 @@ def test_the_front_is_saved_where_it_is_said(
     problem = ToyProblem()
     study = create_study(problem, **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    name = dashboard._inspector.saving.file
+    name = dashboard._controls.saving.file
     name.value = "kept.html"  # left from a report
     button(dashboard, "Save front").click()
-    until(lambda: f"the front is in {tmp_path / 'kept.json'}" in words(dashboard.inspector))
+    until(lambda: f"the front is in {tmp_path / 'kept.json'}" in words(dashboard.controls))
     expected = [study.config(config).tolist() for config in study.front().index]
     assert load_front(tmp_path / "kept.json", problem).tolist() == expected
     name.value = "no/such/folder"
     button(dashboard, "Save front").click()
-    until(lambda: "no/such" in words(dashboard.inspector) and "kept.json" not in words(dashboard.inspector))
+    until(lambda: "no/such" in words(dashboard.controls) and "kept.json" not in words(dashboard.controls))
 
 
 def test_a_file_that_was_there_is_replaced_only_when_pressed_again(
@@ -209,15 +209,15 @@ def test_a_file_that_was_there_is_replaced_only_when_pressed_again(
     there = tmp_path / "mine.json"
     there.write_text("of somebody else")
     dashboard = open_dashboard(create_study(ToyProblem(), **SMALL).optimize(40, progress=False))
-    dashboard._inspector.saving.file.value = "mine"
+    dashboard._controls.saving.file.value = "mine"
     button(dashboard, "Save front").click()
-    until(lambda: "press again to replace it" in words(dashboard.inspector))
+    until(lambda: "press again to replace it" in words(dashboard.controls))
     assert there.read_text() == "of somebody else"
     button(dashboard, "Save front").click()
-    until(lambda: "the front is in" in words(dashboard.inspector))
+    until(lambda: "the front is in" in words(dashboard.controls))
     assert len(load_front(there, ToyProblem()))
     button(dashboard, "Save front").click()  # it is ours now
-    until(lambda: there.exists() and "press again" not in words(dashboard.inspector))
+    until(lambda: there.exists() and "press again" not in words(dashboard.controls))
 
 
 def test_buttons_mean_what_was_shown_when_they_were_pressed(open_dashboard: Open) -> None:
@@ -229,7 +229,7 @@ def test_buttons_mean_what_was_shown_when_they_were_pressed(open_dashboard: Open
     until(lambda: "Configuration 9Configuration 3" in words(dashboard.inspector))
     button(dashboard, "Compare no more").click()
     until(lambda: dashboard._inspector.keep.description == "Keep to compare")
-    dashboard._inspector.against.value = 3  # the one before it, too, is kept if somebody says so
+    dashboard._inspector.against.value = "3"  # the one before it, too, is kept if somebody says so
     until(lambda: dashboard._inspector.keep.description == "Compare no more")
     dashboard._hub.select_nodes((1,))
     width = 8 if study.config(9).iloc[1] != 8 else 7

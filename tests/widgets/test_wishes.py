@@ -49,10 +49,10 @@ def test_species_are_steered_by_the_buttons(open_dashboard: Open) -> None:
     def state() -> Any:
         return study.controls().loc["floor"]
 
-    panel.fraction.value = 0.4
+    panel.part.value = 0.4
     button(dashboard, "Set share").click()
     until(lambda: state()["share"] == 0.4)
-    button(dashboard, "Share by UCB").click()
+    button(dashboard, "Share by merit").click()
     until(lambda: state()["share"] != state()["share"])
     button(dashboard, "Freeze").click()
     until(lambda: panel.freeze.description == "Let it go on")
