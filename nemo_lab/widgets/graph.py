@@ -57,7 +57,7 @@ class GraphPanel(Panel):
     def _looks(self) -> list[w.Widget]:
         """What colour and size show, and what part of the network."""
         self.color = field(w.Dropdown, "Colour", 170, 48, options=self._measures.names)
-        self.size = field(w.Dropdown, "Size", 190, 32, options=list(SIZES))
+        self.size = field(w.Dropdown, "Size", 210, 32, options=list(SIZES))
         self.drag = field(
             w.Dropdown, "Dragging", 170, 64, options=[(label, key) for key, label in DRAG.items()]
         )

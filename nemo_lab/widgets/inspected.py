@@ -60,14 +60,12 @@ def drafted(problem: Any, draft: Draft) -> Subject:
 def line(view: View, problem: Problem) -> str:
     """The selected configuration in a line, to stand beside the front; before there is any, what to do."""
     if view.config is None:
-        return (
-            '<span class="nemo-hint">Press Start: each configuration measured becomes a point here.</span>'
-        )
+        return '<span class="nemo-hint">Press Start: each configuration measured becomes a point here.</span>'
     one = evaluated(view.snapshot, problem, view.config, {})
-    parts = [f"<b>Configuration {view.config}</b> is selected"]
+    parts = [f"<b>Configuration {view.config}</b>"]
     if view.preferred is not None:
         names = choices(problem.objective_names).items()
-        parts[0] += f", the {next(name for name, choice in names if choice is view.preferred)}"
+        parts[0] += f" ({next(name for name, choice in names if choice is view.preferred)})"
     parts += [
         f"{html.escape(objective_label(name).split(',')[0])} {_value(problem, name, one)}"
         for name in problem.objective_names

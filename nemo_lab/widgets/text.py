@@ -150,18 +150,22 @@ def species_sign(position: int) -> str:
 
 def species_legend(species: Sequence[str]) -> str:
     """The marker of every species, in the colour of the text."""
-    signs = [
-        f"<b aria-hidden='true'>{MARKER_SIGNS[species_marker(position)]}</b> {html.escape(name)}"
-        for position, name in enumerate(species)
-    ]
-    return f'<span class="nemo-hint">{" &nbsp; ".join(signs)}</span>'
+    return _signs([(MARKER_SIGNS[species_marker(place)], name) for place, name in enumerate(species)])
 
 
 def front_legend(species: Sequence[str]) -> str:
     """What every sign in the views of the front means."""
-    others = (("•", "not on the front"), ("\u00d7", "same width everywhere"), ("◯", "selected"))
-    signs = " &nbsp; ".join(f"<b aria-hidden='true'>{sign}</b> {meaning}" for sign, meaning in others)
-    return f'{species_legend(species)} <span class="nemo-hint">{signs}</span>'
+    others = [("+", "no species"), ("•", "others"), ("\u00d7", "uniform"), ("◯", "selected")]
+    return f"{species_legend(species)} &nbsp; {_signs(others)}"
+
+
+def _signs(signs: Sequence[tuple[str, str]]) -> str:
+    """Signs with their meaning, each on the line of its word."""
+    shown = (
+        f"<span style='white-space:nowrap'><b aria-hidden='true'>{sign}</b> {html.escape(meaning)}</span>"
+        for sign, meaning in signs
+    )
+    return f'<span class="nemo-hint">{" &nbsp; ".join(shown)}</span>'
 
 
 def width_legend(widths: Sequence[int]) -> str:
