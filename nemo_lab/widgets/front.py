@@ -130,7 +130,7 @@ class FrontPanel(Panel):
         """See ``Panel``."""
         names = [one.name for one in self.study.species]
         info = infos.front_info(view.snapshot, self.problem, names, self.study.validated)
-        self.heading.value = title("Pareto front", text.front_legend(names)).value
+        self.heading.value = title("Pareto front", text.front_legend(names, bool(view.snapshot.pins))).value
         self.chosen.value = inspected.line(view, self.problem)
         self._info, self._config = info, view.config
         members = self._places.of(view.snapshot.front)
@@ -141,8 +141,9 @@ class FrontPanel(Panel):
         self._zoom()
         self._quiet = True
         last = len(view.now.evaluations)
-        self.moment.max = last
-        self.moment.value = last if view.moment is None else view.moment
+        with self.moment.hold_sync():  # one message: it never shows half of it
+            self.moment.max = last
+            self.moment.value = last if view.moment is None else view.moment
         self._quiet = False
         self.live.disabled = view.moment is None
         self.replay.disabled = not last

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from nemo_lab.errors import NemoError
 from nemo_lab.plots.style import (
     MARKER_SIGNS,
+    SELECTION_COLOR,
     species_color,
     species_marker,
     text_on,
@@ -153,9 +154,11 @@ def species_legend(species: Sequence[str]) -> str:
     return _signs([(MARKER_SIGNS[species_marker(place)], name) for place, name in enumerate(species)])
 
 
-def front_legend(species: Sequence[str]) -> str:
+def front_legend(species: Sequence[str], pinned: bool) -> str:
     """What every sign in the views of the front means."""
-    others = [("+", "no species"), ("•", "others"), ("\u00d7", "uniform"), ("◯", "selected")]
+    ring = f"<span style='color:{SELECTION_COLOR}'>◯</span>"
+    others = [("+", "no species"), ("•", "others"), ("\u00d7", "uniform"), (ring, "selected")]
+    others += [("○", "without the pins")] if pinned else []
     return f"{species_legend(species)} &nbsp; {_signs(others)}"
 
 
