@@ -126,8 +126,8 @@ class Publisher:
                 thread.join(None if wait else 5)
 
     def _run(self) -> None:
+        due = time.monotonic()
         while self._goes_on():
-            began = time.monotonic()
             while self._actions and not self._closed:
                 action, self._tell = self._actions.popleft()
                 try:
@@ -141,7 +141,10 @@ class Publisher:
             except Exception as error:
                 self._tell(error)
             if not self._closed:
-                time.sleep(max(0.0, 1.0 / RATE - (time.monotonic() - began)))
+                # from beat to beat, so that nothing is lost by waking late while the search has its turn
+                now = time.monotonic()
+                due = max(due + 1.0 / RATE, now)
+                time.sleep(due - now)
 
     def _goes_on(self) -> bool:
         """Whether to draw once more; else the next ``wake`` makes another thread."""
