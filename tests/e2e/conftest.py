@@ -11,13 +11,19 @@ from typing import Any
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("nemo_lab_e2e", Path(__file__).parent / "lab.py")
-if _spec is None or _spec.loader is None:
-    raise ImportError("tests/e2e/lab.py")
-lab = importlib.util.module_from_spec(_spec)
-sys.modules["nemo_lab_e2e"] = lab
-_spec.loader.exec_module(lab)
 
+def _load(name: str, file: str) -> Any:
+    """A module beside the tests, for all of them to import from ``sys.modules``."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
+    if spec is None or spec.loader is None:
+        raise ImportError(file)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+lab = _load("nemo_lab_e2e", "lab.py")
+_load("nemo_lab_hands", "hands.py")
 Opened = Callable[..., Any]
 
 
