@@ -27,6 +27,18 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 VOILAS = ("https://cdn.jsdelivr.net/npm/@fortawesome/",)
 SMALL = "import nemo_lab as nl\nnl.Dashboard('digits', species=('continuous', 'floor'), population=12)"
 
+# the configurations that a source of a figure has
+KEYS = """(el, source) => {
+  for (const Bokeh of el.ownerDocument.defaultView.__nemo_lab_bokeh_loaded) {
+    for (const root of Object.values(Bokeh.index)) {
+      if (!el.contains(root.el)) continue;
+      const sources = [...root.model.document._all_models.values()];
+      const found = sources.find((one) => one.name === source && one.data);
+      return Array.from(found.data.key).filter((key) => key >= 0); // -1 is a free row
+    }
+  }
+}"""
+
 
 @contextlib.contextmanager
 def voila(notebook: Path, folder: Path, *options: str) -> Iterator[str]:
@@ -105,7 +117,7 @@ def test_the_quickstart_is_a_page(browser: Any, tmp_path: Path) -> None:
         page.page.close()
 
 
-def test_it_is_steered_by_mouse_and_keyboard_in_the_dark(browser: Any, tmp_path: Path) -> None:
+def test_it_is_tapped_and_steered_by_mouse_and_keyboard_in_the_dark(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "small.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SMALL)]), path)
     with voila(path, tmp_path, "--theme=dark") as url:
@@ -131,7 +143,19 @@ def test_it_is_steered_by_mouse_and_keyboard_in_the_dark(browser: Any, tmp_path:
         page.button("Previous").focus()
         press("Enter")
         expect(shown).not_to_have_text(before)
-        paper, ink = background(page.figure("The network"))
+        network = page.figure("The network")
+        network.scroll_into_view_if_needed()
+        grey = network.screenshot()
+        front = page.figure("Pareto front").evaluate(KEYS, "front")
+        other = next(key for key in front if f"study.config({key})" not in page.text())
+        page.tap("Pareto front", "front", key=other)
+        expect(shown).to_contain_text(f"study.config({other})")
+        assert f"Configuration {other}" in page.text()
+        page.page.mouse.move(5, 5)
+        network.scroll_into_view_if_needed()
+        page.page.wait_for_timeout(500)
+        assert network.screenshot() != grey
+        paper, ink = background(network)
         assert paper < 80
         assert ink > 150
         assert [one for one in page.outside if not one.startswith(VOILAS)] == []
