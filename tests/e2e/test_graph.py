@@ -70,6 +70,11 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     # Ctrl and wheel, then a drag: the buttons know what is seen
     notebook.button("Open all").click()
     expect(figure).to_have_attribute("data-count-folded", "0")
+    notebook.button("Fold stages").click()
+    expect(figure).to_have_attribute("data-count-folded", "5")
+    notebook.button("Open all").focus()
+    page.keyboard.press("Enter")
+    expect(figure).to_have_attribute("data-count-folded", "0")
     assert seen(notebook) == (-1, 80)
     page.mouse.move(*notebook.drawn_at("The network", 0, 40, 0.5))
     page.keyboard.down("Control")
