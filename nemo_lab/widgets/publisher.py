@@ -14,7 +14,7 @@ from collections.abc import Callable
 from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.study.notices import collect, notice
 
-RATE = 4.0  # at most so many updates a second
+RATE = 4.3  # at most so many updates a second, so that four are left when some come late
 
 
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
