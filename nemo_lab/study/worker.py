@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from nemo_lab.errors import StudyStateError
@@ -131,13 +131,13 @@ class Worker(Listeners):
                 return
             self._owned = True
         first: BaseException | None = None
-        while True:  # others may queue commands meanwhile: one that fails must not strand them
+        released = False
+        while not released:  # others may queue commands meanwhile: one that fails must not strand them
             try:
                 self._drain()
             except BaseException as error:
                 first = first or error
-            if self._release():
-                break
+            released = self._release()
         if first is not None:
             raise first
 
@@ -222,7 +222,7 @@ class Worker(Listeners):
         took = time.perf_counter() - began
         self._seconds += took
         self._pace.add(took, len(bits))
-        self._publish(self._state)
+        self._publish()
 
     def _drain(self) -> bool:
         """Apply every waiting command; returns whether there was any."""
@@ -238,7 +238,7 @@ class Worker(Listeners):
                 self._storage.note(self._engine, command, detail)
             any_applied = True
         if any_applied:
-            self._publish(self._state)
+            self._publish()
             self._keep()
         return any_applied
 
@@ -284,20 +284,17 @@ class Worker(Listeners):
             self._publish(state)
             self._condition.notify_all()
 
-    def _publish(self, state: State, *, fresh: bool = True) -> None:
-        """Make the next snapshot; ``fresh`` off keeps the engine's part, for those who do not own it."""
+    def _publish(self, state: State | None = None, *, fresh: bool = True) -> None:
+        """Make the next snapshot, in the present state by default; ``fresh`` off keeps the engine's part."""
         with self._condition:
-            if state == "running" and self._stop:
-                state = "stopping"
-            self._state = state
+            state = state or self._state  # read here: others may have changed it a moment ago
+            self._state = "stopping" if state == "running" and self._stop else state
             self._version += 1
-            self.snapshot = (
-                self._make_snapshot()
-                if fresh
-                else dataclasses.replace(
-                    self.snapshot, version=self._version, state=state, target=self._target, error=self._error
-                )
-            )
+            if fresh:
+                self.snapshot = self._make_snapshot()
+            else:
+                new = replace(self.snapshot, version=self._version, state=self._state)
+                self.snapshot = replace(new, target=self._target, error=self._error)
             self._condition.notify_all()
         self.tell_listeners()
 

@@ -266,3 +266,19 @@ def test_a_start_while_somebody_asks_beside_an_idle_study_is_not_lost() -> None:
         assert study.wait(30)
         asking.join()
         assert len(study.evaluations()) == 28
+
+
+def test_a_study_that_goes_on_while_a_steer_takes_effect_says_so() -> None:
+    study = create_study(SlowProblem(), species=("floor",), population=8, min_size=1)
+    study.listen(lambda: time.sleep(0.005))  # whoever publishes takes a while
+    study.start(100_000)
+    for turn in range(30):
+        study.pause()
+        assert study.wait(30)
+        study.pin("layer0.weight", 4 + turn % 2)
+        time.sleep(0.001)  # it is being published now
+        study.resume()
+        evaluated = len(study.snapshot.evaluations)
+        until(lambda count=evaluated: len(study.snapshot.evaluations) > count)
+        assert study.snapshot.state == "running"
+    study.stop()
