@@ -150,10 +150,12 @@ def test_it_is_tapped_and_steered_by_mouse_and_keyboard_in_the_dark(browser: Any
         other = next(key for key in front if f"study.config({key})" not in page.text())
         page.tap("Pareto front", "front", key=other)
         expect(shown).to_contain_text(f"study.config({other})")
-        assert f"Configuration {other}" in page.text()
+        page.wait_for_text(f"Configuration {other}")
         page.page.mouse.move(5, 5)
         network.scroll_into_view_if_needed()
-        page.page.wait_for_timeout(500)
+        deadline = time.monotonic() + 20
+        while network.screenshot() == grey and time.monotonic() < deadline:
+            page.page.wait_for_timeout(200)
         assert network.screenshot() != grey
         paper, ink = background(network)
         assert paper < 80
