@@ -54,7 +54,7 @@ class Snapshot:
         seconds_per_evaluation: recent, search included; 0 before the first.
         controls: which species take part, are frozen, or have a share of their own.
         undo, redo: what would be undone or made again next, empty for nothing.
-        reused: evaluations that were not paid for, since the journal had them.
+        reused: evaluations that were not paid for: the journal had them, or somebody had asked.
         exhausted: whether every configuration that the pins allow has been evaluated.
         error: traceback of the failure, if the state is ``failed``.
     """

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine, Problem
 from nemo_lab.search.species import Bits
 from nemo_lab.search.state import OpaqueError, controls_saved, rules_saved, save
 from nemo_lab.study.commands import Command, Prepare
-from nemo_lab.study.evaluating import evaluate_all
+from nemo_lab.study.evaluating import evaluate_all, evaluate_beside
 from nemo_lab.study.journal import Checkpoint, Journal, Stored
 from nemo_lab.study.records import Intervention
 
@@ -34,7 +36,7 @@ class Storage:
 
     Attributes:
         steers: all of the run, with what people do not see: the candidates drawn up before one.
-        reused: evaluations that were taken from it instead of being made.
+        reused: evaluations that were known, from the journal or since somebody asked, instead of being made.
     """
 
     def __init__(self, journal: Journal | None = None, stored: Stored | None = None) -> None:
@@ -56,6 +58,23 @@ class Storage:
         for found in known:
             self.reused += found is not None
             yield next(fresh) if found is None else found
+
+    def evaluate_beside(self, engine: Engine, asked: Callable[[], bool], bits: Bits) -> NDArray[np.float64]:
+        """Objectives of a configuration that is no part of the run; what is known costs nothing.
+
+        Left half-way once ``asked`` returns true.
+        """
+        log, key = engine.evaluations, bits.tobytes()
+        made = np.flatnonzero((log.bits == bits).all(axis=1))
+        if made.size:
+            measured: NDArray[np.float64] = log.objectives[made[0]]
+            return measured
+        if key not in self._known:
+            self._known[key] = evaluate_beside(engine.problem, asked, bits)
+            if self.journal is not None:
+                with contextlib.suppress(StorageError):  # it is the run's to tell of that
+                    self.journal.answer(bits, self._known[key])
+        return self._known[key]
 
     def note(self, engine: Engine, command: Command, detail: str) -> None:
         """Add a steer that took effect."""

@@ -16,7 +16,7 @@ from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.search import Engine
 from nemo_lab.search.species import Species
 from nemo_lab.study.commands import Command, Prepare
-from nemo_lab.study.evaluating import evaluate_beside, failure
+from nemo_lab.study.evaluating import failure
 from nemo_lab.study.exiting import close_at_exit
 from nemo_lab.study.journal import Stored
 from nemo_lab.study.listeners import Listeners
@@ -224,23 +224,22 @@ class Worker(Listeners):
         self._pace.add(took, len(bits))
         self._publish()
 
-    def _drain(self) -> bool:
-        """Apply every waiting command; returns whether there was any."""
-        any_applied = False
+    def _drain(self) -> None:
+        """Apply every waiting command."""
+        steered = False
         while self._commands:
             command = self._commands.popleft()
-            evaluate = partial(evaluate_beside, self._engine.problem, lambda: self._stop)
+            evaluate = partial(self._storage.evaluate_beside, self._engine, lambda: self._stop)
             budget = self._engine.budget
             detail = carry_out(self._engine, command, evaluate)
             if self._engine.budget not in (budget, None):  # a start that waits set its own
                 self._target = self._engine.budget
             if command.action:
                 self._storage.note(self._engine, command, detail)
-            any_applied = True
-        if any_applied:
+                steered = True
+        if steered:
             self._publish()
             self._keep()
-        return any_applied
 
     def _keep(self, state: State | None = None) -> None:
         """Store what is new; a run that ends says in which state."""

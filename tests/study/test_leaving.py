@@ -105,7 +105,7 @@ def test_a_script_ends_while_another_thread_asks_what_if() -> None:
     code = """
         def ask():
             try:
-                study.what_if(4)
+                study.what_if([8, 2, 7, 3, 6, 5])
             except BaseException as error:
                 print(type(error).__name__)
 

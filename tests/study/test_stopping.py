@@ -21,6 +21,7 @@ from tests.study.test_workers import SMALL, assert_same
 from tests.toy import EndlessProblem, GatedProblem, ToyProblem
 
 QUICK: dict[str, Any] = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
+OTHER = [8, 2, 7, 3, 6, 5]  # nothing that a search begins with
 
 
 class Batched(ToyProblem):
@@ -167,7 +168,7 @@ def test_a_what_if_in_flight_delays_no_stop_and_is_answered_all_the_same() -> No
     problem.endless = True
     problem.entered.clear()
     answers: list[list[float]] = []
-    asking = threading.Thread(target=lambda: answers.append(study.what_if(4).tolist()), daemon=True)
+    asking = threading.Thread(target=lambda: answers.append(study.what_if(OTHER).tolist()), daemon=True)
     asking.start()
     assert problem.entered.wait(10)
     study.stop()
@@ -176,7 +177,7 @@ def test_a_what_if_in_flight_delays_no_stop_and_is_answered_all_the_same() -> No
     assert answers == []
     problem.endless = False
     asking.join(10)
-    assert answers == ToyProblem().evaluate([[4] * 6]).tolist()
+    assert answers == ToyProblem().evaluate([OTHER]).tolist()
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -199,7 +200,7 @@ def test_ctrl_c_leaves_a_what_if_at_once(running: bool) -> None:
     pressing = threading.Thread(target=press, daemon=True)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012  it may come between any two of these
         pressing.start()
-        study.what_if(4)
+        study.what_if(OTHER)
     pressing.join(10)
     until(lambda: problem.left == 1)  # nobody goes on evaluating what nobody waits for
     problem.endless = False
@@ -208,7 +209,7 @@ def test_ctrl_c_leaves_a_what_if_at_once(running: bool) -> None:
         assert study.wait(20)
     else:
         study.optimize(50, progress=False)
-    assert study.what_if(4).tolist() == ToyProblem().evaluate([[4] * 6])[0].tolist()
+    assert study.what_if(OTHER).tolist() == ToyProblem().evaluate([OTHER])[0].tolist()
     assert len(study.evaluations()) >= done + 45
     assert_same(study, create_study(ToyProblem(), **QUICK).optimize(55, progress=False))
 

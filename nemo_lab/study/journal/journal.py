@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
 from nemo_lab.search import Evaluations, GenerationRecord
-from nemo_lab.study.journal import rows
+from nemo_lab.study.journal import answers, rows
 from nemo_lab.study.journal.lock import become_writer, is_gone
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
@@ -85,7 +85,7 @@ class Journal:
                 study = connection.execute(
                     "INSERT INTO studies (name, fingerprint, header, arrays, status, writer) "
                     "VALUES (?, ?, ?, ?, '{}', '{}')",
-                    (name, _fingerprint(header.fingerprint), text, blob),
+                    (name, answers.fingerprint(header.fingerprint), text, blob),
                 ).lastrowid
                 connection.execute("COMMIT")
         except BaseException:
@@ -177,6 +177,15 @@ class Journal:
                 raise
             self._counts = counts
 
+    def answer(self, bits: NDArray[np.uint8], objectives: NDArray[np.float64]) -> None:
+        """Store objectives float64[K] of uint8[Q] that were measured beside a run.
+
+        Raises:
+            StorageError: if they cannot be stored.
+        """
+        with self._lock, explained(self.path, "write"):
+            answers.add(self._connection, self.header, bits.tobytes(), objectives.astype("<f8").tobytes())
+
     # reading
 
     def read(self) -> Stored:
@@ -248,16 +257,10 @@ class Journal:
         return Stored(evaluations, tuple(history), tuple(steers), checkpoint, status)
 
     def measured(self) -> dict[bytes, NDArray[np.float64]]:
-        """Objectives float64[K] by the bytes of uint8[Q], of every evaluation in the file, whichever study's,
-        of the same workload and data by the same settings."""  # noqa: D205, D209
+        """Objectives float64[K] by the bytes of uint8[Q], of all that any study of the file measured of
+        the same workload and data by the same settings."""  # noqa: D205, D209
         with self._lock, explained(self.path, "read"):
-            count = len(self.header.problem.objective_names)
-            found = self._connection.execute(
-                "SELECT bits, objectives FROM evaluations JOIN studies USING (study) "
-                "WHERE fingerprint = ? AND length(bits) = ? AND length(objectives) = ?",
-                (_fingerprint(self.header.fingerprint), self.header.problem.num_nodes, 8 * count),
-            )
-            return {bits: np.frombuffer(objectives, dtype="<f8") for bits, objectives in found}
+            return answers.measured(self._connection, self.header)
 
     def _read_header(self) -> Header:
         query = "SELECT header, arrays FROM studies WHERE study = ?"
@@ -299,10 +302,6 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _fingerprint(parts: Mapping[str, str]) -> str:
-    return json.dumps(dict(sorted(parts.items())))
 
 
 def _checkpoint(row: Sequence[Any]) -> Checkpoint | None:

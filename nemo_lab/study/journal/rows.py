@@ -40,10 +40,11 @@ def evaluation_rows(study: int, log: Evaluations, start: int) -> Iterator[tuple[
         bits = log.bits[number].tobytes()
         objectives = log.objectives[number].astype("<f8").tobytes()
         others = int(log.species[number]), int(log.origin[number]), int(log.generation[number])
-        yield (study, number, bits, objectives, *others, _evaluation_crc(number, bits, objectives, others))
+        yield (study, number, bits, objectives, *others, evaluation_crc(number, bits, objectives, others))
 
 
-def _evaluation_crc(number: int, bits: bytes, objectives: bytes, others: Sequence[int]) -> int:
+def evaluation_crc(number: int, bits: bytes, objectives: bytes, others: Sequence[int]) -> int:
+    """The check sum of an evaluation's row."""
     return zlib.crc32(objectives, zlib.crc32(bits, zlib.crc32(NUMBERS.pack(number, *others))))
 
 
@@ -52,7 +53,7 @@ def evaluations_of(found: Sequence[Sequence[Any]], start: int, nodes: int, objec
     try:
         for expected, (number, bits, values, *others, crc) in enumerate(found, start):
             whole = number == expected and len(bits) == nodes and len(values) == 8 * objectives
-            if not whole or _evaluation_crc(number, bits, values, others) != crc:
+            if not whole or evaluation_crc(number, bits, values, others) != crc:
                 raise damaged(f"evaluation {expected}")
         columns = list(zip(*found, strict=True)) if found else [()] * 7
         return Evaluations(

@@ -13,7 +13,7 @@ from nemo_lab.errors import StorageError
 from nemo_lab.study.journal import rows
 from nemo_lab.study.journal.schema import TABLES, connect
 
-KEYS = {"studies": "study", "checkpoints": "study"}
+KEYS = {"studies": "study", "checkpoints": "study", "answers": "fingerprint, bits"}
 
 
 def salvage(path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> dict[str, int]:

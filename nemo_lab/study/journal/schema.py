@@ -10,7 +10,7 @@ from pathlib import Path
 from nemo_lab.errors import StorageError
 
 APPLICATION = 0x6E656D6F  # "nemo"
-VERSION = 1
+VERSION = 2
 
 TABLES = {
     "studies": """CREATE TABLE studies (
@@ -30,7 +30,11 @@ TABLES = {
     "checkpoints": """CREATE TABLE checkpoints (
         study INTEGER PRIMARY KEY, evaluation INTEGER NOT NULL, steers INTEGER NOT NULL,
         state TEXT NOT NULL, arrays BLOB NOT NULL, crc INTEGER NOT NULL)""",
+    "answers": """CREATE TABLE answers (
+        fingerprint TEXT NOT NULL, bits BLOB NOT NULL, objectives BLOB NOT NULL, crc INTEGER NOT NULL,
+        PRIMARY KEY (fingerprint, bits)) WITHOUT ROWID""",
 }
+SINCE = {"answers": 2}  # the format that brought a table, where it is not the first
 
 
 @contextmanager
@@ -102,19 +106,34 @@ def _open(uri: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if empty and _number(connection, "application_id") in (0, APPLICATION):
+    """Give a new file its tables, and an older one those it lacks."""
+    if not _is_new(connection):
+        _check(connection, path)
+    if _number(connection, "user_version") < VERSION:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("BEGIN IMMEDIATE")
-        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            for table in TABLES.values():
-                connection.execute(table)
+        try:
+            version = 0
+            if not _is_new(connection):  # another process may have been quicker
+                _check(connection, path)
+                version = _number(connection, "user_version")
+            for name, table in TABLES.items():
+                if version < SINCE.get(name, 1):
+                    connection.execute(table)
             connection.execute(f"PRAGMA application_id={APPLICATION}")
             connection.execute(f"PRAGMA user_version={VERSION}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
         connection.execute("COMMIT")
     _check(connection, path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return not tables and _number(connection, "application_id") in (0, APPLICATION)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -127,9 +146,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{str(path)!r} has format {version}, this nemo_lab knows up to {VERSION}", "upgrade nemo_lab"
         )
     found = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    ours = {("table", name): _squeezed(sql) for name, sql in TABLES.items()}
+    ours = {("table", name): _squeezed(sql) for name, sql in TABLES.items() if SINCE.get(name, 1) <= version}
     theirs = {(kind, name): _squeezed(sql) for kind, name, sql in found if sql is not None}
-    if version != VERSION or theirs != ours:
+    if version < 1 or theirs != ours:
         raise StorageError(f"the tables of {str(path)!r} are not those of a journal", "give another path")
 
 

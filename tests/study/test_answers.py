@@ -1,0 +1,139 @@
+"""What was measured beside a run, or in another: known, and never paid for again."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nemo_lab import create_study, load_study
+from nemo_lab.study import salvage
+from tests.toy import SlowProblem, ToyProblem
+
+ROW = [8, 2, 7, 3, 6, 5]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.sqlite"
+
+
+def make(problem: Any, **options: Any) -> Any:
+    return create_study(problem, population=8, min_size=1, seed=3, **options)
+
+
+def execute(path: Path, *statements: str) -> list[Any]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    found = [row for statement in statements for row in connection.execute(statement).fetchall()]
+    connection.close()
+    return found
+
+
+def test_what_the_run_has_measured_is_not_measured_again_beside_it() -> None:
+    problem = ToyProblem()
+    study = make(problem).optimize(20, progress=False)
+    for config in (0, 11, 19):
+        answer = study.what_if(study.config(config))
+        assert answer.tolist() == study.evaluations()[list(problem.objective_names)].loc[config].tolist()
+    assert problem.calls == 20
+
+
+def test_what_was_asked_is_not_measured_again_by_the_run() -> None:
+    problem = ToyProblem()
+    study = make(problem)
+    answers = [study.what_if(ROW).tolist() for _ in range(3)]
+    assert answers == [ToyProblem().evaluate([ROW])[0].tolist()] * 3
+    assert problem.calls == 1
+    study.enqueue([ROW])
+    study.optimize(20, progress=False)
+    assert problem.calls == 20
+    assert study.snapshot.reused == 1
+    assert (study.evaluations(bits=True)[list(problem.node_names)] == ROW).all(axis=1).sum() == 1
+
+
+def test_what_was_asked_is_in_the_file_for_whoever_comes_next(path: Path) -> None:
+    study = make(ToyProblem(), storage=path)
+    asked = study.what_if(ROW).tolist()
+    study.close()
+    for study in (
+        load_study(path, problem=(problem := ToyProblem())),
+        make(problem, storage=path, name="second"),
+    ):
+        assert study.what_if(ROW).tolist() == asked
+        assert problem.calls == 0
+        study.close()
+    other = ToyProblem(bit_widths=(2, 3, 5, 6, 7, 8))  # it is not the same
+    make(other, storage=path, name="third").what_if(ROW)
+    assert other.calls == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "objectives = zeroblob(24)",
+        "objectives = 'text'",
+        "bits = x'0102'",
+        "crc = 'one'",
+        "fingerprint = 'of another'",
+    ],
+)
+def test_a_damaged_answer_is_measured_again(path: Path, damage: str) -> None:
+    study = make(ToyProblem(), storage=path)
+    asked = study.what_if(ROW).tolist()
+    study.close()
+    execute(path, f"UPDATE answers SET {damage}")
+    problem = ToyProblem()
+    study = load_study(path, problem=problem)
+    assert study.what_if(ROW).tolist() == asked
+    assert problem.calls == 1
+    study.close()
+
+
+def test_a_file_of_the_first_format_goes_on(path: Path) -> None:
+    study = make(ToyProblem(), storage=path).optimize(20, progress=False)
+    study.close()
+    execute(path, "DROP TABLE answers", "PRAGMA user_version=1")
+    watching = load_study(path, read_only=True)
+    assert len(watching.evaluations()) == 20
+    watching.close()
+    assert execute(path, "PRAGMA user_version") == [(1,)]  # who only looks changes nothing
+    problem = ToyProblem()
+    study = load_study(path, problem=problem)
+    study.what_if(ROW)
+    study.optimize(20, progress=False)
+    study.close()
+    assert execute(path, "PRAGMA user_version", "SELECT count(*) FROM answers") == [(2,), (1,)]
+    assert len(load_study(path, read_only=True).evaluations()) == 40
+
+
+def test_a_full_disk_takes_no_answer_away(path: Path) -> None:
+    study = make(ToyProblem(), storage=path)
+    study.journal._connection.execute("PRAGMA query_only=ON")  # as for a disk that turned read-only
+    assert study.what_if(ROW).tolist() == ToyProblem().evaluate([ROW])[0].tolist()
+    study.journal._connection.execute("PRAGMA query_only=OFF")
+    study.optimize(20, progress=False)
+    assert len(study.evaluations()) == 20
+    study.close()
+
+
+def test_answers_are_saved_from_a_damaged_file(path: Path) -> None:
+    study = make(ToyProblem(), storage=path)
+    study.what_if(ROW)
+    study.close()
+    copied = salvage(path, path.with_name("saved.sqlite"))
+    assert copied["answers"] == 1
+    problem = ToyProblem()
+    load_study(path.with_name("saved.sqlite"), problem=problem).what_if(ROW)
+    assert problem.calls == 0
+
+
+def test_an_answer_asked_in_mid_run_is_one_measurement() -> None:
+    problem = SlowProblem()
+    study = make(problem)
+    study.start(60)
+    study.what_if(ROW)
+    study.enqueue([ROW])
+    assert study.wait(30)
+    assert problem.calls == 60
