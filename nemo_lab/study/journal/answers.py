@@ -28,13 +28,13 @@ def measured(connection: sqlite3.Connection, header: Header) -> Known:
     """Objectives float64[K] by the bytes of uint8[Q]; what is damaged is left out, to be measured again."""
     same = (fingerprint(header.fingerprint),)
     nodes, count = header.problem.num_nodes, len(header.problem.objective_names)
-    known: Known = {}
+    rows: list[bytes] = []
+    values: list[bytes] = []
 
     def take(bits: bytes, objectives: bytes, whole: bool) -> None:
         if whole and len(bits) == nodes and len(objectives) == 8 * count:
-            values = np.frombuffer(objectives, dtype="<f8").astype(np.float64)
-            if np.isfinite(values).all():
-                known[bits] = values
+            rows.append(bits)
+            values.append(objectives)
 
     for bits, objectives, crc in connection.execute(
         "SELECT bits, objectives, crc FROM answers WHERE fingerprint = ?", same
@@ -48,7 +48,9 @@ def measured(connection: sqlite3.Connection, header: Header) -> Known:
     ):
         with contextlib.suppress(*NO_BYTES):
             take(bits, objectives, evaluation_crc(number, bits, objectives, others) == crc)
-    return known
+    numbers = np.frombuffer(b"".join(values), dtype="<f8").astype(np.float64).reshape(-1, count)
+    numbers.setflags(write=False)
+    return {rows[place]: numbers[place] for place in np.flatnonzero(np.isfinite(numbers).all(axis=1))}
 
 
 def add(connection: sqlite3.Connection, header: Header, bits: bytes, objectives: bytes) -> None:
