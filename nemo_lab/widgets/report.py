@@ -98,7 +98,7 @@ def page(study: Study, config: int | None = None, references: References = ()) -
 
 
 def _front(study: Study, snapshot: Snapshot) -> list[str]:
-    legend = text.species_legend([one.name for one in study.species])
+    legend = text.front_legend([one.name for one in study.species], bool(snapshot.pins))
     return [
         "<section><h2>Pareto front</h2>",
         f"<p>{report_text.HOW_TO_LOOK} {legend}</p>",
