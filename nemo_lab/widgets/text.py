@@ -45,7 +45,7 @@ def status(snapshot: Snapshot, seed: int) -> str:
     if snapshot.waiting:
         parts.append(f"{snapshot.waiting} projected or hand-made waiting")
     if snapshot.reused:
-        parts.append(f"{snapshot.reused} known before")
+        parts.append(f"{snapshot.reused} measured before")
     if snapshot.exhausted:
         parts.append("every configuration is evaluated")
     percent = 100 * done / max(snapshot.target, done, 1)
