@@ -241,7 +241,7 @@ def test_files_that_are_no_journal(tmp_path: Path) -> None:
 def test_a_newer_format_is_named(full: Journal, path: Path) -> None:
     full._connection.execute("PRAGMA user_version=7")
     full.close()
-    with pytest.raises(StorageError, match="format 7, this nemo_lab knows up to 1; upgrade nemo_lab"):
+    with pytest.raises(StorageError, match="format 7, this nemo_lab knows up to 2; upgrade nemo_lab"):
         Journal.open(path, write=False)
 
 
