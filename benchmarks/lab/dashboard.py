@@ -2,9 +2,9 @@
 
 In a real JupyterLab with a real Chromium on the same cores as the search: the time from running a cell to the
 first words and to every figure drawn, in a kernel that has shown one before; what an update costs on the
-wire, and how many updates a second reach the page, while two networks are searched; how long the kernel
-takes to answer an empty cell meanwhile; whether what is on the screen is the study's after a cell that
-kept the kernel busy; and how good the estimate of the time left was.
+wire, how many updates a second reach the page and how evenly, while two networks are searched; how long
+the kernel takes to answer an empty cell meanwhile; whether what is on the screen is the study's after a
+cell that kept the kernel busy; and how good the estimate of the time left was.
 """
 
 from __future__ import annotations
@@ -28,16 +28,25 @@ BIG = "resnext101_32x8d"
 # counts the changes of the status line, and of the rows of the front's figure
 WATCH = """() => {
   globalThis.__updates = {status: 0, front: 0};
+  globalThis.__waits = [];
+  let last = performance.now();
   const watch = (selector, name, options) => {
     const element = [...document.querySelectorAll(selector)].at(-1);
-    new MutationObserver(() => { globalThis.__updates[name] += 1; }).observe(element, options);
+    const seen = () => {
+      globalThis.__updates[name] += 1;
+      if (name !== "front") return;
+      const now = performance.now();
+      globalThis.__waits.push(now - last);
+      last = now;
+    };
+    new MutationObserver(seen).observe(element, options);
   };
   watch(".nemo-dashboard", "status", {childList: true, subtree: true});
   const rows = {attributes: true, attributeFilter: ["data-count-evaluated"]};
   watch(".nemo-figure[aria-label^='Pareto front']", "front", rows);
 }"""
 
-COUNTS = "() => ({...globalThis.__updates, received: globalThis.__received})"
+COUNTS = "() => ({...globalThis.__updates, received: globalThis.__received, waits: globalThis.__waits})"
 LAST = "[...document.querySelectorAll('.jp-CodeCell')].at(-1)"
 WORDS = f"() => {LAST}.querySelector('.nemo-status')"
 FIGURES = f"""() => {{
@@ -112,6 +121,7 @@ class Session:
         before, began = self.page.evaluate(COUNTS), time.perf_counter()
         self.page.wait_for_timeout(1000 * seconds)
         after, took = self.page.evaluate(COUNTS), time.perf_counter() - began
+        waits = after["waits"][len(before["waits"]) :]
         pings: list[float] = []
         while len(pings) < 100:
             pings += kernel_pings(self.client, 20)
@@ -124,6 +134,7 @@ class Session:
         seen = [shown.get_attribute(f"data-count-{one}") for one in ("evaluated", "front")]
         return {
             "updates": front / took,
+            "waits": waits,
             "bytes": received / max(front, 1),
             "pings": pings,
             "same": seen == true,
@@ -180,6 +191,11 @@ def main() -> None:
             what = f"{problem} from {at:,} points ({found['points']:,} at the end)"
             rows += [
                 (f"{what}: updates a second", f"{found['updates']:.1f}", "4"),
+                (
+                    f"{what}: from one update to the next, 50th / 95th percentile",
+                    f"{percentile(found['waits'], 0.5):.0f} / {percentile(found['waits'], 0.95):.0f} ms",
+                    "-",
+                ),
                 (f"{what}: received for an update", f"{found['bytes'] / 1000:.1f} kB", "20 kB"),
                 (
                     f"{what}: an empty cell is answered, 50th / 95th percentile of {len(found['pings'])}",
@@ -192,7 +208,7 @@ def main() -> None:
                     "yes",
                 ),
             ]
-            print(rows[-4:], flush=True)
+            print(rows[-5:], flush=True)
         told, took = time_left(session, options.evaluations, 60)
         rows.append(
             (f"fashion, {options.evaluations} evaluations: time left told after a minute, and taken",

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.study.notices import collect, notice
 
-RATE = 4.3  # at most so many updates a second, so that four are left when some come late
+RATE = 4.3  # updates a second while there is something new, so that four are left when some come late
+BEHIND = 1.0  # seconds of them that are made up for
+BREATH = 0.1  # seconds at the least from the end of one to the next, for the search and the browser
 
 
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
@@ -60,6 +62,7 @@ class Publisher:
         self._actions: deque[tuple[Action, Tell]] = deque()
         self._lock = threading.Lock()
         self._woken = self._closed = False
+        self._due = 0.0  # by the monotonic clock, when the next drawing is
         self._thread: threading.Thread | None = None
         self._asides: list[threading.Thread] = []
         self._tell: Tell = _pass_over  # of the latest action, for what goes wrong in drawing
@@ -126,7 +129,6 @@ class Publisher:
                 thread.join(None if wait else 5)
 
     def _run(self) -> None:
-        due = time.monotonic()
         while self._goes_on():
             while self._actions and not self._closed:
                 action, self._tell = self._actions.popleft()
@@ -141,10 +143,10 @@ class Publisher:
             except Exception as error:
                 self._tell(error)
             if not self._closed:
-                # from beat to beat, so that nothing is lost by waking late while the search has its turn
+                # from beat to beat: what is late because the search had its turn is made up for
                 now = time.monotonic()
-                due = max(due + 1.0 / RATE, now)
-                time.sleep(due - now)
+                self._due = max(self._due + 1.0 / RATE, now - BEHIND)
+                time.sleep(max(self._due - now, BREATH))
 
     def _goes_on(self) -> bool:
         """Whether to draw once more; else the next ``wake`` makes another thread."""

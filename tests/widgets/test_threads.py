@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 from nemo_lab import Dashboard, create_study
-from nemo_lab.widgets.publisher import Publisher
+from nemo_lab.widgets.publisher import BREATH, RATE, Publisher
 from tests.toy import EndlessProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, until, words
@@ -105,7 +106,8 @@ def test_no_wake_is_lost_between_two_threads() -> None:
         busy.release()
 
     publisher = Publisher(draw)
-    for pause in (0.0, 0.2, 0.24, 0.245, 0.25, 0.255, 0.26, 0.3):  # around the moment the thread gives up
+    # around the moments at which the thread gives up, when it is behind and when it is not
+    for pause in (0.0, 0.095, 0.1, 0.105, 0.11, 0.2, 0.225, 0.23, 0.235, 0.24, 0.3):
         for _ in range(3):
             state += 1
             waking = [threading.Thread(target=publisher.wake) for _ in range(4)]
@@ -120,6 +122,36 @@ def test_no_wake_is_lost_between_two_threads() -> None:
     time.sleep(0.05)
     assert drawn[0] == state - 1
     assert not publisher._thread or not publisher._thread.is_alive()
+
+
+def test_drawings_that_come_late_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only drawing and sleeping move: the mean rate holds, and no burst goes on for long."""
+    now, drawn, late = [100.0], list[float](), {20: 0.5, 40: 60.0}
+
+    class Clock:
+        monotonic = staticmethod(lambda: now[0])
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+    def draw() -> None:
+        drawn.append(now[0])
+        now[0] += late.get(len(drawn), 0.01)
+        if len(drawn) < 60:
+            publisher.wake()
+
+    monkeypatch.setattr("nemo_lab.widgets.publisher.time", Clock)
+    publisher = Publisher(draw)
+    publisher.wake()
+    until(lambda: len(drawn) == 60 and publisher._thread is None)
+    waits = np.diff(drawn)
+    beat, breath = 1 / RATE, 0.01 + BREATH
+    np.testing.assert_allclose(waits[10:19], beat)
+    np.testing.assert_allclose(waits[19:21], [0.5 + BREATH, breath])
+    assert drawn[30] - drawn[18] == pytest.approx(12 * beat)  # what was lost is caught up
+    np.testing.assert_allclose(waits[39:48], [60 + BREATH, *[breath] * 8])  # of a minute only a second is
+    np.testing.assert_allclose(waits[50:], beat)
 
 
 def test_a_closed_dashboard_leaves_its_references_half_way() -> None:
