@@ -122,7 +122,8 @@ def row(*children: w.Widget) -> w.HBox:
 
 def field(kind: Any, label: str, width: int, label_width: int, **options: Any) -> Any:
     """A labelled input of a width in pixels, never wider than its place; a menu is as wide as its words."""
-    layout = {"width": f"min({width}px, 98%)"}
+    wide = f"min({width}px, 98%)"
+    layout = {"width": wide}
     if kind is w.Dropdown:
-        layout = {"width": "auto", "min_width": f"min({width}px, 98%)", "max_width": "98%"}
+        layout = {"width": "auto", "min_width": wide, "max_width": "98%"}
     return kind(description=label, style={"description_width": f"{label_width}px"}, layout=layout, **options)
