@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import os
 import platform
 import statistics
@@ -21,32 +22,19 @@ from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from benchmarks.lab.run import HERE, kernel_pings, load_lab, percentile
+from benchmarks.lab.run import HERE, kernel_pings, load_lab, percentiles
 
 ROOT = HERE.parents[1]
 BIG = "resnext101_32x8d"
-# counts the changes of the status line, and of the rows of the front's figure
+# notes when the rows of the front's figure change
 WATCH = """() => {
-  globalThis.__updates = {status: 0, front: 0};
-  globalThis.__waits = [];
-  let last = performance.now();
-  const watch = (selector, name, options) => {
-    const element = [...document.querySelectorAll(selector)].at(-1);
-    const seen = () => {
-      globalThis.__updates[name] += 1;
-      if (name !== "front") return;
-      const now = performance.now();
-      globalThis.__waits.push(now - last);
-      last = now;
-    };
-    new MutationObserver(seen).observe(element, options);
-  };
-  watch(".nemo-dashboard", "status", {childList: true, subtree: true});
+  globalThis.__updates = [];
+  const figure = [...document.querySelectorAll(".nemo-figure[aria-label^='Pareto front']")].at(-1);
   const rows = {attributes: true, attributeFilter: ["data-count-evaluated"]};
-  watch(".nemo-figure[aria-label^='Pareto front']", "front", rows);
+  new MutationObserver(() => globalThis.__updates.push(performance.now())).observe(figure, rows);
 }"""
 
-COUNTS = "() => ({...globalThis.__updates, received: globalThis.__received, waits: globalThis.__waits})"
+COUNTS = "() => ({updates: globalThis.__updates, received: globalThis.__received})"
 LAST = "[...document.querySelectorAll('.jp-CodeCell')].at(-1)"
 WORDS = f"() => {LAST}.querySelector('.nemo-status')"
 FIGURES = f"""() => {{
@@ -121,11 +109,10 @@ class Session:
         before, began = self.page.evaluate(COUNTS), time.perf_counter()
         self.page.wait_for_timeout(1000 * seconds)
         after, took = self.page.evaluate(COUNTS), time.perf_counter() - began
-        waits = after["waits"][len(before["waits"]) :]
+        times = after["updates"][len(before["updates"]) :]
         pings: list[float] = []
         while len(pings) < 100:
             pings += kernel_pings(self.client, 20)
-        front, received = (after[name] - before[name] for name in ("front", "received"))
         self.client.execute_interactive(BUSY, silent=True)
         self.client.execute_interactive("study.stop(); study.wait()", silent=True)
         self.page.wait_for_timeout(2000)
@@ -133,9 +120,9 @@ class Session:
         shown = self.page.locator(".nemo-figure[aria-label^='Pareto front']").last
         seen = [shown.get_attribute(f"data-count-{one}") for one in ("evaluated", "front")]
         return {
-            "updates": front / took,
-            "waits": waits,
-            "bytes": received / max(front, 1),
+            "updates": len(times) / took,
+            "waits": [later - earlier for earlier, later in itertools.pairwise(times)],
+            "bytes": (after["received"] - before["received"]) / max(len(times), 1),
             "pings": pings,
             "same": seen == true,
             "seen": seen,
@@ -189,17 +176,17 @@ def main() -> None:
         for problem, at in (("digits", 500), (BIG, 500), (BIG, 5000)):
             found = session.watched(problem, at, options.seconds)
             what = f"{problem} from {at:,} points ({found['points']:,} at the end)"
-            rows += [
+            new = [
                 (f"{what}: updates a second", f"{found['updates']:.1f}", "4"),
                 (
                     f"{what}: from one update to the next, 50th / 95th percentile",
-                    f"{percentile(found['waits'], 0.5):.0f} / {percentile(found['waits'], 0.95):.0f} ms",
+                    f"{percentiles(found['waits'])} ms",
                     "-",
                 ),
                 (f"{what}: received for an update", f"{found['bytes'] / 1000:.1f} kB", "20 kB"),
                 (
                     f"{what}: an empty cell is answered, 50th / 95th percentile of {len(found['pings'])}",
-                    f"{percentile(found['pings'], 0.5):.0f} / {percentile(found['pings'], 0.95):.0f} ms",
+                    f"{percentiles(found['pings'])} ms",
                     "100 ms (95th)",
                 ),
                 (
@@ -208,7 +195,8 @@ def main() -> None:
                     "yes",
                 ),
             ]
-            print(rows[-5:], flush=True)
+            rows += new
+            print(new, flush=True)
         told, took = time_left(session, options.evaluations, 60)
         rows.append(
             (f"fashion, {options.evaluations} evaluations: time left told after a minute, and taken",

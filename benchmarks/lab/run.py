@@ -143,9 +143,10 @@ def measure(evaluations: int, pinged: int) -> dict[str, Any]:
     return found
 
 
-def percentile(values: list[float], share: float) -> float:
-    """The value below which that share of the values lies."""
-    return statistics.quantiles(values, n=100, method="inclusive")[round(100 * share) - 1]
+def percentiles(values: list[float]) -> str:
+    """The 50th and the 95th percentile, to stand before their unit."""
+    ranked = statistics.quantiles(values, n=100, method="inclusive")
+    return f"{ranked[49]:.0f} / {ranked[94]:.0f}"
 
 
 def main() -> None:
@@ -161,7 +162,7 @@ def main() -> None:
     mib = 1024 * 1024
 
     def spread(values: list[float]) -> str:
-        return f"{percentile(values, 0.5):.0f} / {percentile(values, 0.95):.0f} / {max(values):.0f} ms"
+        return f"{percentiles(values)} / {max(values):.0f} ms"
 
     memory = f"{found['both'] / mib:.0f} MiB ({found['server'] / mib:.0f} + {found['kernel'] / mib:.0f})"
     done, pinged = options.evaluations, options.pinged
