@@ -23,7 +23,7 @@ import numpy as np
 import nemo_lab as nl
 from nemo_lab.search import Evaluations
 from nemo_lab.study.journal import Header, Journal, StoredProblem
-from nemo_lab.study.storage import Storage
+from nemo_lab.study.journal.recorder import Storage
 
 HERE = Path(__file__).parent
 EVALUATIONS = 400

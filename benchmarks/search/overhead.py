@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.search.problems import NETWORKS, SyntheticProblem
 from nemo_lab.search import Engine, SearchOptions
-from nemo_lab.search.options import PRESETS
+from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
 
 RESULTS = Path(__file__).parent / "OVERHEAD.md"

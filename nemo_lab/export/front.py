@@ -15,8 +15,8 @@ from nemo_lab.errors import DataError
 from nemo_lab.export.record import parsed, settings, write_json
 from nemo_lab.search import Problem
 from nemo_lab.study import Snapshot, Study
-from nemo_lab.study.frames import NO_SPECIES
-from nemo_lab.study.load import fingerprint, versions
+from nemo_lab.study.provenance import fingerprint, versions
+from nemo_lab.study.results.frames import NO_SPECIES
 
 FORMAT = "nemo_lab front"
 VERSION = 1

@@ -8,8 +8,8 @@ from torch import fx
 
 from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.quantize import QuantizationProblem
-from nemo_lab.quantize.quantizers import ActivationQuantizer
-from nemo_lab.study.names import NodeNames
+from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
+from nemo_lab.study.parsing.names import NodeNames
 
 
 def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:

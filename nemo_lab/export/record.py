@@ -18,7 +18,7 @@ from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
 from nemo_lab.search import Problem
 from nemo_lab.study import Study
-from nemo_lab.study.frames import NO_SPECIES
+from nemo_lab.study.results.frames import NO_SPECIES
 
 FORMAT = "nemo_lab configuration"
 VERSION = 1

@@ -1,11 +1,11 @@
 """Numbers to figures: frozen records first, then Bokeh, live or static."""
 
 from nemo_lab.plots.bits import bits_columns, bits_plot
-from nemo_lab.plots.course import course_columns, course_plot
 from nemo_lab.plots.figure import Coded, Columns, Plot
 from nemo_lab.plots.front import DRAG, front_columns, front_plot, front_ranges
 from nemo_lab.plots.graph import graph_plot
 from nemo_lab.plots.graph_columns import graph_columns
+from nemo_lab.plots.hypervolume import course_columns, course_plot
 from nemo_lab.plots.info import front_info, graph_info, species_info
 from nemo_lab.plots.parallel import parallel_columns, parallel_plot
 from nemo_lab.plots.species import species_columns, species_plot

@@ -26,7 +26,7 @@ from nemo_lab.plots.figure import Coded, Columns, Plot, plain_figure, source
 from nemo_lab.plots.front_info import FrontInfo
 from nemo_lab.search import Problem
 from nemo_lab.search.problem import bounds_of
-from nemo_lab.study.frames import NO_SPECIES
+from nemo_lab.study.results.frames import NO_SPECIES
 
 # what lies across, what upright, and what is the colour in each view
 VIEWS = {"left": ("x1", "y", "x2"), "right": ("x2", "y", "x1"), "map": ("x1", "x2", "y")}

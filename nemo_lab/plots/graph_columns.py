@@ -13,7 +13,7 @@ from nemo_lab.plots import style
 from nemo_lab.plots.figure import Columns
 from nemo_lab.plots.graph_layout import FOLDED_WIDTH, GraphLayout, graph_layout
 from nemo_lab.plots.info import GraphInfo
-from nemo_lab.search.rules import Pins, width_text
+from nemo_lab.search.constraints import Pins, width_text
 
 Floats = NDArray[np.float64]
 SIZES = {

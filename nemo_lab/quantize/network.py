@@ -13,11 +13,11 @@ from torch import Tensor, fx
 
 from nemo_lab.errors import DataError
 from nemo_lab.interruption import check_interrupted
+from nemo_lab.quantize.activation_quantizer import ActivationQuantizer, insert_quantizers
 from nemo_lab.quantize.affine import Codes
 from nemo_lab.quantize.folding import fold_batch_norms, stored
-from nemo_lab.quantize.quantizers import ActivationQuantizer, insert_quantizers
+from nemo_lab.quantize.prefix_cache import KeptStates, cut
 from nemo_lab.quantize.ranges import Calibration, Observed, Ranges
-from nemo_lab.quantize.segments import KeptStates, cut
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.workload import Workload
 

@@ -20,8 +20,8 @@ from nemo_lab.interruption import held
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.arguments import checked_bytes, checked_count, checked_device, checked_widths
 from nemo_lab.quantize.data import Examples, as_examples, shipped
+from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
 from nemo_lab.quantize.fingerprint import digest
-from nemo_lab.quantize.measure import Task, make_task, mean_errors
 from nemo_lab.quantize.memory import check_memory, default_batch, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics
 from nemo_lab.quantize.network import QuantizedNetwork

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.search.constraints import Pins, Rules, satisfies
 from nemo_lab.search.indicators import non_dominated
-from nemo_lab.search.rules import Pins, Rules, satisfies
 
 
 @dataclass(frozen=True)

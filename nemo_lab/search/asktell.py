@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.archive import ORIGINS, EvaluationLog, Evaluations, ParetoFront
-from nemo_lab.search.controls import Controls
+from nemo_lab.search.constraints import Pins, Rules
 from nemo_lab.search.indicators import hypervolume
 from nemo_lab.search.lift import lift
 from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Member, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem, bounds_of
-from nemo_lab.search.rules import Pins, Rules
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.unseen import unseen
+from nemo_lab.search.species_controls import Controls
+from nemo_lab.search.unevaluated import unseen
 from nemo_lab.search.view import SearchView
 
 BARREN = 3  # generations in a row without anything new before the engine draws by itself

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nemo_lab.search.controls import Controls
+from nemo_lab.search.constraints import Rules
 from nemo_lab.search.members import Member
-from nemo_lab.search.rules import Rules
+from nemo_lab.search.species_controls import Controls
 
 
 @dataclass(frozen=True, eq=False)

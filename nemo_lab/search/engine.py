@@ -15,11 +15,11 @@ import numpy as np
 
 from nemo_lab.search.asktell import AskTell
 from nemo_lab.search.changes import Change, difference
-from nemo_lab.search.controls import Controls
+from nemo_lab.search.constraints import Pins, Rules, checked_width
 from nemo_lab.search.members import NO_SPECIES, Member
-from nemo_lab.search.rules import Pins, Rules, checked_width
-from nemo_lab.search.sources import configurations
+from nemo_lab.search.reseed_sources import configurations
 from nemo_lab.search.species import Bits, Species
+from nemo_lab.search.species_controls import Controls
 
 
 class Engine(AskTell):
@@ -96,7 +96,7 @@ class Engine(AskTell):
         Args:
             species: its position.
             source: configurations uint8[N, Q] to imitate, or the name of a source, see
-                ``nemo_lab.search.sources``; what it cannot give is random.
+                ``nemo_lab.search.reseed_sources``; what it cannot give is random.
             fraction: in (0, 1]; 1 also drops the species' offspring that still wait.
 
         Returns:

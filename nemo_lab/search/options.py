@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -160,41 +159,3 @@ class SearchOptions:
             if name not in known:
                 raise UnknownNameError("search option", name, known)
         return cls(**given)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A way to search, by name.
-
-    Attributes:
-        species: their names.
-        options: what differs from the paper's constants.
-        summary: one sentence for people.
-    """
-
-    species: tuple[str, ...]
-    options: Mapping[str, Any]
-    summary: str
-
-
-PRESETS = {
-    "default": Preset(
-        ("continuous", "floor", "gcn", "unet", "integer", "surrogate"),
-        {
-            "ucb_c": 0.03,
-            "min_size": 1,
-            "initial": 12,
-            "uniform": True,
-            "offspring": 16,
-            "utility": "hypervolume",
-            "mating": "tournament",
-            "start": "levels",
-            "dedupe": True,
-            "lift": True,
-        },
-        "the paper's species, the bit-widths themselves, and a model that learns what every node can bear",
-    ),
-    "paper": Preset(
-        ("continuous", "floor", "gcn", "unet"), {}, "METHOD sections 4 and 5 to the letter (arXiv 2106.07611)"
-    ),
-}

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.allocation import share_slots, ucb_scores, utility_from_r2
-from nemo_lab.search.controls import Controls
+from nemo_lab.search.constraints import Rules
 from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
 from nemo_lab.search.members import Member
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.ranking import Nsga3Ranking
-from nemo_lab.search.rules import Rules
 from nemo_lab.search.species import Genome, Species
+from nemo_lab.search.species_controls import Controls
 from nemo_lab.search.view import SearchView
 
 

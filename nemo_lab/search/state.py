@@ -13,11 +13,11 @@ import numpy as np
 
 from nemo_lab.search.archive import Evaluations
 from nemo_lab.search.changes import Change
-from nemo_lab.search.controls import Controls
+from nemo_lab.search.constraints import Rules
 from nemo_lab.search.engine import Engine
 from nemo_lab.search.members import GenerationRecord, Member
-from nemo_lab.search.rules import Rules
 from nemo_lab.search.species import Genome, Species
+from nemo_lab.search.species_controls import Controls
 from nemo_lab.search.view import SearchView
 
 State = dict[str, Any]

@@ -7,15 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
+from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import Problem, SearchOptions
-from nemo_lab.search.options import PRESETS
+from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
-from nemo_lab.study.budget import checked_whole
 from nemo_lab.study.journal import Header, Journal, StoredProblem
-from nemo_lab.study.load import fingerprint, versions
+from nemo_lab.study.parsing.budget import checked_whole
+from nemo_lab.study.provenance import as_problem, fingerprint, versions
 from nemo_lab.study.study import Study
-from nemo_lab.workload.workload import Workload
 
 
 def create_study(
@@ -85,36 +84,6 @@ def create_study(
     if aspiration:
         study.aspire(**aspiration)
     return study
-
-
-def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
-    """A problem from what ``create_study`` takes, and how it can be made again from a name, if it can.
-
-    Raises:
-        UnknownNameError, DataError, ArgumentError: if it is none.
-    """
-    recipe = {"workload": problem} if isinstance(problem, str) else None
-    if isinstance(problem, str):
-        from nemo_lab.workload import load_workload
-        from nemo_lab.workload.zoo import VISION
-
-        if problem in VISION:
-            raise DataError(
-                f"the images of {problem!r} are not in the package",
-                f"w = load_workload({problem!r}), then create_study(QuantizationProblem(w, "
-                "calibration=images, data=(images, labels)))",
-            )
-        problem = load_workload(problem)
-    if isinstance(problem, Workload):
-        from nemo_lab.quantize import QuantizationProblem
-
-        problem = QuantizationProblem(problem)
-    if not isinstance(problem, Problem):
-        raise ArgumentError(
-            f"a {type(problem).__name__} is no problem to search",
-            "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
-        )
-    return problem, recipe
 
 
 def _journal(

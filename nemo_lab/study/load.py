@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from nemo_lab._version import __version__
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.study.journal import Header, Journal
-from nemo_lab.study.notices import notice
+from nemo_lab.study.provenance import as_problem, fingerprint, versions
+from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
-PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pymoo", "moocore", "numba")
 EMBEDDED = ("digits", "fashion")  # what a file may ask for by name
 
 
@@ -75,8 +69,6 @@ def load_study(
 
 
 def _problem(given: Any, header: Header, path: Any) -> Problem:
-    from nemo_lab.study.create import as_problem
-
     if given is not None:
         return as_problem(given)[0]
     workload = (header.recipe or {}).get("workload")
@@ -115,30 +107,3 @@ def _compare_versions(header: Header) -> None:
             f"study {header.name!r} was made with other versions ({', '.join(changed)}): "
             "what is evaluated from now on may differ in the last digit, or more"
         )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what results depend on, by package."""
-    found = {"nemo_lab": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def fingerprint(problem: Problem) -> dict[str, str]:
-    """Digests by part of all that a problem's results depend on, as far as can be known.
-
-    A problem may have a method ``fingerprint`` that says it; else its description and its class are taken.
-    """
-    own = getattr(problem, "fingerprint", None)
-    if own is not None:
-        return {str(part): str(value) for part, value in own().items()}
-    description = repr((problem.node_names, problem.bit_widths, problem.objective_names)).encode()
-    found = hashlib.blake2b(description, digest_size=16)
-    for array in (problem.node_features, problem.edges):
-        found.update(np.ascontiguousarray(array).tobytes())
-    kind = type(problem)
-    return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}

@@ -11,13 +11,13 @@ import pandas as pd
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import Problem
-from nemo_lab.search.sources import SOURCES
+from nemo_lab.search.reseed_sources import SOURCES
 from nemo_lab.search.species import NAMES, Species
-from nemo_lab.study.notices import notice
-from nemo_lab.study.records import Snapshot
-from nemo_lab.study.species_commands import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
-from nemo_lab.study.watching import Named, Watcher
-from nemo_lab.study.worker import Worker
+from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
+from nemo_lab.study.results.snapshot import Snapshot
+from nemo_lab.study.run.follower import Named, Watcher
+from nemo_lab.study.run.notices import notice
+from nemo_lab.study.run.worker import Worker
 
 
 class SpeciesSteering:

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
-from nemo_lab.search.rules import Width
+from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import Bits
-from nemo_lab.study.budget import checked_whole
-from nemo_lab.study.commands import Aspire, Budget, Constrain, Enqueue, Pin, Redo, Undo, Unpin, WhatIf
-from nemo_lab.study.names import NodeNames
-from nemo_lab.study.notices import tell_of_waiting
-from nemo_lab.study.selection import Selection, listed_nodes, said
+from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Enqueue, Pin, Redo, Undo, Unpin, WhatIf
+from nemo_lab.study.parsing.budget import checked_whole
+from nemo_lab.study.parsing.names import NodeNames
+from nemo_lab.study.parsing.nodes import Selection, listed_nodes, said
+from nemo_lab.study.parsing.objectives import ObjectiveNames
+from nemo_lab.study.run.follower import Watcher
+from nemo_lab.study.run.notices import tell_of_waiting
+from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.species_steering import SpeciesSteering
-from nemo_lab.study.watching import Watcher
-from nemo_lab.study.wishes import ObjectiveNames
-from nemo_lab.study.worker import Worker
 
 
 class Steering(SpeciesSteering):

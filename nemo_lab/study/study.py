@@ -14,20 +14,20 @@ import pandas as pd
 from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.species import Species, make_species
-from nemo_lab.study import frames
-from nemo_lab.study.budget import budget, checked_whole
-from nemo_lab.study.commands import Prepare
+from nemo_lab.study.commands.search import Prepare
 from nemo_lab.study.journal import Journal
-from nemo_lab.study.notices import notice
-from nemo_lab.study.progress import progress_frame
-from nemo_lab.study.records import Snapshot, State
-from nemo_lab.study.replay import taken_up
-from nemo_lab.study.script import script
+from nemo_lab.study.journal.recorder import Storage
+from nemo_lab.study.journal.resume import taken_up
+from nemo_lab.study.parsing.budget import budget, checked_whole
+from nemo_lab.study.results import frames
+from nemo_lab.study.results.progress import progress_frame
+from nemo_lab.study.results.script import script
+from nemo_lab.study.results.snapshot import Snapshot, State
+from nemo_lab.study.results.validation import Validation, validate, validation_frame
+from nemo_lab.study.run.follower import Watcher
+from nemo_lab.study.run.notices import notice
+from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.steering import Steering
-from nemo_lab.study.storage import Storage
-from nemo_lab.study.validation import Validation, validate, validation_frame
-from nemo_lab.study.watching import Watcher
-from nemo_lab.study.worker import Worker
 
 
 class Study(Steering):

@@ -8,8 +8,8 @@ import numpy as np
 
 from nemo_lab.errors import ContractError
 from nemo_lab.search.archive import EvaluationLog, ParetoFront
+from nemo_lab.search.constraints import Rules
 from nemo_lab.search.problem import Problem, bounds_of, evaluate_one
-from nemo_lab.search.rules import Rules
 from nemo_lab.search.species import Species
 from nemo_lab.search.view import SearchView
 from nemo_lab.testing.same import same

@@ -9,17 +9,18 @@ from typing import Any
 import ipywidgets as w
 
 from nemo_lab.study import Study, create_study
-from nemo_lab.widgets import cells, report, static
-from nemo_lab.widgets.controls import ControlsPanel
-from nemo_lab.widgets.front import FrontPanel
-from nemo_lab.widgets.graph import GraphPanel
-from nemo_lab.widgets.history import HistoryPanel
-from nemo_lab.widgets.hub import Hub
-from nemo_lab.widgets.inspector import InspectorPanel
-from nemo_lab.widgets.keepsake import Keepsake
-from nemo_lab.widgets.panel import Panel
-from nemo_lab.widgets.species import SpeciesPanel
-from nemo_lab.widgets.steering import SteeringPanel
+from nemo_lab.widgets import cell_outputs
+from nemo_lab.widgets.panels.base import Panel
+from nemo_lab.widgets.panels.controls import ControlsPanel
+from nemo_lab.widgets.panels.front import FrontPanel
+from nemo_lab.widgets.panels.history import HistoryPanel
+from nemo_lab.widgets.panels.inspector import InspectorPanel
+from nemo_lab.widgets.panels.network import GraphPanel
+from nemo_lab.widgets.panels.species import SpeciesPanel
+from nemo_lab.widgets.panels.steering import SteeringPanel
+from nemo_lab.widgets.static import picture, report
+from nemo_lab.widgets.static.saved_output import Keepsake
+from nemo_lab.widgets.view_state import Hub
 
 
 class Dashboard(w.VBox):
@@ -71,7 +72,7 @@ class Dashboard(w.VBox):
         self.study.listen(hub.publisher.wake)
         if not self.study.watching:
             self._front.aside(hub.evaluate_references)
-        cells.replace(self)
+        cell_outputs.replace(self)
 
     def select(self, config: int) -> None:
         """Load a configuration into the graph and the inspector."""
@@ -114,7 +115,7 @@ class Dashboard(w.VBox):
         """The live view, and for places without a kernel a picture and a table."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/html": static.page(self.study, self._hub.config)}, metadata
+        return {**data, "text/html": picture.page(self.study, self._hub.config)}, metadata
 
     def _ipython_display_(self, **kwargs: Any) -> None:
         """The same in a notebook, as two outputs."""

@@ -21,7 +21,7 @@ def nemo(line: str) -> Any:
 
     %nemo [WORKLOAD] [--seed N] [--population N] [--species NAME,NAME] [--start EVALUATIONS]
     """
-    from nemo_lab.study.budget import budget
+    from nemo_lab.study.parsing.budget import budget
     from nemo_lab.widgets.dashboard import Dashboard
 
     parser = _Parser(prog="%nemo", add_help=False)

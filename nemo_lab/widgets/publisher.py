@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from nemo_lab.interruption import Interrupted, interruptible
-from nemo_lab.study.notices import collect, notice
+from nemo_lab.study.run.notices import collect, notice
 
 RATE = 4.3  # updates a second while there is something new, so that four are left when some come late
 BEHIND = 1.0  # seconds of them that are made up for

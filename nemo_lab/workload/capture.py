@@ -21,8 +21,8 @@ from nemo_lab._torch import torch_threads
 from nemo_lab.errors import TraceError
 from nemo_lab.workload.attention import write_out_attention
 from nemo_lab.workload.exported import export
-from nemo_lab.workload.measure import evaluating, measure, plain_attention, untouched
 from nemo_lab.workload.operations import Operations, read_what_was_written
+from nemo_lab.workload.shapes_and_macs import evaluating, measure, plain_attention, untouched
 
 TORCH = str(Path(torch.__file__).parent)
 WAY_OUT = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import fx
 
 from nemo_lab.workload.operations import argument, label
-from nemo_lab.workload.quantizers import Quantizers, Source
+from nemo_lab.workload.quantization_points import Quantizers, Source
 from nemo_lab.workload.records import Layer, Node, Quantizer
 
 CONSTANTS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"}

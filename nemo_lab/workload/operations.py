@@ -99,7 +99,7 @@ class Operations:
     """The nodes of one measured graph, told apart.
 
     Args:
-        graph: traced, and measured by ``nemo_lab.workload.measure``.
+        graph: traced, and measured by ``nemo_lab.workload.shapes_and_macs``.
     """
 
     def __init__(self, graph: fx.GraphModule) -> None:

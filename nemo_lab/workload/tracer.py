@@ -21,7 +21,7 @@ from nemo_lab.errors import NemoWarning, TraceError
 from nemo_lab.workload.capture import capture
 from nemo_lab.workload.decisions import decisions
 from nemo_lab.workload.declared import ignored, tied
-from nemo_lab.workload.quantizers import Quantizers
+from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FullPrecision
 from nemo_lab.workload.workload import Workload
 

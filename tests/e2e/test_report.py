@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from nemo_lab import QuantizationProblem, Study, create_study
 from nemo_lab.export import load_front
-from nemo_lab.widgets import report
+from nemo_lab.widgets.static import report
 
 pytestmark = pytest.mark.browser
 

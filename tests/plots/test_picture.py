@@ -10,7 +10,7 @@ from PIL import Image
 
 from nemo_lab import Study
 from nemo_lab.plots import front_info
-from nemo_lab.plots.picture import HEIGHT, SCALE, STRIP, WIDTH, front_picture
+from nemo_lab.plots.png import HEIGHT, SCALE, STRIP, WIDTH, front_picture
 from nemo_lab.plots.style import SELECTION_COLOR, width_colors
 
 

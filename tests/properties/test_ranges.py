@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from nemo_lab.search import Engine, SearchOptions
 from nemo_lab.search.archive import ORIGINS, Evaluations
-from nemo_lab.search.options import PRESETS
-from nemo_lab.search.rules import Pins, Rules, Width
+from nemo_lab.search.constraints import Pins, Rules, Width
+from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import NAMES, make_species
 from tests.search.test_engine import make_engine
 from tests.toy import ToyProblem

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo_lab.search.archive import ORIGINS, Evaluations
-from nemo_lab.search.rules import Rules
+from nemo_lab.search.constraints import Rules
 from tests.search.test_engine import make_engine
 
 LIMITS = st.dictionaries(st.integers(0, 2), st.integers(-1, 5).map(lambda i: i / 4), max_size=3)

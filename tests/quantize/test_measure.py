@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nemo_lab import QuantizationProblem, Workload
 from nemo_lab.errors import EvaluationError
 from nemo_lab.quantize.data import as_examples
-from nemo_lab.quantize.measure import Task, make_task, mean_errors
+from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
 from nemo_lab.quantize.metrics import as_metrics
 from nemo_lab.quantize.network import QuantizedNetwork
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nemo_lab import Workload
 from nemo_lab.quantize.affine import Codes
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.quantize.segments import KeptStates
+from nemo_lab.quantize.prefix_cache import KeptStates
 
 IMAGES = torch.randn(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 TOKENS = torch.randn(12, 5, 8, generator=torch.Generator().manual_seed(0))
@@ -362,7 +362,7 @@ def test_a_beginning_recurs_with_another_configuration_only() -> None:
 
 
 def test_only_so_many_beginnings_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nemo_lab.quantize.segments.REMEMBERED", 3)
+    monkeypatch.setattr("nemo_lab.quantize.prefix_cache.REMEMBERED", 3)
     kept = KeptStates(100)
     for begin in (1, 2, 3):
         kept.recurs(begin, b"one")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_lab.search.archive import EvaluationLog, ParetoFront, front_ids
-from nemo_lab.search.rules import Rules
+from nemo_lab.search.constraints import Rules
 
 
 def fill(log: EvaluationLog, bits: list[int], objectives: list[float]) -> int:

@@ -17,12 +17,12 @@ from pymoo.core.problem import Problem as PymooProblem
 
 from nemo_lab.search import SearchOptions
 from nemo_lab.search.allocation import share_slots
-from nemo_lab.search.controls import Controls
+from nemo_lab.search.constraints import Rules
 from nemo_lab.search.members import Member
 from nemo_lab.search.population import Population
 from nemo_lab.search.ranking import Nsga3Ranking
-from nemo_lab.search.rules import Rules
 from nemo_lab.search.species.mating import partners, spread_levels
+from nemo_lab.search.species_controls import Controls
 from tests.search.test_engine import Uneven, make_engine, step
 from tests.search.test_ranking import sphere
 

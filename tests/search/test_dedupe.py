@@ -12,7 +12,7 @@ import pytest
 
 from nemo_lab import NemoWarning, Study, create_study
 from nemo_lab.search import ORIGINS, Candidate, Engine, SearchOptions
-from nemo_lab.search.options import PRESETS
+from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
 from tests.search.test_engine import Uneven, run, step
 from tests.toy import ToyProblem

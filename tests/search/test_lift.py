@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nemo_lab import CostModel, Workload
 from nemo_lab.cost.model import BitOps
+from nemo_lab.search.constraints import Rules
 from nemo_lab.search.lift import lift
-from nemo_lab.search.rules import Rules
 from tests.cost.build import node, workload
 from tests.search.test_engine import make_engine, run
 from tests.toy import ToyProblem

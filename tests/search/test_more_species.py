@@ -11,9 +11,9 @@ import pytest
 from nemo_lab import NemoWarning, QuantizationProblem, create_study
 from nemo_lab.search import Engine, Rules, SearchOptions
 from nemo_lab.search.archive import EvaluationLog, ParetoFront
+from nemo_lab.search.constraints import Pins
 from nemo_lab.search.indicators import hypervolume
 from nemo_lab.search.problem import bounds_of
-from nemo_lab.search.rules import Pins
 from nemo_lab.search.species import make_species, ssne
 from nemo_lab.search.species.graph import GcnSpecies, UnetSpecies
 from nemo_lab.search.species.integer import IntegerSpecies

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nemo_lab.search import Engine, SearchOptions
-from nemo_lab.search.controls import Controls
-from nemo_lab.search.options import PRESETS
+from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
+from nemo_lab.search.species_controls import Controls
 from nemo_lab.search.state import restore, save
 from tests.toy import ToyProblem
 

@@ -12,9 +12,9 @@ from nemo_lab import CostModel, Workload
 from nemo_lab.search.indicators import hypervolume
 from nemo_lab.search.problem import blocks_of
 from nemo_lab.search.surrogate import kernels
+from nemo_lab.search.surrogate.acquisition import pick_by_gain
 from nemo_lab.search.surrogate.costs import PairwiseCosts, probe
-from nemo_lab.search.surrogate.damage import DamageModel, Priors
-from nemo_lab.search.surrogate.gain import pick_by_gain
+from nemo_lab.search.surrogate.model import DamageModel, Priors
 
 WIDTHS = np.arange(2, 9)
 

@@ -18,7 +18,7 @@ import pytest
 
 from nemo_lab import NemoWarning, Study, create_study, load_study
 from nemo_lab.errors import NemoError, StorageError, StudyStateError
-from nemo_lab.search.options import PRESETS
+from nemo_lab.search.presets import PRESETS
 from nemo_lab.study import studies
 from nemo_lab.study.journal.packing import pack
 from tests.study.test_running import until

@@ -7,7 +7,7 @@ import pytest
 
 from nemo_lab import NemoWarning, Study, create_study
 from nemo_lab.errors import UnknownNameError
-from nemo_lab.search.options import PRESETS
+from nemo_lab.search.presets import PRESETS
 from tests.toy import ToyProblem
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from nemo_lab import QuantizationProblem, Workload, create_study
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
-from nemo_lab.study.validation import wilson
+from nemo_lab.study.results.validation import wilson
 from tests.toy import ToyProblem
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nemo_lab import QuantizationProblem, Study, create_study
 from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.study.wishes import ObjectiveNames
+from nemo_lab.study.parsing.objectives import ObjectiveNames
 from tests.study.test_running import make_study
 from tests.toy import ToyProblem
 

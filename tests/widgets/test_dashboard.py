@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from nemo_lab import Dashboard, Study, create_study
-from nemo_lab.widgets.figure import Figure
+from nemo_lab.widgets.elements.figure import Figure
 from tests.toy import GatedProblem, SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, figure, members, until, words

@@ -9,8 +9,8 @@ import pytest
 
 from nemo_lab import Study, create_study
 from nemo_lab.plots import Coded, Plot, bits_plot
-from nemo_lab.widgets.figure import Figure
-from nemo_lab.widgets.frames import SIZES, Packed
+from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.elements.frame_diff import SIZES, Packed
 from tests.toy import ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import column, figure, frame_bytes, numbers, parsed, until

@@ -11,8 +11,8 @@ import pytest
 import nemo_lab as nl
 from nemo_lab import create_study
 from nemo_lab.export import load_front
-from nemo_lab.study.choices import choices
-from nemo_lab.widgets import inspected
+from nemo_lab.study.results.decision_making import choices
+from nemo_lab.widgets.panels import inspector_html
 from tests.toy import GatedProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, figure, parsed, until, words
@@ -126,15 +126,15 @@ def test_copied_python_gives_the_configuration_again() -> None:
     problem = ToyProblem()
     problem.node_names = ("it's", '"quoted"', "back\\slash", "new\nline", "</script>", "plain")
     bits = np.array([2, 3, 4, 5, 6, 7], dtype=np.uint8)
-    code = inspected.as_python(problem, bits)
+    code = inspector_html.as_python(problem, bits)
     (assigned, called) = ast.parse(code).body
     assert isinstance(assigned, ast.Assign)
     assert ast.literal_eval(assigned.value) == dict(zip(problem.node_names, bits.tolist(), strict=True))
     assert ast.unparse(called) == "study.what_if(bits)"
 
 
-def subject(title: str, bits: list[int], **objectives: float) -> inspected.Subject:
-    return inspected.Subject(title, np.array(bits, dtype=np.uint8), objectives)
+def subject(title: str, bits: list[int], **objectives: float) -> inspector_html.Subject:
+    return inspector_html.Subject(title, np.array(bits, dtype=np.uint8), objectives)
 
 
 def test_the_difference_is_of_the_first_two_and_as_fine_as_it_is() -> None:
@@ -142,7 +142,7 @@ def test_the_difference_is_of_the_first_two_and_as_fine_as_it_is() -> None:
     one = subject("draft", [8, 2, 3, 3, 4, 5], loss=0.25, size=2e-7, work=0.5)
     other = subject("<b>7</b>", [2, 8, 3, 3, 4, 5], loss=0.20, size=1e-7, work=0.5)
     third = subject("Configuration 3", [2] * 6, loss=0.9, size=3e9, work=0.1)
-    page = parsed(inspected.table(problem, ("weight",) * 6, [one, other, third]))
+    page = parsed(inspector_html.table(problem, ("weight",) * 6, [one, other, third]))
     assert "b" not in page.tags
     said = "".join(page.words)
     assert "draft<b>7</b>differenceConfiguration 3" in said
@@ -151,12 +151,12 @@ def test_the_difference_is_of_the_first_two_and_as_fine_as_it_is() -> None:
     assert "work0.50000.5000same0.1000" in said
     assert "mean bits, weights4.174.17same2.00" in said
     assert "nodes that differ2" in said
-    alone = "".join(parsed(inspected.table(problem, ("weight",) * 6, [one])).words)
+    alone = "".join(parsed(inspector_html.table(problem, ("weight",) * 6, [one])).words)
     assert "difference" not in alone
     assert "differ" not in alone
-    words_ = "".join(parsed(inspected.marks([one, other])).words)
+    words_ = "".join(parsed(inspector_html.marks([one, other])).words)
     assert words_ == "▲ 1 raised, ▼ 1 lowered; the line is the bit-width in <b>7</b>."
-    assert inspected.marks([one]) == ""
+    assert inspector_html.marks([one]) == ""
 
 
 def test_beside_a_draft_stands_what_was_kept(open_dashboard: Open) -> None:

@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from nemo_lab import Dashboard, NemoError
-from nemo_lab.search.options import PRESETS
+from nemo_lab.search.presets import PRESETS
 from tests.widgets.watching import until, words
 
 

@@ -13,7 +13,7 @@ import pytest
 from nemo_lab import create_study
 from nemo_lab.errors import ArgumentError
 from nemo_lab.export import load_front
-from nemo_lab.widgets import report
+from nemo_lab.widgets.static import report
 from tests.toy import SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import parsed

@@ -8,7 +8,7 @@ import pytest
 
 from nemo_lab import create_study
 from nemo_lab.errors import ArgumentError
-from nemo_lab.widgets.steering import box
+from nemo_lab.widgets.panels.steering import box
 from tests.toy import SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, until, words

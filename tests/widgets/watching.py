@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
-from nemo_lab.widgets.figure import Figure
+from nemo_lab.widgets.elements.figure import Figure
 
 DTYPES = {"f4": "<f4", "i4": "<i4", "u1": "<u1"}  # as figure.js reads them
 

@@ -16,7 +16,7 @@ from nemo_lab.search.species.integer import IntegerSpecies
 from nemo_lab.search.view import SearchView
 
 if TYPE_CHECKING:
-    from nemo_lab.search.surrogate.proposals import Proposals
+    from nemo_lab.search.surrogate.proposer import Proposals
 
 
 class SurrogateSpecies(IntegerSpecies):
@@ -35,7 +35,7 @@ class SurrogateSpecies(IntegerSpecies):
     @cached_property
     def _proposals(self) -> Proposals:
         """Made on first use: compiled code takes a moment to load, and costs are taken apart."""
-        from nemo_lab.search.surrogate.proposals import Proposals
+        from nemo_lab.search.surrogate.proposer import Proposals
 
         return Proposals(self._problem, self.options)
 

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
 from nemo_lab.search import Evaluations, GenerationRecord
-from nemo_lab.study.journal import answers, rows
+from nemo_lab.study.journal import cache, rows
 from nemo_lab.study.journal.lock import become_writer, is_gone
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
 from nemo_lab.study.journal.schema import connect, explained
-from nemo_lab.study.records import Intervention
+from nemo_lab.study.results.snapshot import Intervention
 
 Path_ = str | os.PathLike[str]
 
@@ -85,7 +85,7 @@ class Journal:
                 study = connection.execute(
                     "INSERT INTO studies (name, fingerprint, header, arrays, status, writer) "
                     "VALUES (?, ?, ?, ?, '{}', '{}')",
-                    (name, answers.fingerprint(header.fingerprint), text, blob),
+                    (name, cache.fingerprint(header.fingerprint), text, blob),
                 ).lastrowid
                 connection.execute("COMMIT")
         except BaseException:
@@ -184,7 +184,7 @@ class Journal:
             StorageError: if they cannot be stored.
         """
         with self._lock, explained(self.path, "write"):
-            answers.add(self._connection, self.header, bits.tobytes(), objectives.astype("<f8").tobytes())
+            cache.add(self._connection, self.header, bits.tobytes(), objectives.astype("<f8").tobytes())
 
     # reading
 
@@ -260,7 +260,7 @@ class Journal:
         """Objectives float64[K] by the bytes of uint8[Q], of all that any study of the file measured of
         the same workload and data by the same settings."""  # noqa: D205, D209
         with self._lock, explained(self.path, "read"):
-            return answers.measured(self._connection, self.header)
+            return cache.measured(self._connection, self.header)
 
     def _read_header(self) -> Header:
         query = "SELECT header, arrays FROM studies WHERE study = ?"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nemo_lab.errors import StorageError, StudyStateError
 from nemo_lab.search import Evaluations, GenerationRecord, Problem
 from nemo_lab.search.problem import bounds_of
-from nemo_lab.study.records import Intervention
+from nemo_lab.study.results.snapshot import Intervention
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from nemo_lab.errors import StorageError
 from nemo_lab.search import ORIGINS, Evaluations, GenerationRecord, SpeciesRecord
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import StoredProblem
-from nemo_lab.study.records import Intervention
+from nemo_lab.study.results.snapshot import Intervention
 
 NUMBERS = struct.Struct("<qqqq")
 

@@ -27,7 +27,7 @@ from nemo_lab.study.journal import (
     studies,
 )
 from nemo_lab.study.journal.packing import pack, unpack
-from nemo_lab.study.records import Intervention
+from nemo_lab.study.results.snapshot import Intervention
 from tests.toy import ToyProblem
 
 

@@ -1,0 +1,159 @@
+"""From all evaluations so far to configurations worth an evaluation. Ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.problem import Problem, blocks_of, bounds_of
+from nemo_lab.search.surrogate import kernels
+from nemo_lab.search.surrogate.acquisition import pick_by_gain
+from nemo_lab.search.surrogate.costs import probe
+from nemo_lab.search.surrogate.model import DamageModel, Priors
+from nemo_lab.search.view import SearchView
+
+Floats = NDArray[np.float64]
+Levels = NDArray[np.uint8]
+
+
+class Proposals:
+    """Models of every measured objective, and the best configurations by them.
+
+    Args:
+        problem: whose exact costs are called as often as need be.
+        options: ``surrogate_*``.
+    """
+
+    def __init__(self, problem: Problem, options: SearchOptions) -> None:
+        self.options = options
+        self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
+        self._problem = problem
+        self._bounds = bounds_of(problem)
+        self._span = np.maximum(self._bounds[1] - self._bounds[0], 1e-12)
+        exact = tuple(getattr(problem, "cost_names", ()))
+        names = list(problem.objective_names)
+        self._exact = [names.index(name) for name in exact if name in names]
+        self._columns = [exact.index(names[k]) for k in self._exact]
+        self._measured = [k for k in range(len(names)) if k not in self._exact]
+        self._models = [
+            DamageModel(problem.node_features, self.widths.astype(np.int64), Priors()) for _ in self._measured
+        ]
+        self._learnt, self._rows = 0, np.arange(0)
+        self._parts = probe(self._costs, problem.num_nodes, len(self.widths), blocks_of(problem))
+
+    def make(
+        self, view: SearchView, others: Sequence[NDArray[np.uint8]], count: int, rng: np.random.Generator
+    ) -> list[NDArray[np.uint8]]:
+        """Up to ``count`` unknown configurations, best first.
+
+        Args:
+            view: of the search.
+            others: configurations uint8[Q] to choose from beside its own.
+            count: wanted.
+            rng: of prices and exploration.
+        """
+        log = view.evaluations
+        self._learn(view)
+        further = np.searchsorted(self.widths, np.array(others, dtype=np.uint8)).astype(np.uint8)
+        pool = np.concatenate([self._sweep(view, rng), further.reshape(-1, len(view.allowed))])
+        lowest = view.allowed.argmax(axis=1)
+        highest = lowest + view.allowed.sum(axis=1) - 1  # what pins leave to a node is one range
+        pool = np.unique(np.clip(pool, lowest, highest).astype(np.uint8), axis=0)
+        pool = pool[[not view.known(row) for row in self.widths[pool]]]
+        box = self._scaled(view.box)
+        reference = box[1] + 0.01 * np.maximum(box[1] - box[0], 1e-9)
+        front = self._scaled(log.objectives[view.front])
+        explore = int(rng.binomial(count, self.options.surrogate_explore))
+        predicted = self.predict(pool)
+        picked = pick_by_gain(front, predicted, count - explore, reference)
+        rest = rng.permutation(np.setdiff1d(np.arange(len(pool)), picked))
+        if not picked.size:  # nothing reaches the box yet: come as near as can be
+            beyond = np.maximum(predicted[rest] - box[1], 0.0).sum(axis=1)
+            rest = rest[np.argsort(beyond, kind="stable")]
+        extra = rest[: count - len(picked)]
+        return list(self.widths[pool[np.concatenate([picked, extra])]])
+
+    def _learn(self, view: SearchView) -> None:
+        """Fit the models again, if there is enough new to learn from."""
+        log = view.evaluations
+        if len(log) < self._learnt * (1.0 + self.options.surrogate_refit):
+            return
+        self._learnt, self._rows = len(log), self._informative(log.objectives, view)
+        for model, levels, errors in self._lessons(view):
+            model.fit(levels, errors)
+
+    def _lessons(self, view: SearchView) -> Iterator[tuple[DamageModel, Levels, Floats]]:
+        """Every model, with the positions of widths and the errors that it learns from."""
+        log, rows = view.evaluations, self._rows
+        levels = np.searchsorted(self.widths, log.bits[rows]).astype(np.uint8)
+        for k, model in zip(self._measured, self._models, strict=True):
+            yield model, levels, self._scaled(log.objectives[rows])[:, k]
+
+    def state(self) -> dict[str, Any]:
+        """What the models have learnt, and from which evaluations."""
+        points = [model.point.copy() for model in self._models] if self._learnt else []
+        return {"learnt": self._learnt, "rows": self._rows, "points": points}
+
+    def restore(self, state: Mapping[str, Any], view: SearchView) -> None:
+        """Go on from a state, of a search that has at least those evaluations."""
+        self._learnt, self._rows = state["learnt"], state["rows"]
+        if self._learnt:
+            for (model, levels, errors), point in zip(self._lessons(view), state["points"], strict=True):
+                model.recall(levels, errors, point)
+
+    def predict(self, levels: Levels) -> Floats:
+        """Objectives, scaled to the problem's bounds, of uint8[N, Q]: float[N, K]."""
+        found = np.empty((len(levels), len(self._span)))
+        found[:, self._exact] = self._costs(levels)
+        for k, model in zip(self._measured, self._models, strict=True):
+            found[:, k] = model.predict(levels)
+        return found
+
+    def _informative(self, objectives: Floats, view: SearchView) -> NDArray[np.intp]:
+        """Rows to learn from: all, or the newest and the front where there are too many."""
+        most = self.options.surrogate_memory
+        if len(objectives) <= most:
+            return np.arange(len(objectives))
+        newest = np.arange(len(objectives) - most, len(objectives))
+        return np.union1d(newest, view.front)
+
+    def _sweep(self, view: SearchView, rng: np.random.Generator) -> Levels:
+        """The cheapest configurations for random prices, each under tables the data do not rule out."""
+        states, costs = self.options.surrogate_prices, len(self._exact)
+        low, high = np.log(self.options.surrogate_price_range)
+        strength = np.exp(rng.uniform(low, high, states))
+        prices = strength[:, None] * rng.dirichlet(np.ones(max(costs, 1)), states)
+        mix = rng.dirichlet(np.ones(max(len(self._models), 1)), states)
+        parts = self._parts
+        tables = np.zeros((states, *view.allowed.shape))
+        for i, model in enumerate(self._models):
+            tables += mix[:, i, None, None] * model.sample(rng, states, self.options.surrogate_spread)
+        tables += np.tensordot(prices[:, :costs], parts.each, axes=1)
+        sums = np.where(view.allowed, tables, np.inf)
+        uniform = tables.sum(axis=1).argmin(axis=1)
+        levels = np.where(view.allowed[:, uniform].T, uniform[:, None], sums.argmin(axis=2)).astype(np.uint8)
+        kernels.descend(
+            tables,
+            np.ascontiguousarray(prices[:, :costs]),
+            parts.both,
+            parts.starts,
+            parts.partners,
+            parts.which,
+            view.allowed,
+            levels,
+            self.options.surrogate_sweeps,
+        )
+        return np.asarray(levels)
+
+    def _costs(self, levels: Levels) -> Floats:
+        if not self._exact:
+            return np.zeros((len(levels), 0))
+        costs = np.asarray(self._problem.costs(self.widths[levels]))[:, self._columns]  # type: ignore[attr-defined]
+        return np.asarray((costs - self._bounds[0, self._exact]) / self._span[self._exact])
+
+    def _scaled(self, objectives: Floats) -> Floats:
+        return np.asarray((objectives - self._bounds[0]) / self._span)

@@ -1,0 +1,1 @@
+"""Every steer as plain data, and what it does."""

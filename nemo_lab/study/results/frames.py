@@ -1,0 +1,93 @@
+"""Snapshots as DataFrames and as HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nemo_lab.errors import UnknownNameError
+from nemo_lab.search import ORIGINS, Problem
+from nemo_lab.study.results.snapshot import Snapshot
+
+NO_SPECIES = "no species"
+
+
+def evaluations_frame(
+    snapshot: Snapshot,
+    problem: Problem,
+    species: Sequence[str],
+    rows: NDArray[np.intp] | None = None,
+    *,
+    bits: bool = False,
+) -> pd.DataFrame:
+    """One row per evaluation, indexed by config id."""
+    log = snapshot.evaluations
+    if rows is None:
+        rows = np.arange(len(log))
+    names = np.array([*species, NO_SPECIES], dtype=object)  # species -1 is the last
+    columns: dict[str, NDArray[Any]] = {
+        name: log.objectives[rows, k] for k, name in enumerate(problem.objective_names)
+    }
+    columns["species"] = names[log.species[rows]]
+    columns["generation"] = log.generation[rows].astype(np.int64)
+    columns["origin"] = np.array(ORIGINS, dtype=object)[log.origin[rows]]
+    if bits:
+        columns |= {
+            name: log.bits[rows, node].astype(np.int64) for node, name in enumerate(problem.node_names)
+        }
+    return pd.DataFrame(columns, index=pd.Index(rows.astype(np.int64), name="config"))
+
+
+def config_series(snapshot: Snapshot, problem: Problem, config_id: Any) -> pd.Series[int]:
+    """The bit-width of every node of an evaluated configuration.
+
+    Raises:
+        UnknownNameError: if there is no evaluation of that number.
+    """
+    log = snapshot.evaluations
+    whole = isinstance(config_id, int | np.integer) and not isinstance(config_id, bool)
+    if not whole or not 0 <= config_id < len(log):
+        raise UnknownNameError("config", config_id, [f"0 to {len(log) - 1}"] if len(log) else [])
+    index = pd.Index(problem.node_names, name="node")
+    return pd.Series(log.bits[config_id].astype("int64"), index=index, name=int(config_id))
+
+
+def history_frame(snapshot: Snapshot) -> pd.DataFrame:
+    """One row per generation and species."""
+    rows = [
+        {
+            "generation": record.generation,
+            "evaluations": record.evaluations,
+            "species": one.species,
+            "r2": one.r2,
+            "score": one.score,
+            "allocation": one.allocation,
+            "species_evaluations": one.evaluations,
+            "front_share": one.front_share,
+            "hypervolume": record.hypervolume,
+        }
+        for record in snapshot.history
+        for one in record.species
+    ]
+    columns = "generation evaluations species r2 score allocation species_evaluations front_share hypervolume"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def interventions_frame(snapshot: Snapshot) -> pd.DataFrame:
+    """One row per hand steer."""
+    rows = [(one.evaluation, one.action, one.detail) for one in snapshot.interventions]
+    return pd.DataFrame(rows, columns=["evaluation", "action", "detail"])
+
+
+def study_html(snapshot: Snapshot, title: str, front: pd.DataFrame) -> str:
+    """A heading and the first rows of the front."""
+    heading = (
+        f"<b>{html.escape(title)}</b>: {snapshot.state}, {len(snapshot.evaluations)} evaluations, "
+        f"{len(front)} on the front, hypervolume {snapshot.hypervolume:.3f}"
+    )
+    return f"<p>{heading}</p>{front.to_html(max_rows=10, float_format='{:.4f}'.format)}"

@@ -1,0 +1,130 @@
+"""A panel of the dashboard: a heading, what it shows, and what it has to tell."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as w
+
+from nemo_lab.widgets import markup
+from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.static import picture
+from nemo_lab.widgets.view_state import Hub, View
+
+WRAP = {"flex_flow": "row wrap", "align_items": "center"}
+Action = Callable[[], object]
+
+
+class PanelBox(w.VBox):
+    """The widgets of a panel, with a word for places without a kernel."""
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/html": picture.ALONE}, metadata
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        """The same in a notebook, as two outputs: where one cannot be shown, the other is."""
+        from IPython.display import display
+
+        display({**super()._repr_mimebundle_(**kwargs), "text/html": "<div></div>"}, raw=True)
+        display({"text/plain": "a panel of nemo_lab", "text/html": picture.ALONE}, raw=True)
+
+
+class Panel:
+    """Base of the panels; each makes its widgets, then calls ``_compose`` with them.
+
+    Args:
+        hub: what the panels share.
+
+    Attributes:
+        widget: to be shown, in the dashboard or alone.
+        figures: in it, those seen first in front.
+    """
+
+    widget: PanelBox
+    figures: tuple[Figure, ...] = ()
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.study, self.problem = hub.study, hub.problem
+        self._told = w.HTML()
+        self._told.add_class("nemo-told")
+
+    def show(self, view: View) -> None:
+        """Bring the panel to a view; only the publisher may call it."""
+        raise NotImplementedError
+
+    def tell(self, what: str | Exception) -> None:
+        """Say under the panel what came of the latest action; only the publisher may call it."""
+        if self.hub.hush is not None:
+            self.hub.hush()
+        self.hub.hush = self._hush
+        self._told.value = markup.told(what)
+
+    def _hush(self) -> None:
+        self._told.value = ""
+
+    def do(self, action: Action) -> None:
+        """Carry an action out soon, then draw; what goes wrong shows under this panel."""
+        self.hub.publisher.do(action, self.tell)
+
+    def now(self, action: Action) -> None:
+        """Carry out here and now an action that only sets a flag."""
+        self.hub.publisher.now(action, self.tell)
+
+    def aside(self, action: Action) -> None:
+        """Carry out a slow action on a thread of its own."""
+        self.hub.publisher.aside(action, self.tell)
+
+    def button(self, label: str, tooltip: str, action: Action, style: str = "") -> w.Button:
+        """A button that posts an action and returns."""
+        return self.press(label, tooltip, lambda: self.do(action), style)
+
+    def press(self, label: str, tooltip: str, pressed: Callable[[], None], style: str = "") -> w.Button:
+        """A button that calls ``pressed`` on whatever thread Jupyter has for it."""
+        made = w.Button(description=label, tooltip=tooltip, button_style=style, layout={"width": "auto"})
+        made.on_click(lambda _: pressed())
+        return made
+
+    def _compose(self, children: Sequence[w.Widget], **layout: Any) -> None:
+        self.widget = PanelBox([*children, self._told, self.hub.look], layout=layout)
+        self.widget.add_class("nemo-panel")
+
+
+class Slowly:
+    """For what changes little: lets through a view a second while a run goes on, and all others."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self._seconds, self._last = seconds, -math.inf
+
+    def due(self, view: View) -> bool:
+        """Whether a view is to be shown."""
+        now = time.monotonic()
+        running = view.now.state == "running" and view.moment is None
+        if running and now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+def title(label: str, aside: str = "") -> w.HTML:
+    """The heading of a panel, with a legend beside it."""
+    return w.HTML(f'<div class="nemo-title"><span role="heading" aria-level="3">{label}</span> {aside}</div>')
+
+
+def row(*children: w.Widget) -> w.HBox:
+    """Widgets side by side, in more rows where the place is narrow."""
+    return w.HBox(children, layout=WRAP)
+
+
+def field(kind: Any, label: str, width: int, label_width: int, **options: Any) -> Any:
+    """A labelled input of a width in pixels, never wider than its place; a menu is as wide as its words."""
+    wide = f"min({width}px, 98%)"
+    layout = {"width": wide}
+    if kind is w.Dropdown:
+        layout = {"width": "auto", "min_width": wide, "max_width": "98%"}
+    return kind(description=label, style={"description_width": f"{label_width}px"}, layout=layout, **options)

@@ -1,0 +1,58 @@
+"""The panel that runs a study: its state, start, pause, resume, stop, budget and progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import ipywidgets as w
+
+from nemo_lab.widgets import markup
+from nemo_lab.widgets.panels.base import Panel, field, row
+from nemo_lab.widgets.panels.saving import SavingControls
+from nemo_lab.widgets.view_state import Hub, View
+
+
+class ControlsPanel(Panel):
+    """State, buttons, budget, progress, files, and the failure that ended a run.
+
+    Args:
+        hub: what the panels share.
+        save_report: writes a report to a path.
+    """
+
+    def __init__(self, hub: Hub, save_report: Callable[[Path], object]) -> None:
+        super().__init__(hub)
+        study = hub.study
+        self.budget = field(
+            w.BoundedIntText, "Evaluations", 190, 90, value=500, min=1, max=10_000_000, step=50
+        )
+        self.start = self.press(
+            "Start",
+            "Run this many more evaluations",
+            lambda: self.now(lambda: study.start(int(self.budget.value))),
+            "primary",
+        )
+        self.pause = self.press("Pause", "Hold after the evaluation in flight", lambda: self.now(study.pause))
+        self.resume = self.press("Resume", "Go on after a pause", lambda: self.now(study.resume))
+        self.stop = self.press("Stop", "End the run; nothing is lost", lambda: self.now(study.stop))
+        self.more = self.press(
+            "Add",
+            "Let the run go on for so many evaluations more than it was to",
+            lambda: self.now(lambda: study.set_budget(study.snapshot.target + int(self.budget.value))),
+        )
+        self.status = w.HTML()
+        self.failure = w.HTML()
+        buttons = [self.start, self.pause, self.resume, self.stop, self.budget, self.more]
+        self.saving = SavingControls(self, save_report)
+        self._compose([row(row(*buttons), self.saving.row), self.status, self.failure])
+
+    def show(self, view: View) -> None:
+        """See ``Panel``."""
+        state = view.now.state
+        self.start.disabled = state in ("running", "paused", "stopping")
+        self.pause.disabled = state != "running"
+        self.resume.disabled = state != "paused"
+        self.stop.disabled = self.more.disabled = state not in ("running", "paused")
+        self.status.value = markup.status(view.now, self.study.seed)
+        self.failure.value = markup.failure(view.now.error) if view.now.error else ""

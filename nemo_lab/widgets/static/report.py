@@ -1,0 +1,211 @@
+"""One HTML file of a study that anybody can open: no kernel, no network, still to be tapped and zoomed."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import bokeh
+import numpy as np
+from bokeh.embed import json_item
+from bokeh.models import BoxSelectTool, PanTool, TapTool
+from bokeh.plotting import figure
+
+from nemo_lab import plots
+from nemo_lab.export import front_to_dict
+from nemo_lab.export.record import write_text
+from nemo_lab.plots import Coded, Plot, style
+from nemo_lab.plots import info as infos
+from nemo_lab.study import Snapshot, Study
+from nemo_lab.study.results.decision_making import choose, within_a_point
+from nemo_lab.widgets import markup
+from nemo_lab.widgets.static import picture, report_html
+from nemo_lab.widgets.view_state import References
+
+HERE = Path(__file__).parent
+# the browser itself keeps the file from asking anybody for anything
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "font-src data:; base-uri 'none'; form-action 'none'"
+)
+
+
+def save(
+    study: Study, path: str | os.PathLike[str], config: int | None = None, references: References = ()
+) -> Path:
+    """Write the report of a study as it is now; a file of that name is replaced.
+
+    Args:
+        study: may be running.
+        path: of the HTML file.
+        config: configuration that is shown first, a good one of the front by default.
+        references: text and drawn values float[3] of points for orientation.
+
+    Returns:
+        where it was written.
+
+    Raises:
+        ArgumentError: if the file cannot be written.
+    """
+    return write_text(page(study, config, references), path)
+
+
+def page(study: Study, config: int | None = None, references: References = ()) -> str:
+    """The report as HTML, see ``save``."""
+    snapshot = study.snapshot
+    if config is None or config >= len(snapshot.evaluations):
+        config = choose(snapshot, within_a_point) if len(snapshot.front) else None
+    record = front_to_dict(study, snapshot)
+    title = html.escape(f"Mixed precision for {study.title}")
+    body = "\n".join(
+        [
+            f"<h1>{title}</h1>",
+            report_html.facts(study, snapshot, record["versions"]),
+            f"<noscript>{report_html.NO_SCRIPT}{picture.picture(study, snapshot, config)}</noscript>",
+            *(_front(study, snapshot) if len(snapshot.front) else [report_html.NOTHING_YET]),
+            *_network(study),
+            *(_table(study, snapshot) if len(snapshot.front) else []),
+            *(_course(study) if len(snapshot.evaluations) else []),
+            report_html.steers(snapshot),
+            report_html.rebuild(record["script"]),
+        ]
+    )
+    data = {
+        "figures": _figures(study, snapshot, config, references),
+        "colors": {
+            width: [color, style.text_on(color)]
+            for width, color in style.width_colors(study.problem.bit_widths).items()
+        },
+        "config": config,
+        "bits": [] if config is None else snapshot.evaluations.bits[config].tolist(),
+        "file": f"front-{''.join(c if c.isalnum() else '-' for c in study.title)}.json",
+    }
+    library = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>\n{_read('report.css')}</style>\n</head>\n<body>\n<main>\n{body}\n"
+        f'</main>\n<script type="application/json" id="report-data">{_json(data)}</script>\n'
+        f'<script type="application/json" id="report-front">{_json(record)}</script>\n'
+        f"<script>{_script(library.read_text(encoding='utf-8'))}</script>\n"
+        f"<script>\n{_script(_read('report.js'))}</script>\n</body>\n</html>\n"
+    )
+
+
+def _front(study: Study, snapshot: Snapshot) -> list[str]:
+    legend = markup.front_legend([one.name for one in study.species], bool(snapshot.pins))
+    return [
+        "<section><h2>Pareto front</h2>",
+        f"<p>{report_html.HOW_TO_LOOK} {legend}</p>",
+        report_html.chooser(study, snapshot),
+        '<div class="figure" data-figure="front"></div></section>',
+    ]
+
+
+def _network(study: Study) -> list[str]:
+    problem = study.problem
+    return [
+        f"<section><h2>Network: {len(problem.node_names)} bit-widths</h2>",
+        report_html.width_legend(problem.bit_widths),
+        '<p id="shown" role="status"></p>',
+        '<div class="figure" data-figure="graph"></div>',
+        '<div class="figure" data-figure="strip"></div></section>',
+    ]
+
+
+def _table(study: Study, snapshot: Snapshot) -> list[str]:
+    return [
+        "<section><h2>The front as a table</h2>",
+        report_html.front_table(study, snapshot),
+        "</section>",
+    ]
+
+
+def _course(study: Study) -> list[str]:
+    legend = markup.species_legend([one.name for one in study.species])
+    return [
+        f"<section><h2>The course of the run</h2><p>{legend}</p>",
+        '<div class="figure" data-figure="course"></div>',
+        '<div class="figure" data-figure="species"></div></section>',
+    ]
+
+
+def _figures(
+    study: Study, snapshot: Snapshot, config: int | None, references: References
+) -> dict[str, dict[str, Any]]:
+    """Layout, label and data of every figure, by name."""
+    problem, names = study.problem, tuple(one.name for one in study.species)
+    bits = None if config is None else snapshot.evaluations.bits[config]
+    graph = infos.graph_info(problem)
+    drawn: dict[str, tuple[Plot, plots.Columns]] = {
+        "graph": (
+            _without_selection(plots.graph_plot(graph)),
+            plots.graph_columns(graph, bits, problem.bit_widths, snapshot.pins),
+        ),
+        "strip": (
+            plots.bits_plot(problem.node_names, problem.bit_widths),
+            plots.bits_columns(bits, problem.node_names, problem.bit_widths),
+        ),
+    }
+    if len(snapshot.front):
+        front = infos.front_info(snapshot, problem, names)
+        drawn["front"] = (
+            _with_toolbar(plots.front_plot(problem, infos.drawn_objectives(problem))),
+            plots.front_columns(front, config, references),
+        )
+    if len(snapshot.evaluations):
+        course = infos.species_info(snapshot, names)
+        drawn["course"] = plots.course_plot(), plots.course_columns(course)
+        drawn["species"] = plots.species_plot(names), plots.species_columns(course)
+    return {
+        name: {"item": json_item(plot.layout), "label": plot.label, "columns": columns}
+        for name, (plot, columns) in drawn.items()
+    }
+
+
+def _with_toolbar(plot: Plot) -> Plot:
+    """The same plot with buttons to zoom."""
+    for one in plot.layout.select({"type": figure}):
+        one.tools = [tool for tool in one.tools if not isinstance(tool, BoxSelectTool)]
+        one.toolbar_location = "above"
+        one.toolbar.logo = None
+    return plot
+
+
+def _without_selection(plot: Plot) -> Plot:
+    """The same plot to be looked at: there is nobody to pin nodes for."""
+    for one in plot.layout.select({"type": figure}):
+        one.tools = [tool for tool in one.tools if not isinstance(tool, TapTool | BoxSelectTool)]
+        one.toolbar.active_drag = one.select_one(PanTool) or "auto"
+    return plot
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _script(source: str) -> str:
+    """JavaScript that cannot end its element, whatever its texts say."""
+    return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _json(value: Any) -> str:
+    """JSON for a script element: no name in it can end the element or begin another."""
+    plain = json.dumps(value, default=_encoded, separators=(",", ":"))
+    return plain.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _encoded(value: Any) -> Any:
+    """A column as small as it gets: single precision, in base64."""
+    if isinstance(value, Coded):
+        return {**_encoded(value.codes.astype(np.uint8)), "labels": list(value.labels)}
+    if isinstance(value, np.ndarray):
+        kind = {"f": "f4", "i": "i4", "u": "u1"}[value.dtype.kind]
+        return {"dtype": kind, "data": base64.b64encode(value.astype(f"<{kind}").tobytes()).decode()}
+    raise TypeError(f"a {type(value).__name__} is no column")

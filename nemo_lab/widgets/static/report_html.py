@@ -1,0 +1,170 @@
+"""The words of the report, as HTML; every name and message is escaped."""
+
+from __future__ import annotations
+
+import datetime
+import html
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nemo_lab.plots import info as infos
+from nemo_lab.plots.style import objective_label, text_on, width_colors
+from nemo_lab.study import Snapshot, Study
+from nemo_lab.study.results.frames import NO_SPECIES
+from nemo_lab.widgets import markup
+
+NOTHING_YET = (
+    "<section><h2>Pareto front</h2><p>Nothing has been evaluated yet, so there is no front. "
+    "Start the search, then save the report again.</p></section>"
+)
+NO_SCRIPT = "<p>With JavaScript the figures can be zoomed and tapped; this is a picture of them.</p>"
+HOW_TO_LOOK = (
+    "Every shape is a species, every colour the third objective. Tap a point, or choose a configuration here "
+    "or in the table, and the network below takes its bit-widths."
+)
+
+
+class Column(NamedTuple):
+    """A column of the front's table: heading, texts, and what to sort by."""
+
+    heading: str
+    texts: list[str]
+    values: list[float] | list[str]
+
+
+def facts(study: Study, snapshot: Snapshot, versions: Mapping[str, str]) -> str:
+    """What was searched, how far, and by which versions."""
+    done = len(snapshot.evaluations)
+    now = datetime.datetime.now(datetime.UTC)
+    rows = [
+        ("workload", study.title),
+        ("state", markup.STATE_WORDS[snapshot.state]),
+        ("evaluations", f"{done:,} of {max(snapshot.target, done):,}"),
+        ("on the front", f"{len(snapshot.front):,}"),
+        ("hypervolume", f"{snapshot.hypervolume:.4f}"),
+        ("generation", f"{snapshot.generation}"),
+        ("seed", f"{study.seed}"),
+        ("species", ", ".join(one.name for one in study.species)),
+        ("saved", f"{now:%Y-%m-%d %H:%M} UTC"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+    listed = "".join(
+        f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(value)}</dd></div>" for key, value in rows
+    )
+    wishes = markup.pins(snapshot, study.problem) + "<br>" + markup.wishes(snapshot, study.problem)
+    return f'<dl class="facts">{listed}</dl><p>{wishes}</p>'
+
+
+def chooser(study: Study, snapshot: Snapshot) -> str:
+    """The keyboard's way to a configuration: a menu of the front by size, and steps along it."""
+    log, names = snapshot.evaluations, study.problem.objective_names
+    size = log.objectives[snapshot.front][:, min(1, len(names) - 1)]
+    options = "".join(
+        f'<option value="{config}">{config}: {html.escape(_brief(names, log.objectives[config]))}</option>'
+        for config in snapshot.front[np.argsort(size, kind="stable")]
+    )
+    return (
+        '<p class="chooser"><label>Configuration <select id="chooser">' + options + "</select></label> "
+        '<button type="button" id="previous">Previous</button> '
+        '<button type="button" id="next">Next</button></p>'
+    )
+
+
+def _brief(names: Sequence[str], objectives: np.ndarray) -> str:
+    return ", ".join(
+        f"{objective_label(name).split(',')[0]} {_objective(name, float(value))}"
+        for name, value in zip(names, objectives, strict=True)
+    )
+
+
+def _objective(name: str, value: float) -> str:
+    return f"{1 - value:.2%}" if name == "task_error" else f"{value:.4f}"
+
+
+def front_table(study: Study, snapshot: Snapshot) -> str:
+    """Every member of the front; headings sort, the first cell of a row loads it."""
+    rows = snapshot.front[np.argsort(snapshot.evaluations.objectives[snapshot.front, 0], kind="stable")]
+    columns = _columns(study, snapshot, rows)
+    head = '<th scope="col" aria-sort="none"><button type="button">config</button></th>' + "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{html.escape(one.heading)}</button></th>'
+        for one in columns
+    )
+    body = "".join(
+        f'<tr data-config="{config}"><th scope="row" data-value="{config}">'
+        f'<button type="button">{config}</button></th>'
+        + "".join(
+            f'<td data-value="{html.escape(str(one.values[place]))}">{html.escape(one.texts[place])}</td>'
+            for one in columns
+        )
+        + "</tr>"
+        for place, config in enumerate(rows)
+    )
+    return (
+        '<p><button type="button" id="download">Download the front as JSON</button> for '
+        "<code>nemo_lab.export.load_front</code>: bit-widths, objectives, steers and versions.</p>"
+        '<div class="scroller" role="region" tabindex="0" aria-label="Members of the front">'
+        f'<table id="front-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _columns(study: Study, snapshot: Snapshot, rows: np.ndarray) -> list[Column]:
+    problem, log = study.problem, snapshot.evaluations
+    bits = log.bits[rows]
+    columns = []
+    for k, name in enumerate(problem.objective_names):
+        values = log.objectives[rows, k].tolist()
+        shown = [1 - value for value in values] if name == "task_error" else values
+        label = objective_label(name).split(",")[0]
+        ratio = " ratio" if name.endswith("_ratio") else ""
+        columns.append(Column(label + ratio, [_objective(name, value) for value in values], shown))
+    model = getattr(problem, "cost_model", None)
+    if model is not None:
+        for units, values in zip((("kB", "MB"), ("MBOPs", "GBOPs")), model.absolute(bits).T, strict=True):
+            large = bool(values.max() >= 1)
+            scaled = (values if large else values * 1000).tolist()
+            columns.append(Column(units[large], [f"{value:,.4g}" for value in scaled], scaled))
+    weight = np.array([kind == "weight" for kind in infos.graph_info(problem).kinds])
+    if weight.any() and not weight.all():
+        for kind, chosen in (("weight", weight), ("activation", ~weight)):
+            mean = bits[:, chosen].mean(axis=1).tolist()
+            columns.append(Column(f"mean {kind} bits", [f"{value:.2f}" for value in mean], mean))
+    if any(int(config) in study.validated for config in rows):
+        held_out = [str(study.validated.get(int(config), "")) for config in rows]
+        columns.append(Column("held out", held_out, held_out))
+    names = [*(one.name for one in study.species), NO_SPECIES]
+    owners = [names[owner] for owner in log.species[rows]]
+    generations = log.generation[rows].tolist()
+    columns.append(Column("species", owners, owners))
+    columns.append(Column("generation", [str(one) for one in generations], generations))
+    return columns
+
+
+def width_legend(widths: Sequence[int]) -> str:
+    """The colour of every bit-width."""
+    colors = width_colors(widths)
+    boxes = " ".join(
+        f'<span class="box" style="background:{colors[width]};color:{text_on(colors[width])}">{width}</span>'
+        for width in widths
+    )
+    return (
+        f"<p>bits {boxes} Squares are weights, circles activations, their size shows parameters or MACs; "
+        "drag to move along a long network; ▼ is pinned.</p>"
+    )
+
+
+def steers(snapshot: Snapshot) -> str:
+    """Everything done by hand, newest first."""
+    everything = max(len(snapshot.interventions), 1)
+    return f"<section><h2>Steers</h2>{markup.log(snapshot, everything)}</section>"
+
+
+def rebuild(script: str) -> str:
+    """How to make the run again."""
+    return (
+        "<section><h2>How to rebuild it</h2><p>This script makes the run again, bit for bit, with every "
+        "steer where it happened, on the versions named above.</p>"
+        f'<details><summary>The script</summary><pre tabindex="0">{html.escape(script)}</pre></details>'
+        "</section>"
+    )
