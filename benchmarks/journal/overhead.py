@@ -23,7 +23,7 @@ import numpy as np
 import nemo_lab as nl
 from nemo_lab.search import Evaluations
 from nemo_lab.study.journal import Header, Journal, StoredProblem
-from nemo_lab.study.journal.recorder import Storage
+from nemo_lab.study.journal.recorder import Recorder
 
 HERE = Path(__file__).parent
 EVALUATIONS = 400
@@ -45,10 +45,10 @@ def run(problem: nl.QuantizationProblem, path: Path | None) -> tuple[float, floa
 
 
 inside: list[float] = []
-keep = Storage.keep
+keep = Recorder.keep
 
 
-def timed_keep(self: Storage, engine: Any, run: Any, *, end: bool) -> None:
+def timed_keep(self: Recorder, engine: Any, run: Any, *, end: bool) -> None:
     """Keep and note the processor time of it, but that of the hypervolume, which every run computes."""
     engine.hypervolume()
     began = time.thread_time()
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=24)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    Storage.keep = timed_keep  # type: ignore[method-assign]
+    Recorder.keep = timed_keep  # type: ignore[method-assign]
     problem = nl.QuantizationProblem(nl.load_workload("digits"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search import Problem, Rules
+from nemo_lab.search import Constraints, Problem
 from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.study import Snapshot
@@ -106,7 +106,7 @@ def front_info(
         feasible=log.satisfying(snapshot.pins),
         species_names=tuple(species),
         beyond=_beyond(snapshot, on_front),
-        asked=_asked(snapshot.rules, problem, names),
+        asked=_asked(snapshot.constraints, problem, names),
         bounds=_as_drawn(
             bounds_of(problem)[:, [problem.objective_names.index(name) for name in names]], names
         ),
@@ -118,14 +118,14 @@ def front_info(
 
 def _beyond(snapshot: Snapshot, on_front: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The whole front where wishes hide some of it."""
-    if not snapshot.pins and not snapshot.rules.limits:
+    if not snapshot.pins and not snapshot.constraints.limits:
         return np.zeros(0, dtype=np.intp)
     everything = ParetoFront()
-    everything.rebuild(snapshot.evaluations, Rules())
+    everything.rebuild(snapshot.evaluations, Constraints())
     return everything.ids[~on_front[everything.ids]]
 
 
-def _asked(rules: Rules, problem: Problem, names: Sequence[str]) -> Floats:
+def _asked(rules: Constraints, problem: Problem, names: Sequence[str]) -> Floats:
     """Aspiration box and limits together, as drawn."""
     asked = np.full((2, len(names)), np.nan)
     bounds = bounds_of(problem)

@@ -1,7 +1,8 @@
 """NEMO's search: species, variation, utility, allocation, ranking, and the ask/tell engine."""
 
 from nemo_lab.search.archive import ORIGINS, Evaluations, front_ids
-from nemo_lab.search.constraints import Rules
+from nemo_lab.search.constraints import Constraints
+from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.engine import Engine
 from nemo_lab.search.members import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
@@ -10,11 +11,12 @@ from nemo_lab.search.problem import Problem
 __all__ = [
     "ORIGINS",
     "Candidate",
+    "Constraints",
     "Engine",
     "Evaluations",
     "GenerationRecord",
+    "Ledger",
     "Problem",
-    "Rules",
     "SearchOptions",
     "SpeciesRecord",
     "front_ids",

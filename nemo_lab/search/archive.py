@@ -1,15 +1,16 @@
-"""Every evaluation ever made, and the non-dominated ones that are as the rules in force want them."""
+"""Every evaluation ever made, and the non-dominated ones that keep the constraints in force."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.constraints import Pins, Rules, satisfies
-from nemo_lab.search.indicators import non_dominated
+from nemo_lab.search.constraints import Constraints, Pins, satisfies
+from nemo_lab.search.indicators import hypervolume, non_dominated
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Evaluations:
 
     def __len__(self) -> int:
         return len(self.bits)
+
+    def first(self, count: int) -> Evaluations:
+        """The first ``count`` of them, without a copy."""
+        return Evaluations(**{name: column[:count] for name, column in vars(self).items()})
 
     def satisfying(self, pins: Pins) -> NDArray[np.bool_]:
         """bool[N]: which configurations have every pinned node at its width, or in its range."""
@@ -93,7 +98,7 @@ class EvaluationLog:
 
 
 class ParetoFront:
-    """Config ids of the non-dominated evaluations under the rules, kept up to date."""
+    """Config ids of the non-dominated evaluations under the constraints, kept up to date."""
 
     def __init__(self) -> None:
         self.ids: NDArray[np.intp] = np.empty(0, dtype=np.intp)
@@ -108,11 +113,11 @@ class ParetoFront:
         """Go on from a front that was saved."""
         self.ids, self._excess = _read_only(np.asarray(ids, dtype=np.intp)), excess
 
-    def add(self, config: int, log: Evaluations, rules: Rules) -> bool:
+    def add(self, config: int, log: Evaluations, constraints: Constraints) -> bool:
         """Let one new evaluation in; returns whether it is on the front."""
-        if not bool(rules.pinned(log.bits[config : config + 1])[0]):
+        if not bool(constraints.pinned(log.bits[config : config + 1])[0]):
             return False
-        excess = float(rules.excess(log.objectives[config : config + 1])[0])
+        excess = float(constraints.excess(log.objectives[config : config + 1])[0])
         if excess != self._excess:
             if excess < self._excess:
                 self.ids, self._excess = _read_only(np.array([config], dtype=np.intp)), excess
@@ -124,13 +129,71 @@ class ParetoFront:
         self.ids = _read_only(np.append(self.ids[~beaten], config))
         return True
 
-    def rebuild(self, log: Evaluations, rules: Rules) -> None:
-        """Start again from all evaluations, after the rules have changed."""
-        rows = np.flatnonzero(rules.pinned(log.bits))
-        excess = rules.excess(log.objectives[rows])
+    def rebuild(self, log: Evaluations, constraints: Constraints) -> None:
+        """Start again from all evaluations, after the constraints have changed."""
+        rows = np.flatnonzero(constraints.pinned(log.bits))
+        excess = constraints.excess(log.objectives[rows])
         self._excess = float(excess.min()) if len(rows) else np.inf
         rows = rows[excess == self._excess]
         self.ids = _read_only(rows[non_dominated(log.objectives[rows])])
+
+
+class Archive:
+    """All evaluations of a search, and its front.
+
+    Args:
+        num_nodes: Q.
+        bounds: float[2, K], the box in which hypervolume is measured.
+    """
+
+    def __init__(self, num_nodes: int, bounds: NDArray[np.float64]) -> None:
+        self._log = EvaluationLog(num_nodes, bounds.shape[1])
+        self._front = ParetoFront()
+        self._bounds = bounds
+        self._measured = (self._front.ids, 0.0)
+
+    def __len__(self) -> int:
+        return len(self._log)
+
+    @property
+    def evaluations(self) -> Evaluations:
+        """All so far, read-only; a row's number is its config id."""
+        return self._log.view()
+
+    @property
+    def front(self) -> NDArray[np.intp]:
+        """Config ids of the non-dominated evaluations under the constraints (ours, step 6)."""
+        return self._front.ids
+
+    def find(self, bits: NDArray[np.uint8]) -> int | None:
+        """Config id under which uint8[Q] was first evaluated, None if it never was."""
+        return self._log.find(bits)
+
+    def add(self, constraints: Constraints, **row: Any) -> int:
+        """Add an evaluation, given by column name; returns its config id."""
+        config = self._log.append(**row)
+        self._front.add(config, self.evaluations, constraints)
+        return config
+
+    def rebuild(self, constraints: Constraints) -> None:
+        """Find the front again, after the constraints have changed."""
+        self._front.rebuild(self.evaluations, constraints)
+
+    def hypervolume(self) -> float:
+        """Normalised, of the front."""
+        if self._measured[0] is not self.front:
+            vectors = self.evaluations.objectives[self.front]
+            self._measured = (self.front, hypervolume(vectors, self._bounds))
+        return self._measured[1]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The front; the evaluations are stored for themselves."""
+        return {"front": np.asarray(self.front, dtype=np.int64), "excess": self._front.excess}
+
+    def load_state_dict(self, saved: Mapping[str, Any], evaluations: Evaluations) -> None:
+        """Fill an empty archive."""
+        self._log.extend(evaluations)
+        self._front.take(np.array(saved["front"]), saved["excess"])
 
 
 def _read_only(ids: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -141,5 +204,5 @@ def _read_only(ids: NDArray[np.intp]) -> NDArray[np.intp]:
 def front_ids(log: Evaluations, pins: Pins) -> NDArray[np.intp]:
     """Config ids of the non-dominated evaluations that satisfy the pins, ascending."""
     front = ParetoFront()
-    front.rebuild(log, Rules().holding(pins))
+    front.rebuild(log, Constraints().holding(pins))
     return front.ids

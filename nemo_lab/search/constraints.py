@@ -1,4 +1,4 @@
-"""What a person asks of configurations: pins, constraints, and the region that the search looks at."""
+"""What people ask of configurations: pins, limits on objectives, and an aspiration."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Pins = Mapping[int, Width]
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The wishes in force. All ours: the paper searches without any.
+class Constraints:
+    """What is asked of configurations now. All ours: the paper searches without any.
 
     Attributes:
         pins: node -> bit-width that it has in everything evaluated from now on.
@@ -41,15 +41,15 @@ class Rules:
         held: dict[int, Width] = {**self.pins, **self.ranges}
         return {node: held[node] for node in sorted(held)}
 
-    def holding(self, pins: Pins) -> Rules:
+    def holding(self, pins: Pins) -> Constraints:
         """The same with more pins, in place of what their nodes had; a range of one width is an exact pin."""
-        rules = self.freeing(pins)
-        limits = {node: _ends(width) for node, width in pins.items()}
-        exact = {node: low for node, (low, high) in limits.items() if low == high}
-        ranges = {node: ends for node, ends in limits.items() if node not in exact}
-        return replace(rules, pins={**rules.pins, **exact}, ranges={**rules.ranges, **ranges})
+        others = self.freeing(pins)
+        asked = {node: _ends(width) for node, width in pins.items()}
+        exact = {node: low for node, (low, high) in asked.items() if low == high}
+        ranges = {node: ends for node, ends in asked.items() if node not in exact}
+        return replace(others, pins={**others.pins, **exact}, ranges={**others.ranges, **ranges})
 
-    def freeing(self, nodes: Sequence[int] | Pins) -> Rules:
+    def freeing(self, nodes: Sequence[int] | Pins) -> Constraints:
         """The same without the pins of some nodes."""
         return replace(
             self,
@@ -76,7 +76,7 @@ class Rules:
         return total
 
     def penalty(self, bits: Bits, objectives: Floats) -> Floats:
-        """float[N] to rank by before quality: 0 is as wished; a broken pin weighs more than any limit."""
+        """float[N] to rank by before quality: 0 keeps everything; a broken pin weighs more than any limit."""
         total = np.where(self.pinned(bits), 0.0, 1e6) + 1e3 * self.excess(objectives)
         for k, (_, high) in self.aspiration.items():
             total += np.maximum(objectives[:, k] - high, 0.0)
@@ -98,6 +98,21 @@ class Rules:
         for k, limit in self.limits.items():
             box[1, k] = max(min(box[1, k], limit), box[0, k])
         return box
+
+    def state_dict(self) -> dict[str, list[list[Any]]]:
+        """Mappings as lists of pairs, for JSON."""
+        return {
+            name: [[key, value] for key, value in mapping.items()] for name, mapping in vars(self).items()
+        }
+
+    @classmethod
+    def from_state(cls, saved: Mapping[str, Any]) -> Constraints:
+        """Back from ``state_dict``."""
+        asked: dict[str, Any] = {
+            name: {int(key): tuple(value) if isinstance(value, list) else value for key, value in pairs}
+            for name, pairs in saved.items()
+        }
+        return cls(**asked)
 
 
 def satisfies(bits: Bits, pins: Pins) -> NDArray[np.bool_]:

@@ -1,232 +1,249 @@
-"""The engine of a study: the search, and everything that a person may change while it goes on.
+"""NEMO's search, generation by generation, by ask and tell: deterministic, no clock and no screen.
 
-Single-threaded; whoever drives it does so between a ``tell`` and the next ``ask``.
+One generation of Algorithm 1 in arXiv 2106.07611; the step numbers are those of METHOD section 5.
+Evaluation can be anywhere: ``ask`` gives candidates one by one, ``tell`` takes their objectives in
+any order, and a new generation begins when all of one are told.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nemo_lab.search.asktell import AskTell
-from nemo_lab.search.changes import Change, difference
-from nemo_lab.search.constraints import Pins, Rules, checked_width
-from nemo_lab.search.members import NO_SPECIES, Member
-from nemo_lab.search.reseed_sources import configurations
+from nemo_lab.search.archive import ORIGINS, Evaluations
+from nemo_lab.search.constraints import Pins
+from nemo_lab.search.decisions import Ledger
+from nemo_lab.search.lift import lift
+from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Member, SpeciesRecord
+from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.population import Population
+from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.species_controls import Controls
+from nemo_lab.search.state import SearchState
+from nemo_lab.search.steering import Steering
+from nemo_lab.search.unevaluated import unevaluated
+
+BARREN = 3  # generations in a row without anything new before the engine draws by itself
 
 
-class Engine(AskTell):
-    """A search that can be steered; arguments as for ``AskTell``.
+class Engine:
+    """One search: candidates out, objectives in.
 
-    Every steer acts on what is asked for next, and can be taken back by ``undo``, the latest first.
+    Args:
+        problem: what to search; only its description is used, never ``evaluate``.
+        species: the competing species, at least one.
+        options: every constant.
+        seed: the same seed, answers and interventions give the same candidates, bit for bit.
 
     Attributes:
-        budget: evaluations at which the run is to end.
-        undoable, undone: the steers that can be taken back, and those that were and can be made again.
+        state: everything that the search is made of; ``state.state_dict()`` saves it.
+        steering: what a person may change while it goes on.
     """
 
-    budget = 0
-    undoable: tuple[Change, ...] = ()
-    undone: tuple[Change, ...] = ()
+    def __init__(
+        self, problem: Problem, species: Sequence[Species], options: SearchOptions, seed: int
+    ) -> None:
+        self.problem, self.options = problem, options
+        self.state = SearchState(problem, species, options, seed)
+        self.steering = Steering(self.state)
 
-    # wishes
+    def begin(self) -> None:
+        """Make the first population; ``ask`` does it where nobody has."""
+        self.state.begin()
 
-    def pin(self, pins: Pins) -> int:
-        """Fix nodes at widths; the front's members are projected onto the pins and come first.
+    # ask and tell
 
-        Args:
-            pins: node -> width, or (lowest, highest); in place of what the node was pinned to.
+    def ask(self) -> Candidate | None:
+        """The next configuration to evaluate.
 
-        Returns:
-            how many projected configurations wait now.
-
-        Raises:
-            BitWidthError, ArgumentError: see ``checked_width``.
-        """
-        widths = tuple(self.problem.bit_widths)
-        wanted = {node: checked_width(width, widths) for node, width in pins.items()}
-        with self._steer():
-            old_front = self.front
-            self.rules = self.rules.holding(wanted)
-            log = self.evaluations
-            projected: dict[bytes, Member] = {}
-            for config in old_front:
-                bits = self.rules.apply(log.bits[config].copy())
-                if self._log.find(bits) is None:
-                    twin = Member(int(log.species[config]), None, "projected", bits)
-                    projected.setdefault(bits.tobytes(), twin)
-            self._pending.extendleft(reversed(projected.values()))
-        return len(projected)
-
-    def unpin(self, nodes: Sequence[int]) -> None:
-        """Free nodes; earlier evaluations that were hidden by their pins count again."""
-        with self._steer():
-            self.rules = self.rules.freeing(nodes)
-
-    def constrain(self, limits: Mapping[int, float]) -> None:
-        """Put limits, objective -> largest value allowed, in place of all before."""
-        with self._steer():
-            self.rules = replace(self.rules, limits=dict(limits))
-
-    def aspire(self, aspiration: Mapping[int, tuple[float, float]]) -> None:
-        """Concentrate on a box, objective -> (low, high), in place of the one before; empty for none."""
-        with self._steer():
-            self.rules = replace(self.rules, aspiration=dict(aspiration))
-
-    def enqueue(self, bits: Bits) -> None:
-        """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
-        with self._steer():
-            new = [Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits[::-1]]
-            self._pending.extendleft(new)
-
-    # species
-
-    def reseed(self, species: int, source: str | Bits, fraction: float) -> int:
-        """Replace the worst ``fraction`` of a species by new members, evaluated next.
-
-        What is not evaluated yet goes first, then the worst by rank under the rules.
-
-        Args:
-            species: its position.
-            source: configurations uint8[N, Q] to imitate, or the name of a source, see
-                ``nemo_lab.search.reseed_sources``; what it cannot give is random.
-            fraction: in (0, 1]; 1 also drops the species' offspring that still wait.
+        Pins in force are applied here, so a pin acts on everything evaluated after it. With the option
+        ``dedupe`` a configuration that is known is not given again: its member tries other children, then
+        takes the known objectives.
 
         Returns:
-            how many members are new.
+            None while answers are missing for the next generation, or if ``exhausted``: nothing is left that
+            was not evaluated.
         """
         self.begin()
-        wanted: Bits | None
-        if isinstance(source, str):
-            rng = self.population.streams[species]
-            wanted = configurations(source, self.problem, self.options, self._look(), rng)
+        state, dedupe = self.state, self.options.dedupe
+        barren = 0
+        while True:
+            while len(state.queue):
+                member = state.queue.first()
+                member.bits = bits = self._bits_of(member)
+                if dedupe and state.known(bits):
+                    bits = self._retry(member, bits)
+                if not (dedupe and self._take_known(member, bits)):
+                    return state.queue.send(bits)
+                state.queue.pass_over()
+            if state.queue.busy:
+                return None
+            barren += 1
+            if barren > BARREN:
+                found = unevaluated(self.problem, state.ledger.constraints, state.known, state.rng)
+                state.exhausted = found is None
+                if found is None:
+                    return None
+                state.queue.append([Member(NO_SPECIES, None, "random", found)])
+            else:
+                self._next_generation()
+
+    def ask_some(self, most: int) -> list[Candidate]:
+        """Up to so many candidates, at least one unless ``exhausted``."""
+        found: list[Candidate] = []
+        while len(found) < most:
+            candidate = self.ask()
+            if candidate is None:
+                break
+            found.append(candidate)
+        if not found and not self.exhausted:
+            raise RuntimeError("the engine waits for an evaluation that nobody makes")
+        return found
+
+    def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
+        """Take the objectives float[K] of a candidate; returns its config id."""
+        state, member = self.state, candidate.member
+        twins = state.queue.told(candidate)
+        member.objectives = np.array(objectives, dtype=np.float64)
+        if not member.hand_made:
+            state.population.evaluated[member.species] += 1
+        for twin in twins:
+            twin.objectives = member.objectives.copy()
+        return state.archive.add(
+            state.ledger.constraints,
+            bits=candidate.bits,
+            objectives=member.objectives,
+            species=member.species,
+            origin=ORIGINS.index(member.origin),
+            generation=state.generation,
+        )
+
+    def give_back(self, candidate: Candidate) -> None:
+        """Return a candidate that could not be evaluated: it is the next one asked for."""
+        self.state.queue.give_back(candidate)
+
+    def _bits_of(self, member: Member) -> Bits:
+        constraints = self.state.ledger.constraints
+        if member.hand_made:
+            return constraints.apply(np.array(member.bits, dtype=np.uint8))
+        one = self.species[member.species]
+        if member.imitates is not None:
+            member.genome = self.population.learn(member.species, member.imitates)
+            member.imitates = None
+        bits = constraints.apply(np.array(one.decode(member.genome), dtype=np.uint8))
+        if self.options.lift and not getattr(one, "final", False):
+            costs = getattr(self.problem, "costs", None)
+            if costs is not None:
+                return lift(bits, tuple(self.problem.bit_widths), self.state.allowed(), costs)
+        return bits
+
+    def _retry(self, member: Member, bits: Bits) -> Bits:
+        """Of another child that is not known, if one is found in a few tries; else ``bits``."""
+        able = member.origin in ("offspring", "random") and not (member.hand_made or member.retried)
+        member.retried = True
+        for _ in range(self.options.retries if able else 0):
+            member.genome = self.population.another(member.species)
+            member.bits = bits = self._bits_of(member)
+            if not self.state.known(bits):
+                break
+        return bits
+
+    def _take_known(self, member: Member, bits: Bits) -> bool:
+        """Give a member what is known of its configuration, now or when it comes; returns whether it will."""
+        state = self.state
+        if member.asked_for or not state.known(bits):
+            return False
+        config = state.archive.find(bits)
+        if config is None:
+            state.queue.wait_for_twin(member, bits)
         else:
-            wanted = source
-        with self._steer():
-            new, gone = self.population.reseed(species, fraction, wanted, self.rules)
-            if fraction >= 1.0:
-                gone |= {m for m in self._pending if m.species == species and not m.hand_made}
-            self._pending = deque(member for member in self._pending if member not in gone)
-            self._pending.extendleft(reversed(new))
-        return len(new)
+            member.objectives = self.evaluations.objectives[config].copy()
+        return True
 
-    def add_species(self, species: Species) -> None:
-        """Let a species take part from now on: a new one, or one that was removed, with new members."""
-        self.begin()
-        names = [one.name for one in self.species]
-        if species.name not in names:
-            names.append(species.name)
-            self.population.append(species, self._seed_of(len(names) - 1))
-            if self._view is not None and hasattr(species, "observe"):
-                species.observe(self._view)
-            self.controls = replace(self.controls, removed=self.controls.removed | {len(names) - 1})
-        position = names.index(species.name)
-        with self._steer():
-            self.controls = replace(self.controls, removed=self.controls.removed - {position})
-            self._pending.extendleft(reversed(self.population.enter(position, self.controls)))
+    # one generation
 
-    def control(self, controls: Controls) -> None:
-        """Decide anew which species take part, are frozen, or have a share of their own.
+    def _next_generation(self) -> None:
+        state, ledger = self.state, self.state.ledger
+        box = ledger.constraints.box(state.bounds)
+        indicators, scores = self.population.utilities(ledger.constraints, box)
+        if state.generation > 0:
+            self.population.survive(scores, ledger.constraints, ledger.controls)
+        self._record(indicators, scores)
+        state.generation += 1
+        state.view = state.look()
+        state.take_turns(self.population.breed(state.view, ledger.controls))
 
-        One that is removed leaves with its members; what it found stays. To let one in see ``add_species``.
-        """
-        self.begin()
-        with self._steer():
-            self.controls = controls
-            self._expel()
+    def _record(self, indicators: Sequence[float], scores: NDArray[np.float64]) -> None:
+        state, front = self.state, self.front
+        owners = self.evaluations.species[front]
+        records = tuple(
+            SpeciesRecord(
+                species=one.name,
+                r2=float(indicators[s]),
+                score=float(scores[s]),
+                allocation=int(self.population.allocation[s]),
+                evaluations=int(self.population.evaluated[s]),
+                front_share=float((owners == s).mean()) if len(front) else 0.0,
+            )
+            for s, one in enumerate(self.species)
+        )
+        record = GenerationRecord(state.generation, len(state.archive), self.hypervolume(), records)
+        state.history = (*state.history, record)
 
-    def set_budget(self, evaluations: int) -> None:
-        """Say at how many evaluations in all the run is to end; the engine itself only remembers it."""
-        with self._steer():
-            self.budget = evaluations
+    # results
 
-    # taking back
+    @property
+    def population(self) -> Population:
+        """The members of all species."""
+        return self.state.population
 
-    def undo(self) -> str:
-        """Take back the latest steer that stands: rules and decisions, and its members where they still are.
+    @property
+    def species(self) -> tuple[Species, ...]:
+        """All species that ever took part; a position in them names one."""
+        return self.population.species
 
-        What it had evaluated stays, and so do the children of its members.
+    @property
+    def evaluations(self) -> Evaluations:
+        """All evaluations so far, read-only; a row's number is its config id."""
+        return self.state.archive.evaluations
 
-        Returns:
-            its label.
-        """
-        change = self.undoable[-1]
-        inverse = self._revert(change)
-        self.undoable, self.undone = self.undoable[:-1], (*self.undone, inverse)
-        return change.label
+    @property
+    def front(self) -> NDArray[np.intp]:
+        """Config ids of the non-dominated evaluations under the constraints; ours (step 6)."""
+        return self.state.archive.front
 
-    def redo(self) -> str:
-        """Make the steer again that was taken back last; returns its label."""
-        change = self.undone[-1]
-        inverse = self._revert(change)
-        self.undone, self.undoable = self.undone[:-1], (*self.undoable, inverse)
-        return change.label
+    @property
+    def ledger(self) -> Ledger:
+        """What people decided."""
+        return self.state.ledger
 
-    def describe(self, label: str) -> None:
-        """Say what people call the latest steer."""
-        self.undoable = (*self.undoable[:-1], replace(self.undoable[-1], label=label))
+    @property
+    def pins(self) -> Pins:
+        """Node -> bit-width, or (lowest, highest), in force."""
+        return self.ledger.constraints.held
 
-    @contextmanager
-    def _steer(self) -> Iterator[None]:
-        """Note what the steer inside changes, and put it in force."""
-        before = self._now()
-        yield
-        self.undoable, self.undone = (*self.undoable, self._since(before)), ()
-        self._rules_changed()
+    @property
+    def waiting(self) -> int:
+        """Hand-made and projected configurations that wait to be evaluated."""
+        return sum(member.asked_for for member in self.state.queue)
 
-    def _revert(self, change: Change) -> Change:
-        """Go back to before a change; returns the change that this was."""
-        before = self._now()
-        self.rules, self.controls = change.rules, change.controls
-        if change.budget is not None:
-            self.budget = change.budget
-        self._leave(set(change.entered))
-        for member in change.left:
-            if not member.hand_made:
-                self.population.members[member.species].append(member)
-        self._pending.extendleft(reversed([m for m in change.left if m.objectives is None]))
-        self._expel()
-        self._rules_changed()
-        return replace(self._since(before), label=change.label)
+    @property
+    def generation(self) -> int:
+        """Of the search, from 0."""
+        return self.state.generation
 
-    def _now(self) -> tuple[Rules, Controls, int, list[Member]]:
-        return self.rules, self.controls, self.budget, list(self._present())
+    @property
+    def history(self) -> tuple[GenerationRecord, ...]:
+        """The end of each generation."""
+        return self.state.history
 
-    def _since(self, before: tuple[Rules, Controls, int, list[Member]]) -> Change:
-        rules, controls, budget, present = before
-        entered, left = difference(present, self._present())
-        return Change(rules, controls, entered, left, None if budget == self.budget else budget)
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing is left that was not evaluated."""
+        return self.state.exhausted
 
-    def _expel(self) -> None:
-        """Let the members of removed species go, and make room for those of others."""
-        population = self.population
-        for species, members in enumerate(population.members):
-            if species in self.controls.removed:
-                self._leave(set(members))
-                population.allocation[species] = 0
-            elif population.allocation[species] == 0:
-                population.allocation[species] = max(len(members), self.options.min_size)
-
-    def _leave(self, members: set[Member]) -> None:
-        self._pending = deque(member for member in self._pending if member not in members)
-        self.population.members = [
-            [member for member in living if member not in members] for living in self.population.members
-        ]
-
-    def _present(self) -> Iterator[Member]:
-        """Everyone who lives or waits."""
-        return chain(chain.from_iterable(self.population.members), self._pending)
-
-    def _rules_changed(self) -> None:
-        self.exhausted = False
-        self._front.rebuild(self.evaluations, self.rules)
-
-    def _seed_of(self, species: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self.seed, spawn_key=(1 + species,))
+    def hypervolume(self) -> float:
+        """Normalised hypervolume of the front under the constraints."""
+        return self.state.archive.hypervolume()

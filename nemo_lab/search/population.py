@@ -5,19 +5,22 @@ The step numbers are those of METHOD section 5 (Algorithm 1 of arXiv 2106.07611)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.allocation import share_slots, ucb_scores, utility_from_r2
-from nemo_lab.search.constraints import Rules
-from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
+from nemo_lab.search.allocation import share_slots, ucb_scores
+from nemo_lab.search.constraints import Constraints
+from nemo_lab.search.indicators import uniform_directions
 from nemo_lab.search.members import Member
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.ranking import Nsga3Ranking
+from nemo_lab.search.roster import OpaqueError, Roster
 from nemo_lab.search.species import Genome, Species
-from nemo_lab.search.species_controls import Controls
+from nemo_lab.search.species_controls import SpeciesControls
+from nemo_lab.search.utility import keeping, penalties_of, utilities, vectors_of
 from nemo_lab.search.view import SearchView
 
 
@@ -69,27 +72,22 @@ class Population:
         ]
         return self.members
 
-    def utilities(self, rules: Rules, box: NDArray[np.float64]) -> tuple[list[float], NDArray[np.float64]]:
+    def utilities(
+        self, constraints: Constraints, box: NDArray[np.float64]
+    ) -> tuple[list[float], NDArray[np.float64]]:
         """Steps 3 and 4: R2 of every species, and the scores of their shares.
 
         Args:
-            rules: in force.
+            constraints: in force.
             box: float[2, K], in which hypervolumes are measured.
         """
-        parts = [_as_wished(members, rules) for members in self.members]
-        able = [s for s, vectors in enumerate(parts) if len(vectors)]
-        indicators = np.full(len(parts), np.nan)
-        indicators[able] = [r2(parts[s], self._weights) for s in able]
-        utility = np.zeros(len(parts))
-        if not able:
-            pass
-        elif self.options.utility == "r2":
-            utility[able] = utility_from_r2(indicators[able])
-        else:
-            utility[able] = _contributions([parts[s] for s in able], box)
+        parts = [keeping(members, constraints) for members in self.members]
+        indicators, utility = utilities(parts, self._weights, box, self.options.utility)
         return list(map(float, indicators)), ucb_scores(utility, self.evaluated, self.options.ucb_c)
 
-    def survive(self, scores: NDArray[np.float64], rules: Rules, controls: Controls) -> None:
+    def survive(
+        self, scores: NDArray[np.float64], constraints: Constraints, controls: SpeciesControls
+    ) -> None:
         """Steps 4 and 5: resize, rank everyone, fill every allocation in rank order, then by chance."""
         least = self.options.min_size
         if not self.options.resize:
@@ -105,7 +103,7 @@ class Population:
             if member.objectives is not None and s not in controls.frozen
         ]
         alive: set[tuple[int, bytes]] = set()
-        for row in self.ranking.order(_vectors(everyone), self.rng, _penalties(everyone, rules)):
+        for row in self.ranking.order(vectors_of(everyone), self.rng, penalties_of(everyone, constraints)):
             member = everyone[row]
             held = survivors[member.species]
             if len(held) >= self.allocation[member.species]:
@@ -122,7 +120,7 @@ class Population:
             members.extend(Member(s, genome, "random") for genome in genomes)
         self.members = survivors
 
-    def breed(self, view: SearchView, controls: Controls) -> list[list[Member]]:
+    def breed(self, view: SearchView, controls: SpeciesControls) -> list[list[Member]]:
         """Step 1: offspring of every species, with those that wait already; as many as members (paper).
 
         Where the option ``offspring`` asks for fewer, they are shared like the members; what a share has
@@ -158,7 +156,7 @@ class Population:
         return self.species[species].imitate(bits[None], self.streams[species])[0]
 
     def reseed(
-        self, species: int, fraction: float, sources: NDArray[np.uint8] | None, rules: Rules
+        self, species: int, fraction: float, sources: NDArray[np.uint8] | None, constraints: Constraints
     ) -> tuple[list[Member], set[Member]]:
         """Replace the worst ``fraction`` of a species: what nobody has evaluated first, then by rank.
 
@@ -166,7 +164,7 @@ class Population:
             species: its position.
             fraction: in (0, 1].
             sources: uint8[N, Q] to imitate; None for random members.
-            rules: to rank by.
+            constraints: to rank by.
 
         Returns:
             the new members and the gone ones.
@@ -180,14 +178,14 @@ class Population:
         else:
             genomes = self.species[species].initial(count, rng)
             new = [Member(species, genome, "reseed") for genome in genomes]
-        kept = self._best_first(members, rules, rng)[: len(members) - count]
+        kept = self._best_first(members, constraints, rng)[: len(members) - count]
         gone = set(members) - set(kept)
         for member in kept:
             member.parent = member.objectives is not None
         self.members[species] = [*kept, *new]
         return new, gone
 
-    def enter(self, species: int, controls: Controls) -> list[Member]:
+    def enter(self, species: int, controls: SpeciesControls) -> list[Member]:
         """Make the first members of a species that comes in the middle of a run."""
         active = len(self.species) - len(controls.removed)
         count = max(1, (self.options.initial or self.slots) // active)
@@ -205,15 +203,61 @@ class Population:
         self.evaluated = np.append(self.evaluated, 0)
         self.owed = np.append(self.owed, 0.0)
 
+    def forget_beyond(self, count: int) -> None:
+        """Only the first ``count`` species ever took part."""
+        self.species = self.species[:count]
+        self.streams, self.members = self.streams[:count], self.members[:count]
+        self.allocation, self.evaluated = self.allocation[:count], self.evaluated[:count]
+        self.owed = self.owed[:count]
+
+    def leave(self, gone: Set[Member]) -> None:
+        """Let members go."""
+        self.members = [[member for member in living if member not in gone] for living in self.members]
+
+    def state_dict(self, roster: Roster) -> dict[str, Any]:
+        """Everything that is not in the evaluations; members by their number in a roster.
+
+        Raises:
+            OpaqueError: if a species remembers something that it cannot write down.
+        """
+        return {
+            "own": [_own(one) for one in self.species],
+            "random": [rng.bit_generator.state for rng in (self.rng, *self.streams)],
+            "allocation": self.allocation,
+            "evaluated": self.evaluated,
+            "owed": self.owed,
+            "ranking": self.ranking.memory,
+            "living": [roster.numbers(living) for living in self.members],
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any], roster: Roster, view: SearchView | None) -> None:
+        """Back from ``state_dict``; ``view`` is what species saw last."""
+        for rng, state in zip((self.rng, *self.streams), saved["random"], strict=True):
+            rng.bit_generator.state = state
+        self.allocation = np.array(saved["allocation"])
+        self.evaluated = np.array(saved["evaluated"])
+        self.owed = np.array(saved["owed"])
+        self.ranking.memory = saved["ranking"]
+        self.members = [roster.named(living) for living in saved["living"]]
+        for one, own in zip(self.species, saved["own"], strict=True):
+            if hasattr(one, "observe") and view is not None:
+                one.observe(view)
+            if hasattr(one, "restore"):
+                one.restore(own)
+
     def _parents(self, s: int) -> list[Genome]:
         return [member.genome for member in self.members[s] if member.parent]
 
-    def _best_first(self, members: Sequence[Member], rules: Rules, rng: np.random.Generator) -> list[Member]:
+    def _best_first(
+        self, members: Sequence[Member], constraints: Constraints, rng: np.random.Generator
+    ) -> list[Member]:
         done = [member for member in members if member.objectives is not None]
         waiting = [member for member in members if member.objectives is None]
         if done:
             ranking = Nsga3Ranking(self._weights.shape[1], self.options.population)
-            done = [done[row] for row in ranking.order(_vectors(done), rng, _penalties(done, rules))]
+            done = [
+                done[row] for row in ranking.order(vectors_of(done), rng, penalties_of(done, constraints))
+            ]
         return [*done, *waiting]
 
     def _children(self, s: int, parents: list[Genome], count: int) -> list[Genome]:
@@ -223,36 +267,9 @@ class Population:
         return one.offspring(parents, count, rng) if parents else one.initial(count, rng)
 
 
-def _as_wished(members: Sequence[Member], rules: Rules) -> NDArray[np.float64]:
-    """Objective vectors of the members as the rules want them, or of all where none is."""
-    done = [member for member in members if member.objectives is not None]
-    good = _penalties(done, rules) == 0
-    vectors = _vectors(done)
-    return vectors[good] if good.any() else vectors
-
-
-def _contributions(parts: Sequence[NDArray[np.float64]], box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the hypervolume would lose without each species, as a share of the largest loss.
-
-    Args:
-        parts: objective vectors float[N, K] of each species.
-        box: float[2, K].
-    """
-    whole = hypervolume(np.concatenate(parts), box)
-    loss = np.array(
-        [
-            whole - (hypervolume(np.concatenate(rest), box) if rest else 0.0)
-            for rest in ([p for other, p in enumerate(parts) if other != s] for s in range(len(parts)))
-        ]
-    )
-    return loss / loss.max() if loss.max() > 0 else np.ones(len(parts))
-
-
-def _vectors(members: Sequence[Member]) -> NDArray[np.float64]:
-    return np.array([member.objectives for member in members])
-
-
-def _penalties(members: Sequence[Member], rules: Rules) -> NDArray[np.float64]:
-    if not members:
-        return np.zeros(0)
-    return rules.penalty(np.array([member.bits for member in members]), _vectors(members))
+def _own(species: Species) -> Any:
+    if hasattr(species, "state"):
+        return species.state()
+    if hasattr(species, "observe"):
+        raise OpaqueError(f"species {species.name} observes the search and has no method state")
+    return None

@@ -1,9 +1,10 @@
-"""What a person decides about the species: which take part, and with what share."""
+"""What people decide about the species: which take part, and with what share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from nemo_lab.search.allocation import share_slots
 
 
 @dataclass(frozen=True)
-class Controls:
+class SpeciesControls:
     """The decisions in force. All ours: in the paper UCB alone decides.
 
     Attributes:
@@ -54,3 +55,17 @@ class Controls:
         if free:
             given[free] = share_slots(scores[free], max(slots - int(given.sum()), len(free)), min_size)
         return given
+
+    def state_dict(self) -> dict[str, Any]:
+        """The decisions with lists for sets and mappings, for JSON."""
+        return {
+            "removed": sorted(self.removed),
+            "frozen": sorted(self.frozen),
+            "shares": [[s, share] for s, share in self.shares.items()],
+        }
+
+    @classmethod
+    def from_state(cls, saved: Mapping[str, Any]) -> SpeciesControls:
+        """Back from ``state_dict``."""
+        shares = {int(s): share for s, share in saved["shares"]}
+        return cls(frozenset(saved["removed"]), frozenset(saved["frozen"]), shares)

@@ -1,248 +1,210 @@
-"""The whole state of an engine as plain numbers, texts and arrays, and back.
+"""The whole state of a search, which engine and steering both act on; it saves and restores itself.
 
-Taken between two evaluations, when no candidate is out. What the evaluations themselves tell is not in it.
+It is saved between two evaluations, when no candidate is out. What the evaluations tell is not in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from nemo_lab.search.archive import Evaluations
-from nemo_lab.search.changes import Change
-from nemo_lab.search.constraints import Rules
-from nemo_lab.search.engine import Engine
-from nemo_lab.search.members import GenerationRecord, Member
-from nemo_lab.search.species import Genome, Species
-from nemo_lab.search.species_controls import Controls
+from nemo_lab.search.archive import Archive, Evaluations
+from nemo_lab.search.decisions import Ledger
+from nemo_lab.search.members import NO_SPECIES, GenerationRecord, Member
+from nemo_lab.search.options import SearchOptions
+from nemo_lab.search.population import Population
+from nemo_lab.search.problem import Problem, bounds_of
+from nemo_lab.search.queue import Queue
+from nemo_lab.search.roster import Roster
+from nemo_lab.search.species import Bits, Species
 from nemo_lab.search.view import SearchView
 
-State = dict[str, Any]
+
+@dataclass(frozen=True, eq=False)
+class Turnover:
+    """Members and waiting configurations that came and went by a decision, for its undoing."""
+
+    entered: tuple[Member, ...] = ()
+    left: tuple[Member, ...] = ()
 
 
-class OpaqueError(Exception):
-    """Something in the engine is of a kind that cannot be written down: a genome, or a species' own state."""
-
-
-def save(engine: Engine) -> State:
-    """Everything that decides how a search goes on.
-
-    Raises:
-        OpaqueError: if a genome is neither an array nor a sequence of arrays, or a species observes the
-            search and has no methods ``state`` and ``restore``.
-        RuntimeError: while a candidate is out.
-    """
-    if engine._in_flight or engine._twins:
-        raise RuntimeError("a candidate is out")
-    population = engine.population
-    changes = (*engine.undoable, *engine.undone)
-    members = dict.fromkeys(
-        chain(engine._present(), chain.from_iterable((*c.entered, *c.left) for c in changes))
-    )
-    number = {member: i for i, member in enumerate(members)}
-
-    def numbers(some: Iterable[Member]) -> list[int]:
-        return [number[member] for member in some]
-
-    def change(one: Change) -> State:
-        return {
-            "rules": rules_saved(one.rules),
-            "controls": controls_saved(one.controls),
-            "entered": numbers(one.entered),
-            "left": numbers(one.left),
-            "budget": one.budget,
-            "label": one.label,
-        }
-
-    view = engine._view
-    return {
-        "species": [one.name for one in engine.species],
-        "own": [_own(one) for one in engine.species],
-        "random": [_rng(one) for one in (engine._rng, population.rng, *population.streams)],
-        "allocation": population.allocation,
-        "evaluated": population.evaluated,
-        "owed": population.owed,
-        "ranking": population.ranking.memory,
-        "members": _members(list(members)),
-        "living": [numbers(living) for living in population.members],
-        "pending": numbers(engine._pending),
-        "view": view
-        and {
-            "evaluations": len(view.evaluations),
-            "front": np.asarray(view.front, dtype=np.int64),
-            "allowed": view.allowed,
-            "box": view.box,
-        },
-        "front": np.asarray(engine.front, dtype=np.int64),
-        "excess": engine._front.excess,
-        "rules": rules_saved(engine.rules),
-        "controls": controls_saved(engine.controls),
-        "budget": engine.budget,
-        "generation": engine.generation,
-        "exhausted": engine.exhausted,
-        "undoable": [change(one) for one in engine.undoable],
-        "undone": [change(one) for one in engine.undone],
-    }
-
-
-def restore(
-    engine: Engine,
-    state: Mapping[str, Any],
-    evaluations: Evaluations,
-    history: Sequence[GenerationRecord],
-    make: Callable[[str], Species],
-) -> None:
-    """Put a fresh engine of the same problem, options and seed into a state that was saved.
+class SearchState:
+    """Parts of a search, each of which owns what it changes.
 
     Args:
-        engine: to be filled; it must not have begun.
-        state: from ``save``.
-        evaluations: made by then.
-        history: of the generations ended by then.
-        make: gives a species by name that was added in the middle of the run.
+        problem: what to search; only its description is used, never ``evaluate``.
+        species: the competing species, at least one.
+        options: every constant.
+        seed: of all random numbers.
+
+    Attributes:
+        population: the members of every species.
+        queue: who is evaluated next.
+        archive: all evaluations, and the front.
+        begun_with: names of the species at the start.
+        ledger: what people decided.
+        done, undone: who came and went by each decision of the ledger.
+        generation: from 0.
+        history: the end of each generation.
+        exhausted: whether nothing is left that was not evaluated.
+        view: the search as species saw it last, None before.
+        rng: for configurations that no species makes.
     """
-    population = engine.population
-    for name in state["species"][len(engine.species) :]:
-        population.append(make(name), engine._seed_of(len(engine.species)))
-    engine._log.extend(evaluations)
-    log = engine.evaluations
-    members = _made(state["members"])
-    for rng, saved in zip((engine._rng, population.rng, *population.streams), state["random"], strict=True):
-        rng.bit_generator.state = saved
-    population.allocation = np.array(state["allocation"])
-    population.evaluated = np.array(state["evaluated"])
-    population.owed = np.array(state["owed"])
-    population.ranking.memory = state["ranking"]
-    population.members = [[members[i] for i in living] for living in state["living"]]
-    engine._pending.extend(members[i] for i in state["pending"])
-    engine.rules = rules_of(state["rules"])
-    engine.controls = controls_of(state["controls"])
-    engine.budget, engine.generation = state["budget"], state["generation"]
-    engine.exhausted = state["exhausted"]
-    engine.history = tuple(history)
-    engine._front.take(np.array(state["front"]), state["excess"])
 
-    def change(saved: Mapping[str, Any]) -> Change:
-        return Change(
-            rules_of(saved["rules"]),
-            controls_of(saved["controls"]),
-            tuple(members[i] for i in saved["entered"]),
-            tuple(members[i] for i in saved["left"]),
-            saved["budget"],
-            saved["label"],
-        )
+    def __init__(
+        self, problem: Problem, species: Sequence[Species], options: SearchOptions, seed: int
+    ) -> None:
+        self.problem, self.options, self.seed = problem, options, seed
+        self.bounds = bounds_of(problem)
+        own, *seeds = np.random.SeedSequence(seed).spawn(1 + len(species))
+        self.rng = np.random.default_rng(own.spawn(1)[0])
+        self.population = Population(species, options, len(problem.objective_names), [own, *seeds])
+        self.queue = Queue()
+        self.archive = Archive(problem.num_nodes, self.bounds)
+        self.begun_with = tuple(one.name for one in species)
+        self.ledger = Ledger(self.begun_with)
+        self.done: tuple[Turnover, ...] = ()
+        self.undone: tuple[Turnover, ...] = ()
+        self.generation = 0
+        self.history: tuple[GenerationRecord, ...] = ()
+        self.exhausted = False
+        self.view: SearchView | None = None
 
-    engine.undoable = tuple(map(change, state["undoable"]))
-    engine.undone = tuple(map(change, state["undone"]))
-    view = state["view"]
-    if view is not None:
-        seen = Evaluations(**{name: column[: view["evaluations"]] for name, column in vars(log).items()})
-        engine._view = SearchView(
-            seen, np.array(view["front"], dtype=np.intp), view["allowed"], view["box"], engine._known
-        )
-    for one, own in zip(engine.species, state["own"], strict=True):
-        if hasattr(one, "observe") and engine._view is not None:
-            one.observe(engine._view)
-        if hasattr(one, "restore"):
-            one.restore(own)
+    def begin(self) -> None:
+        """Make the first population, where nobody has."""
+        if self.population.members:
+            return
+        if self.options.uniform:
+            for width in self.problem.bit_widths:
+                bits = np.full(self.problem.num_nodes, width, dtype=np.uint8)
+                self.queue.append([Member(NO_SPECIES, None, "initial", bits)])
+        self.take_turns(self.population.begin())
+
+    def take_turns(self, groups: Sequence[Sequence[Member]]) -> None:
+        """Step 2's order: the species take turns, each evenly over the generation."""
+        places = [
+            ((i + 0.5) / len(group), s, member)
+            for s, group in enumerate(groups)
+            for i, member in enumerate(group)
+        ]
+        places.sort(key=lambda place: place[:2])
+        self.queue.append(member for _, _, member in places)
+
+    def known(self, bits: Bits) -> bool:
+        """Whether uint8[Q] was evaluated, or is being evaluated."""
+        return self.archive.find(bits) is not None or self.queue.is_out(bits)
+
+    def allowed(self) -> np.ndarray:
+        """bool[Q, W]: widths that pins leave to each node."""
+        return self.ledger.constraints.allowed(tuple(self.problem.bit_widths), self.problem.num_nodes)
+
+    def look(self) -> SearchView:
+        """The search as it is now."""
+        box = self.ledger.constraints.box(self.bounds)
+        return SearchView(self.archive.evaluations, self.archive.front, self.allowed(), box, self.known)
+
+    def present(self) -> Iterator[Member]:
+        """Everyone who lives or waits."""
+        return chain(chain.from_iterable(self.population.members), self.queue)
+
+    def seed_of(self, species: int) -> np.random.SeedSequence:
+        """The seed of a species by position, also of one that comes in the middle of a run."""
+        return np.random.SeedSequence(self.seed, spawn_key=(1 + species,))
+
+    # saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how a search goes on, as plain numbers, texts and arrays.
+
+        Raises:
+            OpaqueError: if a genome, or what a species remembers, cannot be written down.
+            RuntimeError: while a candidate is out.
+        """
+        if self.queue.busy:
+            raise RuntimeError("a candidate is out")
+        turnovers = (*self.done, *self.undone)
+        roster = Roster(chain(self.present(), *((*one.entered, *one.left) for one in turnovers)))
+        return {
+            "members": roster.state_dict(),
+            "population": self.population.state_dict(roster),
+            "queue": roster.numbers(self.queue),
+            "archive": self.archive.state_dict(),
+            "ledger": self.ledger.state_dict(),
+            "done": [_saved(one, roster) for one in self.done],
+            "undone": [_saved(one, roster) for one in self.undone],
+            "random": self.rng.bit_generator.state,
+            "view": self.view and self.view.state_dict(),
+            "generation": self.generation,
+            "exhausted": self.exhausted,
+        }
+
+    def load_state_dict(
+        self,
+        saved: Mapping[str, Any],
+        evaluations: Evaluations,
+        history: Sequence[GenerationRecord],
+        make: Callable[[str], Species],
+    ) -> None:
+        """Take up a state that was saved.
+
+        Args:
+            saved: from ``state_dict``, of the same problem, options and seed; this one must not have begun.
+            evaluations: made by then.
+            history: of the generations ended by then.
+            make: gives a species by name that was added in the middle of the run.
+        """
+        roster = Roster.from_state(saved["members"])
+        self.ledger = Ledger.from_state(saved["ledger"])
+        for position in range(len(self.population.species), len(self.ledger.species)):
+            self.population.append(make(self.ledger.species[position]), self.seed_of(position))
+        self.archive.load_state_dict(saved["archive"], evaluations)
+        self.queue.append(roster.named(saved["queue"]))
+        self.done = tuple(_turnover(one, roster) for one in saved["done"])
+        self.undone = tuple(_turnover(one, roster) for one in saved["undone"])
+        self.rng.bit_generator.state = saved["random"]
+        self.generation, self.exhausted = saved["generation"], saved["exhausted"]
+        self.history = tuple(history)
+        if saved["view"] is not None:
+            self.view = SearchView.from_state(saved["view"], self.archive.evaluations, self.known)
+        self.population.load_state_dict(saved["population"], roster, self.view)
 
 
-def _own(species: Species) -> Any:
-    if hasattr(species, "state"):
-        return species.state()
-    if hasattr(species, "observe"):
-        raise OpaqueError(f"species {species.name} observes the search and has no method state")
-    return None
+def _saved(turnover: Turnover, roster: Roster) -> dict[str, list[int]]:
+    return {"entered": roster.numbers(turnover.entered), "left": roster.numbers(turnover.left)}
 
 
-def _rng(rng: np.random.Generator) -> Any:
-    return rng.bit_generator.state
+def _turnover(saved: Mapping[str, list[int]], roster: Roster) -> Turnover:
+    return Turnover(tuple(roster.named(saved["entered"])), tuple(roster.named(saved["left"])))
 
 
-def rules_saved(rules: Rules) -> State:
-    """Mappings as lists of pairs, since only texts can be keys."""
-    return {name: [[k, v] for k, v in mapping.items()] for name, mapping in vars(rules).items()}
+def from_flat(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """A state of journal format 1 or 2, which knew no parts, as ``SearchState.state_dict`` would have it."""
+    own, population, *streams = saved["random"]
 
+    def step(one: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {"constraints": one["rules"], "controls": one["controls"]}
+        return {**kept, "budget": one["budget"], "label": one["label"]}
 
-def rules_of(saved: Mapping[str, Any]) -> Rules:
-    """Back from ``rules_saved``."""
-    wishes: dict[str, Any] = {
-        name: {int(k): tuple(v) if isinstance(v, list) else v for k, v in pairs}
-        for name, pairs in saved.items()
-    }
-    return Rules(**wishes)
-
-
-def controls_saved(controls: Controls) -> State:
-    """The decisions, with lists for sets and mappings."""
+    held = ("own", "allocation", "evaluated", "owed", "ranking", "living")
     return {
-        "removed": sorted(controls.removed),
-        "frozen": sorted(controls.frozen),
-        "shares": [[s, share] for s, share in controls.shares.items()],
+        "members": saved["members"],
+        "population": {**{name: saved[name] for name in held}, "random": [population, *streams]},
+        "queue": saved["pending"],
+        "archive": {"front": saved["front"], "excess": saved["excess"]},
+        "ledger": {
+            "species": saved["species"],
+            "constraints": saved["rules"],
+            "controls": saved["controls"],
+            "budget": saved["budget"],
+            "done": list(map(step, saved["undoable"])),
+            "undone": list(map(step, saved["undone"])),
+        },
+        "done": saved["undoable"],
+        "undone": saved["undone"],
+        "random": own,
+        **{name: saved[name] for name in ("view", "generation", "exhausted")},
     }
-
-
-def controls_of(saved: Mapping[str, Any]) -> Controls:
-    """Back from ``controls_saved``."""
-    return Controls(
-        frozenset(saved["removed"]), frozenset(saved["frozen"]), {int(s): x for s, x in saved["shares"]}
-    )
-
-
-PLAIN = ("species", "origin", "retried", "parent")
-VECTORS = ("bits", "objectives", "imitates")
-
-
-def _members(members: Sequence[Member]) -> State:
-    """Columns; vectors that are missing are left out of their matrix, and genomes go by species."""
-    columns: State = {name: [getattr(member, name) for member in members] for name in PLAIN}
-    for name in VECTORS:
-        rows = [i for i, member in enumerate(members) if getattr(member, name) is not None]
-        values = [getattr(members[i], name) for i in rows]
-        columns[name] = {"rows": rows, "values": np.array(values) if rows else None}
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, member in enumerate(members):
-        if member.genome is not None:
-            groups.setdefault(_shape(member.genome), []).append(i)
-    columns["genomes"] = [
-        {"rows": rows, "sequence": shape[0], "parts": _stack([members[i].genome for i in rows], shape[0])}
-        for shape, rows in groups.items()
-    ]
-    return columns
-
-
-def _shape(genome: Genome) -> tuple[Any, ...]:
-    """Equal for genomes that can be stacked."""
-    if isinstance(genome, np.ndarray) and genome.dtype.kind in "iufb":
-        return (None, genome.shape, genome.dtype.str)
-    whole = isinstance(genome, tuple | list) and len(genome)
-    if whole and all(isinstance(part, np.ndarray) and part.dtype.kind in "iufb" for part in genome):
-        return (type(genome).__name__, *((part.shape, part.dtype.str) for part in genome))
-    raise OpaqueError(f"a genome is a {type(genome).__name__}")
-
-
-def _stack(genomes: Sequence[Genome], sequence: str | None) -> list[np.ndarray]:
-    if sequence is None:
-        return [np.stack(genomes)]
-    return [np.stack(parts) for parts in zip(*genomes, strict=True)]
-
-
-def _made(columns: Mapping[str, Any]) -> list[Member]:
-    members = [
-        Member(species=species, genome=None, origin=origin, retried=retried, parent=parent)
-        for species, origin, retried, parent in zip(*(columns[name] for name in PLAIN), strict=True)
-    ]
-    for name in VECTORS:
-        for position, i in enumerate(columns[name]["rows"]):
-            setattr(members[i], name, np.array(columns[name]["values"][position]))
-    for group in columns["genomes"]:
-        for position, i in enumerate(group["rows"]):
-            parts = [np.array(part[position]) for part in group["parts"]]
-            sequence = group["sequence"]
-            members[i].genome = (
-                parts[0] if sequence is None else tuple(parts) if sequence == "tuple" else parts
-            )
-    return members

@@ -9,18 +9,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.constraints import Rules
+from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.problem import Problem
 
 Bits = NDArray[np.uint8]
 ENUMERABLE = 100_000
 
 
-def unseen(
-    problem: Problem, rules: Rules, known: Callable[[Bits], bool], rng: np.random.Generator
+def unevaluated(
+    problem: Problem, constraints: Constraints, known: Callable[[Bits], bool], rng: np.random.Generator
 ) -> Bits | None:
     """A configuration uint8[Q] under the pins that is not ``known``, None if there is none left."""
-    allowed = rules.allowed(tuple(problem.bit_widths), problem.num_nodes)
+    allowed = constraints.allowed(tuple(problem.bit_widths), problem.num_nodes)
     widths = np.asarray(problem.bit_widths, dtype=np.uint8)
     choices = [widths[row] for row in allowed]
     for _ in range(64):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ class SearchView:
 
     Attributes:
         evaluations: all so far; read-only.
-        front: config ids of the front under the rules.
+        front: config ids of the front under the constraints.
         allowed: bool[Q, W], widths that pins leave to each node.
         box: float[2, K]: the region where new points count, from the best corner to the worst.
         known: whether a configuration uint8[Q] was evaluated, or is being evaluated.
@@ -28,3 +29,21 @@ class SearchView:
     allowed: NDArray[np.bool_]
     box: NDArray[np.float64]
     known: Callable[[NDArray[np.uint8]], bool]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What of it the evaluations do not tell."""
+        front = np.asarray(self.front, dtype=np.int64)
+        return {
+            "evaluations": len(self.evaluations),
+            "front": front,
+            "allowed": self.allowed,
+            "box": self.box,
+        }
+
+    @classmethod
+    def from_state(
+        cls, saved: Mapping[str, Any], log: Evaluations, known: Callable[[NDArray[np.uint8]], bool]
+    ) -> SearchView:
+        """Back from ``state_dict``, of a search that has at least those evaluations."""
+        front = np.array(saved["front"], dtype=np.intp)
+        return cls(log.first(saved["evaluations"]), front, saved["allowed"], saved["box"], known)

@@ -10,31 +10,24 @@ import numpy as np
 import pandas as pd
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.search import Problem
 from nemo_lab.search.reseed_sources import SOURCES
-from nemo_lab.search.species import NAMES, Species
+from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
-from nemo_lab.study.results.snapshot import Snapshot
-from nemo_lab.study.run.follower import Named, Watcher
+from nemo_lab.study.parsing.species import SpeciesMaker
 from nemo_lab.study.run.notices import notice
-from nemo_lab.study.run.worker import Worker
+from nemo_lab.study.run.runner import Runner
 
 
 class SpeciesSteering:
-    """The part of a ``Study`` that steers its species."""
+    """The part of a ``Study`` that steers its species; see ``Steering``.
 
-    problem: Problem
-    _worker: Worker | Watcher
+    Args:
+        runner: of the study.
+        maker: of species.
+    """
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """The latest frozen picture of the run."""
-        return self._worker.snapshot
-
-    @property
-    def species(self) -> tuple[Species | Named, ...]:
-        """All that ever took part; a number of one in ``snapshot`` is its position here."""
-        return self._worker.species
+    def __init__(self, runner: Runner, maker: SpeciesMaker) -> None:
+        self._runner, self._maker = runner, maker
 
     def reseed(self, species: str, source: str | Sequence[int] = "random", fraction: float = 1.0) -> None:
         """Replace the worst part of a species by new members, evaluated next.
@@ -55,7 +48,7 @@ class SpeciesSteering:
             NemoWarning: if the source is still empty: new members are random.
         """
         self._position(species)
-        snapshot = self.snapshot
+        snapshot = self._runner.snapshot
         if not isinstance(source, str):
             ids = [int(one) for one in np.atleast_1d(np.asarray(source))]
             unknown = [one for one in ids if not 0 <= one < len(snapshot.evaluations)]
@@ -69,7 +62,7 @@ class SpeciesSteering:
             raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
         if source in ("front", "sensitivity") and not len(snapshot.front):
             notice("the front is still empty, so the new members are random ones")
-        self._worker.post(Reseed(species, source, float(fraction)))
+        self._runner.post(Reseed(species, source, float(fraction)))
 
     def add_species(self, species: Any) -> None:
         """Let a species take part from now on: one of nemo_lab by name, a class or object of your own, or
@@ -79,13 +72,13 @@ class SpeciesSteering:
             UnknownNameError: on an unknown name.
             ArgumentError: if it takes part already.
         """  # noqa: D205
-        made = self.species_named(species) if isinstance(species, str) else self._own(species)
-        names = [one.name for one in self.species]
-        if made.name in names and names.index(made.name) not in self.snapshot.controls.removed:
+        made, ledger = self._maker.made(species), self._runner.ledger
+        known = made.name in ledger.species
+        if known and ledger.species.index(made.name) not in ledger.controls.removed:
             raise ArgumentError(
                 f"species {made.name!r} takes part already", f"choose from {', '.join(NAMES)}"
             )
-        self._worker.post(AddSpecies(made.name, made))
+        self._runner.post(AddSpecies(made.name, made))
 
     def remove_species(self, name: str) -> None:
         """Let a species take no part any more: its slots go to the others, what it found stays.
@@ -95,7 +88,7 @@ class SpeciesSteering:
             ArgumentError: if it takes no part, or no other has children.
         """
         self._refuse_last(name, "remove")
-        self._worker.post(RemoveSpecies(name))
+        self._runner.post(RemoveSpecies(name))
 
     def freeze(self, name: str, frozen: bool = True) -> None:
         """Keep a species' members as they are, with no children; ``frozen=False`` lets it go on.
@@ -108,7 +101,7 @@ class SpeciesSteering:
             self._refuse_last(name, "freeze")
         else:
             self._position(name)
-        self._worker.post(Freeze(name, bool(frozen)))
+        self._runner.post(Freeze(name, bool(frozen)))
 
     def share(self, name: str, part: float | None) -> None:
         """Give a species a fixed share of all members, and so of the offspring; None leaves it to UCB again.
@@ -122,43 +115,36 @@ class SpeciesSteering:
             number = isinstance(part, int | float | np.floating) and not isinstance(part, bool)
             if not number or not 0 < part < 1:
                 raise ArgumentError(f"share {part!r}", "give a number above 0 and below 1, or None for UCB")
-            others = sum(value for s, value in self.snapshot.controls.shares.items() if s != position)
+            others = sum(value for s, value in self._runner.ledger.controls.shares.items() if s != position)
             if others + part > 1:
                 raise ArgumentError(
                     f"share {part!r}, and other species have {others:.3g}", "their sum must not exceed 1"
                 )
-        self._worker.post(Share(name, None if part is None else float(part)))
+        self._runner.post(Share(name, None if part is None else float(part)))
 
     def controls(self) -> pd.DataFrame:
         """What was decided about the species: who takes part, is frozen, or has a share of its own."""
-        snapshot = self.snapshot
-        now, names = snapshot.controls, [one.name for one in self.species]
+        snapshot, ledger = self._runner.snapshot, self._runner.ledger
+        now, count = ledger.controls, len(ledger.species)
         rows = {
-            "takes_part": [s not in now.removed for s in range(len(names))],
-            "frozen": [s in now.frozen for s in range(len(names))],
-            "share": [now.shares.get(s, math.nan) for s in range(len(names))],
-            "members": [*snapshot.allocation, *[0] * len(names)][: len(names)],
+            "takes_part": [s not in now.removed for s in range(count)],
+            "frozen": [s in now.frozen for s in range(count)],
+            "share": [now.shares.get(s, math.nan) for s in range(count)],
+            "members": [*snapshot.allocation, *[0] * count][:count],
         }
-        return pd.DataFrame(rows, index=pd.Index(names, name="species"))
+        return pd.DataFrame(rows, index=pd.Index(ledger.species, name="species"))
 
     def _position(self, name: str) -> int:
         """Of a species that takes part."""
-        names = [one.name for one in self.species]
-        removed = self.snapshot.controls.removed
-        if name in names and names.index(name) in removed:
+        ledger = self._runner.ledger
+        if name not in ledger.species:
+            raise UnknownNameError("species", name, ledger.species)
+        position = ledger.species.index(name)
+        if position in ledger.controls.removed:
             raise ArgumentError(f"species {name!r} was removed", f"add_species({name!r}) lets it in again")
-        if name not in names:
-            raise UnknownNameError("species", name, names)
-        return names.index(name)
+        return position
 
     def _refuse_last(self, name: str, verb: str) -> None:
-        position = self._position(name)
-        if self.snapshot.controls.breeding(len(self.species)) == [position]:
+        self._position(name)
+        if self._runner.ledger.is_last(name):
             raise ArgumentError(f"cannot {verb} {name!r}: no other species has children", "add one first")
-
-    def species_named(self, name: str) -> Species:
-        """A new species by name."""
-        raise NotImplementedError
-
-    def _own(self, species: Any) -> Species:
-        raise NotImplementedError

@@ -15,29 +15,32 @@ from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
 from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import Bits
-from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Enqueue, Pin, Redo, Undo, Unpin, WhatIf
+from nemo_lab.study.commands.evaluations import Enqueue, WhatIf
+from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Pin, Redo, Undo, Unpin
 from nemo_lab.study.parsing.budget import checked_whole
 from nemo_lab.study.parsing.names import NodeNames
 from nemo_lab.study.parsing.nodes import Selection, listed_nodes, said
 from nemo_lab.study.parsing.objectives import ObjectiveNames
-from nemo_lab.study.run.follower import Watcher
 from nemo_lab.study.run.notices import tell_of_waiting
-from nemo_lab.study.run.worker import Worker
-from nemo_lab.study.species_steering import SpeciesSteering
+from nemo_lab.study.run.runner import Runner
 
 
-class Steering(SpeciesSteering):
-    """The part of a ``Study`` that steers it.
+class Steering:
+    """The part of a ``Study`` that steers where its search goes.
 
-    Steers are checked when called, return at once and take effect before the next evaluation starts.
+    What is asked for is checked when called, with everything asked before it in mind; it returns at once and
+    takes effect before the next evaluation starts.
+
+    Args:
+        problem: that is searched.
+        runner: of the study.
     """
 
-    def __init__(self, problem: Problem, worker: Worker | Watcher) -> None:
-        self.problem = problem
+    def __init__(self, problem: Problem, runner: Runner) -> None:
+        self._problem, self._runner = problem, runner
         self._names = NodeNames(problem)
         self._selection = Selection(problem, self._names)
         self._objectives = ObjectiveNames(problem)
-        self._worker = worker
 
     def pin(
         self,
@@ -82,8 +85,8 @@ class Steering(SpeciesSteering):
         ((4, 6), (6, 8))
         """
         pins = self._selection.pins(name, bits, weight, activation, min, max, kind)
-        self._worker.post(Pin(pins, said(name, kind)))
-        tell_of_waiting(self.snapshot)
+        self._runner.post(Pin(pins, said(name, kind)))
+        tell_of_waiting(self._runner.snapshot)
 
     def unpin(self, name: str | Sequence[str] | None = None, *, kind: str | None = None) -> None:
         """Free the nodes that ``name`` and ``kind`` select, as for ``pin``, or everything without them.
@@ -94,16 +97,16 @@ class Steering(SpeciesSteering):
             UnknownNameError: if there is no such node, layer or kind, or a glob fits nothing.
             ArgumentError: if none of them is pinned.
         """
-        pinned = self.snapshot.pins
+        pinned = self._runner.ledger.constraints.held
         everything = name is None and kind is None
         chosen = tuple(pinned) if everything else self._selection.nodes(name, kind)
         nodes = tuple(node for node in chosen if node in pinned)
         if not nodes and not everything:
             one = isinstance(name, str) and kind is None
             message = f"{name!r} is not pinned" if one else f"nothing{said(name, kind)} is pinned"
-            listed = listed_nodes(tuple(pinned), self.problem.node_names)
+            listed = listed_nodes(tuple(pinned), self._problem.node_names)
             raise ArgumentError(message, f"pinned are: {listed or 'none'}")
-        self._worker.post(Unpin(nodes))
+        self._runner.post(Unpin(nodes))
 
     def positions(
         self, name: str | Sequence[str] | None = None, *, kind: str | None = None
@@ -123,7 +126,10 @@ class Steering(SpeciesSteering):
     @property
     def pins(self) -> dict[str, Width]:
         """The pins in force: node name -> bit-width, or (lowest, highest)."""
-        return {self.problem.node_names[node]: width for node, width in self.snapshot.pins.items()}
+        return {
+            self._problem.node_names[node]: width
+            for node, width in self._runner.ledger.constraints.held.items()
+        }
 
     def constrain(self, *constraints: str) -> None:
         """Ask for what every good configuration keeps, in place of all asked before; nothing frees it.
@@ -138,15 +144,15 @@ class Steering(SpeciesSteering):
             ArgumentError: on what cannot be read so.
             UnknownNameError: if there is no such objective.
         """
-        self._worker.post(Constrain(self._objectives.limits(constraints)))
+        self._runner.post(Constrain(self._objectives.limits(constraints)))
 
     @property
     def constraints(self) -> dict[str, float]:
         """The constraints in force: objective -> largest value allowed."""
-        names = self.problem.objective_names
-        return {names[k]: limit for k, limit in self.snapshot.rules.limits.items()}
+        names = self._problem.objective_names
+        return {names[k]: limit for k, limit in self._runner.ledger.constraints.limits.items()}
 
-    def aspire(self, **box: float | tuple[float, float] | None) -> None:
+    def aspire(self, /, **box: float | tuple[float, float] | None) -> None:
         """Concentrate the search on a box of objectives, in place of the one before; nothing frees it.
 
         The front still shows everything; what lies outside is followed up last.
@@ -164,13 +170,13 @@ class Steering(SpeciesSteering):
         >>> study.aspiration
         {'task_error': (0.0, 0.1), 'model_ratio': (0.08, 0.15)}
         """
-        self._worker.post(Aspire(self._objectives.box(box)))
+        self._runner.post(Aspire(self._objectives.box(box)))
 
     @property
     def aspiration(self) -> dict[str, tuple[float, float]]:
         """The box in force: objective -> (smallest, largest)."""
-        names = self.problem.objective_names
-        return {names[k]: box for k, box in self.snapshot.rules.aspiration.items()}
+        names = self._problem.objective_names
+        return {names[k]: box for k, box in self._runner.ledger.constraints.aspiration.items()}
 
     def enqueue(self, bits: Any) -> None:
         """Evaluate hand-made configurations next, as part of the run; pins in force are applied.
@@ -181,7 +187,7 @@ class Steering(SpeciesSteering):
         Raises:
             BitWidthError, UnknownNameError: if they do not fit.
         """
-        self._worker.post(Enqueue(self._names.bits(bits)))
+        self._runner.post(Enqueue(self._names.bits(bits)))
 
     def set_budget(self, evaluations: int) -> None:
         """Change at how many evaluations in all the run ends, also while it goes on.
@@ -190,13 +196,13 @@ class Steering(SpeciesSteering):
             ArgumentError: if it is not a whole number, or more are made already.
         """
         wanted = checked_whole("evaluations", evaluations, 1)
-        done = len(self.snapshot.evaluations)
+        done = len(self._runner.snapshot.evaluations)
         if wanted < done:
             raise ArgumentError(f"{wanted} evaluations in all, {done} are made", "give more, or call stop()")
-        self._worker.post(Budget(wanted))
+        self._runner.post(Budget(wanted))
 
     def undo(self) -> None:
-        """Take back the latest steer that stands; what was evaluated by then stays.
+        """Take back the latest intervention that stands; what was evaluated by then stays.
 
         Pins, constraints, aspiration, shares and budget are as before, members that were replaced come back,
         and configurations that still wait for it are dropped.
@@ -204,19 +210,19 @@ class Steering(SpeciesSteering):
         Raises:
             StudyStateError: if there is none.
         """
-        if not self.snapshot.undo:
-            raise StudyStateError("there is nothing to undo", "interventions() lists the steers")
-        self._worker.post(Undo())
+        if not self._runner.ledger.done:
+            raise StudyStateError("there is nothing to undo", "study.interventions() lists what was done")
+        self._runner.post(Undo())
 
     def redo(self) -> None:
-        """Make the steer again that was undone last, unless another came since.
+        """Make the intervention again that was undone last, unless another came since.
 
         Raises:
             StudyStateError: if there is none.
         """
-        if not self.snapshot.redo:
+        if not self._runner.ledger.undone:
             raise StudyStateError("there is nothing to redo", "redo() follows undo()")
-        self._worker.post(Redo())
+        self._runner.post(Redo())
 
     def what_if(self, bits: Any) -> pd.Series[float]:
         """Objectives of one configuration beside the search; blocks until it is evaluated, or Ctrl-C.
@@ -230,21 +236,21 @@ class Steering(SpeciesSteering):
         rows = self._names.bits(bits)
         if len(rows) != 1:
             raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
-        return pd.Series(self._answer(rows[0]), index=list(self.problem.objective_names), name="what_if")
+        return pd.Series(self._answer(rows[0]), index=list(self._problem.objective_names), name="what_if")
 
     def _answer(self, bits: Bits) -> NDArray[np.float64]:
         """Objectives float64[K] of uint8[Q]; asked again if a run that is stopped left them half-way."""
         while True:
             command = WhatIf(bits)
             try:
-                self._worker.post(command)
+                self._runner.post(command)
                 while not wait([command.answer], LOOK_UP).done:
                     check_interrupted()
                 return command.answer.result()
             except Interrupted:
                 check_interrupted()
-                if self._worker.closed:  # Python exits
+                if self._runner.closed:  # Python exits
                     raise
-                self._worker.wait(LOOK_UP, through_pauses=True)
+                self._runner.wait(LOOK_UP, through_pauses=True)
             finally:
                 command.answer.cancel()

@@ -13,28 +13,32 @@ import pandas as pd
 
 from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.search import Engine, Problem, SearchOptions
-from nemo_lab.search.species import Species, make_species
-from nemo_lab.study.commands.search import Prepare
-from nemo_lab.study.journal import Journal
-from nemo_lab.study.journal.recorder import Storage
-from nemo_lab.study.journal.resume import taken_up
+from nemo_lab.search.constraints import Width
+from nemo_lab.search.species import make_species
+from nemo_lab.study.commands.evaluations import Prepare
+from nemo_lab.study.delegation import delegated
+from nemo_lab.study.journal import Journal, Recorder, resumed
 from nemo_lab.study.parsing.budget import budget, checked_whole
-from nemo_lab.study.results import frames
-from nemo_lab.study.results.progress import progress_frame
-from nemo_lab.study.results.script import script
-from nemo_lab.study.results.snapshot import Snapshot, State
+from nemo_lab.study.parsing.species import SpeciesMaker
+from nemo_lab.study.results.frames import study_html
+from nemo_lab.study.results.script import Beginning, script
+from nemo_lab.study.results.snapshot import Snapshot, SpeciesInfo, State
+from nemo_lab.study.results.tables import Tables
 from nemo_lab.study.results.validation import Validation, validate, validation_frame
-from nemo_lab.study.run.follower import Watcher
+from nemo_lab.study.run.follower import Follower
 from nemo_lab.study.run.notices import notice
+from nemo_lab.study.run.progress_bar import wait_with_bar
+from nemo_lab.study.run.runner import Runner
 from nemo_lab.study.run.worker import Worker
+from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
 
 
-class Study(Steering):
+class Study:
     """One run of the search over a problem; ``create_study`` makes it.
 
-    Methods return at once unless they say otherwise, and may be called from any thread. How to steer:
-    see ``nemo_lab.study.steering.Steering``.
+    Methods return at once unless they say otherwise, and may be called from any thread. It is made of parts:
+    a runner, which owns the search; steering of the search and of its species; and tables of what was found.
     """
 
     def __init__(
@@ -49,27 +53,25 @@ class Study(Steering):
         own_species: Mapping[str, Any] | None = None,
         recipe: Mapping[str, Any] | None = None,
     ) -> None:
-        self.problem = problem
-        self.seed = seed
-        self._own_species = dict(own_species or {})
+        self.problem, self.seed, self.options, self.journal = problem, seed, options, journal
         self._recipe = recipe
-        self.options = options
-        self.journal = journal
+        maker = SpeciesMaker(problem, options, own_species or {})
 
         def engine() -> Engine:
             return Engine(problem, make_species(species, problem, options), options, seed)
 
         if journal is not None and not journal.writable:
-            worker: Worker | Watcher = Watcher(journal)
+            runner: Runner = Follower(journal)
         else:
             stored = None if journal is None else journal.read()
-            begun = stored is not None and (len(stored.evaluations) or stored.steers)
-            made = taken_up(engine, stored, self.species_named) if stored and begun else engine()
-            worker = Worker(made, workers, Storage(journal, stored), stored if begun else None)
-        super().__init__(problem, worker)
-        count = len(self.species) if journal is None else len(journal.header.species)
-        self.begun_with = tuple(one.name for one in self.species[:count])
-        self._cleanup = weakref.finalize(self, worker.abandon)
+            begun = stored if stored is not None and (len(stored.evaluations) or stored.record) else None
+            made = engine() if begun is None else resumed(engine, begun, maker.named)
+            runner = Worker(made, workers, Recorder(journal, stored), begun)
+        self._runner = runner
+        self._steering = Steering(problem, runner)
+        self._species = SpeciesSteering(runner, maker)
+        self._tables = Tables(problem, lambda: runner.snapshot)
+        self._cleanup = weakref.finalize(self, runner.abandon)
         self.validated: dict[int, Validation] = {}
 
     # running
@@ -88,26 +90,13 @@ class Study(Steering):
             StudyStateError: if a run is on.
             EvaluationError: if an evaluation failed; what came before is kept.
         """
-        from tqdm.auto import tqdm
-
         try:
             self.start(evaluations, until=until)
-            snapshot = self.snapshot
-            with tqdm(
-                total=snapshot.target, initial=len(snapshot.evaluations), unit="eval", disable=not progress
-            ) as bar:
-                ended = False
-                while not ended:
-                    ended = self._worker.wait(0.1, through_pauses=True)
-                    snapshot = self.snapshot
-                    bar.update(len(snapshot.evaluations) - bar.n)
-                    bar.set_postfix(
-                        front=len(snapshot.front), hv=f"{snapshot.hypervolume:.3f}", refresh=False
-                    )
+            wait_with_bar(self._runner, shown=progress)
         except KeyboardInterrupt:
             self.stop()
-            self._worker.wait(through_pauses=True)
-        self._worker.raise_failure()
+            self._runner.wait(through_pauses=True)
+        self._runner.raise_failure()
         if self.snapshot.exhausted:
             notice("every configuration has been evaluated: there is nothing left to search")
         return self
@@ -121,16 +110,16 @@ class Study(Steering):
             StudyStateError: if a run is on.
             ArgumentError: on a budget that is not a positive whole number, or already spent.
         """
-        self._worker.start(budget(evaluations, until, self.snapshot.target))
+        self._runner.start(budget(evaluations, until, self.snapshot.target))
 
     def prepare(self, candidates: int = 0) -> None:
         """Make the first population now rather than when the run starts; blocks while it does.
 
         Args:
             candidates: how many to draw up already. ``to_script`` writes that where a run was stopped in the
-                middle of so many evaluations, before a steer: the search had chosen them by then.
+                middle of so many evaluations, before a command: the search had chosen them by then.
         """
-        self._worker.post(Prepare(checked_whole("candidates", candidates, 0)))
+        self._runner.post(Prepare(checked_whole("candidates", candidates, 0)))
 
     def pause(self) -> None:
         """Hold a run after the evaluation in flight, which is made to its end.
@@ -139,7 +128,7 @@ class Study(Steering):
             StudyStateError: if none is on.
         """
         self._refuse_after_failure("pause")
-        self._worker.pause()
+        self._runner.pause()
 
     def resume(self) -> None:
         """Go on after a pause.
@@ -148,7 +137,7 @@ class Study(Steering):
             StudyStateError: if the study is not paused.
         """
         self._refuse_after_failure("resume")
-        self._worker.resume()
+        self._runner.resume()
 
     def stop(self) -> None:
         """End a run without delay; ``start`` goes on later. Harmless if none is on.
@@ -157,11 +146,11 @@ class Study(Steering):
         ``nemo_lab.check_interrupted``) and made again later: a run that was stopped gives the very
         evaluations of one that never was.
         """
-        self._worker.stop()
+        self._runner.stop()
 
     def close(self) -> None:
         """Stop, and let go of the journal, so that another process may go on with it. Blocks."""
-        self._worker.close()
+        self._runner.close()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until no run is on, or it is paused.
@@ -175,9 +164,14 @@ class Study(Steering):
         Raises:
             EvaluationError: if the run failed.
         """
-        ended = self._worker.wait(timeout)
-        self._worker.raise_failure()
+        ended = self._runner.wait(timeout)
+        self._runner.raise_failure()
         return ended
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest frozen picture of the run."""
+        return self._runner.snapshot
 
     @property
     def state(self) -> State:
@@ -185,43 +179,73 @@ class Study(Steering):
         return self.snapshot.state
 
     @property
-    def watching(self) -> bool:
+    def following(self) -> bool:
         """Whether another process runs it, and this one only looks."""
-        return isinstance(self._worker, Watcher)
+        return self._runner.following
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
-        self._worker.listen(listener)
+        self._runner.listen(listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
         """Take a listener back."""
-        self._worker.forget(listener)
+        self._runner.forget(listener)
+
+    # steering
+
+    pin = delegated("_steering", Steering.pin)
+    unpin = delegated("_steering", Steering.unpin)
+    positions = delegated("_steering", Steering.positions)
+    constrain = delegated("_steering", Steering.constrain)
+    aspire = delegated("_steering", Steering.aspire)
+    enqueue = delegated("_steering", Steering.enqueue)
+    set_budget = delegated("_steering", Steering.set_budget)
+    undo = delegated("_steering", Steering.undo)
+    redo = delegated("_steering", Steering.redo)
+    what_if = delegated("_steering", Steering.what_if)
+    reseed = delegated("_species", SpeciesSteering.reseed)
+    add_species = delegated("_species", SpeciesSteering.add_species)
+    remove_species = delegated("_species", SpeciesSteering.remove_species)
+    freeze = delegated("_species", SpeciesSteering.freeze)
+    share = delegated("_species", SpeciesSteering.share)
+    controls = delegated("_species", SpeciesSteering.controls)
+
+    @property
+    def species(self) -> tuple[SpeciesInfo, ...]:
+        """All that ever took part; a number of one in ``snapshot`` is its position here."""
+        return self.snapshot.species
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of nodes that ``pin`` and ``positions`` know."""
+        return self._steering.kinds
+
+    @property
+    def pins(self) -> dict[str, Width]:
+        """What was pinned, also a moment ago: node name -> bit-width, or (lowest, highest)."""
+        return self._steering.pins
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """What was constrained, also a moment ago: objective -> largest value allowed."""
+        return self._steering.constraints
+
+    @property
+    def aspiration(self) -> dict[str, tuple[float, float]]:
+        """The box that was asked for, also a moment ago: objective -> (smallest, largest)."""
+        return self._steering.aspiration
 
     # results
 
-    def front(self) -> pd.DataFrame:
-        """The Pareto front under the pins: one row per configuration, best first objective first.
-
-        Columns: the objectives, all minimised, then species, generation and origin.
-        """
-        snapshot = self.snapshot
-        frame = self._frame(snapshot, snapshot.front)
-        return frame.sort_values(list(self.problem.objective_names), kind="stable")
-
-    def evaluations(self, *, bits: bool = False) -> pd.DataFrame:
-        """Every evaluation ever made, by config id; with ``bits`` also one column per node."""
-        return self._frame(self.snapshot, bits=bits)
-
-    def history(self) -> pd.DataFrame:
-        """Per generation and species: R2, score, allocation, share of the front; hypervolume."""
-        return frames.history_frame(self.snapshot)
-
-    def interventions(self) -> pd.DataFrame:
-        """Every hand steer, with the evaluation after which it took effect."""
-        return frames.interventions_frame(self.snapshot)
+    front = delegated("_tables", Tables.front)
+    evaluations = delegated("_tables", Tables.evaluations)
+    history = delegated("_tables", Tables.history)
+    interventions = delegated("_tables", Tables.interventions)
+    progress = delegated("_tables", Tables.progress)
+    config = delegated("_tables", Tables.config)
 
     def to_script(self, path: str | os.PathLike[str] | None = None) -> str:
-        """A plain Python file that makes this run again, bit for bit, steers included.
+        """A plain Python file that makes this run again, bit for bit, interventions included.
 
         Args:
             path: where to write it, if anywhere.
@@ -229,17 +253,14 @@ class Study(Steering):
         Returns:
             its text.
         """
-        text = script(self, self._worker.steers, self._recipe)
+        beginning = Beginning(self.title, self.problem, self.seed, self.options, self._recipe)
+        text = script(beginning, self.snapshot)
         if path is not None:
             try:
                 Path(path).write_text(text, encoding="utf-8")
             except OSError as error:
                 raise ArgumentError(f"cannot write {str(path)!r}: {error}", "give another path") from error
         return text
-
-    def progress(self) -> pd.DataFrame:
-        """Hypervolume and R2 after every evaluation that changed the front of all; see ``nl.compare``."""
-        return progress_frame(self.problem, self.snapshot.evaluations)
 
     def validate(self, ids: Any = None, data: Any = None) -> pd.DataFrame:
         """Top-1 accuracy on images the search has never seen, with 95 % confidence intervals. Blocks.
@@ -254,26 +275,8 @@ class Study(Steering):
         chosen = list(self.front().index if ids is None else np.atleast_1d(ids))
         bits = [self.config(i).to_numpy() for i in chosen]
         self.validated |= zip(chosen, validate(self.problem, bits, data), strict=True)
-        self._worker.tell_listeners()
+        self._runner.tell_listeners()
         return validation_frame(self.snapshot, self.validated, chosen)
-
-    def config(self, config_id: int | np.integer[Any]) -> pd.Series[int]:
-        """The bit-width of every node of an evaluated configuration; UnknownNameError if there is none."""
-        return frames.config_series(self.snapshot, self.problem, config_id)
-
-    def _frame(self, snapshot: Snapshot, rows: Any = None, *, bits: bool = False) -> pd.DataFrame:
-        names = [one.name for one in self.species]
-        return frames.evaluations_frame(snapshot, self.problem, names, rows, bits=bits)
-
-    def species_named(self, name: str) -> Species:
-        """A new species by name: the caller's own, or one of ours."""
-        return make_species([self._own_species.get(name, name)], self.problem, self.options)[0]
-
-    def _own(self, species: Any) -> Species:
-        """A species of the caller's, which ``add_species`` by its name gives from now on."""
-        made = make_species([species], self.problem, self.options)[0]
-        self._own_species[made.name] = species
-        return made
 
     def _refuse_after_failure(self, verb: str) -> None:
         snapshot = self.snapshot
@@ -288,7 +291,7 @@ class Study(Steering):
         return str(getattr(getattr(self.problem, "workload", None), "name", own))
 
     def _repr_html_(self) -> str:
-        return frames.study_html(self.snapshot, f"study of {self.title}", self.front())
+        return study_html(self.snapshot, f"study of {self.title}", self.front())
 
     def __repr__(self) -> str:
         snapshot = self.snapshot

@@ -8,7 +8,7 @@ import numpy as np
 
 from nemo_lab.errors import ContractError
 from nemo_lab.search.archive import EvaluationLog, ParetoFront
-from nemo_lab.search.constraints import Rules
+from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.problem import Problem, bounds_of, evaluate_one
 from nemo_lab.search.species import Species
 from nemo_lab.search.view import SearchView
@@ -22,7 +22,7 @@ def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 12)) -> l
     log = EvaluationLog(problem.num_nodes, len(problem.objective_names))
     views: list[SearchView] = []
     for pins in ({}, {0: widths[-1]}):
-        rules, front = Rules(pins=pins), ParetoFront()
+        rules, front = Constraints(pins=pins), ParetoFront()
         while len(log) < counts[len(views)]:
             bits = rules.apply(rng.choice(widths, size=problem.num_nodes).astype(np.uint8))
             objectives = evaluate_one(problem, bits)

@@ -70,7 +70,7 @@ class Dashboard(w.VBox):
             for figure in panel.figures:
                 panel.do(figure.furnish)
         self.study.listen(hub.publisher.wake)
-        if not self.study.watching:
+        if not self.study.following:
             self._front.aside(hub.evaluate_references)
         cell_outputs.replace(self)
 

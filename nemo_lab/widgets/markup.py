@@ -135,7 +135,7 @@ def pins(snapshot: Snapshot, problem: Problem, most: int = 12) -> str:
 
 def wishes(snapshot: Snapshot, problem: Problem) -> str:
     """Constraints and aspiration in force."""
-    names, rules = problem.objective_names, snapshot.rules
+    names, rules = problem.objective_names, snapshot.constraints
     parts = [f"{names[k]} <= {limit:.4g}" for k, limit in rules.limits.items()]
     parts += [f"within {names[k]} {low:.4g} to {high:.4g}" for k, (low, high) in rules.aspiration.items()]
     if not parts:

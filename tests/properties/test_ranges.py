@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nemo_lab.search import Engine, SearchOptions
 from nemo_lab.search.archive import ORIGINS, Evaluations
-from nemo_lab.search.constraints import Pins, Rules, Width
+from nemo_lab.search.constraints import Constraints, Pins, Width
 from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import NAMES, make_species
 from tests.search.test_engine import make_engine
@@ -99,18 +99,18 @@ def test_the_front_under_ranges_equals_brute_force(
         elif kind == "undo":
             if not before:
                 continue
-            engine.undo()
+            engine.steering.undo()
             pins = before.pop()
         else:
             before.append(pins)
             if kind == "pin":
-                engine.pin(value)
+                engine.steering.pin(value)
                 pins = {**pins, **plain(value)}
             elif kind == "unpin":
-                engine.unpin([value])
+                engine.steering.unpin([value])
                 pins = {node: pin for node, pin in pins.items() if node != value}
             else:
-                engine.enqueue(np.full((1, 6), value, dtype=np.uint8))
+                engine.steering.enqueue(np.full((1, 6), value, dtype=np.uint8))
         assert engine.pins == pins
         assert engine.front.tolist() == brute_force(engine.evaluations, pins)
     assert len(engine.front) > 0
@@ -122,7 +122,7 @@ def test_projected_members_hold_the_nearest_width_and_differ_nowhere_else(
     first: Pins, second: Pins, seed: int
 ) -> None:
     engine = make_engine_on(WIDTHS, seed)
-    engine.pin(first)
+    engine.steering.pin(first)
     for _ in range(20):
         if tell(engine) is None:
             break
@@ -131,7 +131,7 @@ def test_projected_members_hold_the_nearest_width_and_differ_nowhere_else(
     known = {row.tobytes() for row in engine.evaluations.bits}
     pins = plain(second)
     wanted = {np.array(nearest(row, pins), dtype=np.uint8).tobytes() for row in sources} - known
-    assert engine.pin(second) == engine.waiting == len(wanted)
+    assert engine.steering.pin(second) == engine.waiting == len(wanted)
     for _ in range(engine.waiting):
         tell(engine)
     log = engine.evaluations
@@ -155,7 +155,9 @@ def test_no_species_breaks_a_pin(species: str, preset: str) -> None:
         tell(engine)
     for _ in range(4):
         low, high = sorted(int(w) for w in rng.choice(WIDTHS[:4], 2))
-        engine.pin({int(rng.integers(6)): (low, high), int(rng.integers(6)): int(rng.choice(WIDTHS))})
+        engine.steering.pin(
+            {int(rng.integers(6)): (low, high), int(rng.integers(6)): int(rng.choice(WIDTHS))}
+        )
         for _ in range(12):
             bits = tell(engine)
             assert bits is not None
@@ -165,7 +167,7 @@ def test_no_species_breaks_a_pin(species: str, preset: str) -> None:
 
 @given(PINS, PINS)
 def test_allowed_apply_and_pinned_agree(first: Pins, second: Pins) -> None:
-    rules = Rules().holding(first).holding(second)
+    rules = Constraints().holding(first).holding(second)
     assert rules.held == plain({**first, **second})
     assert not set(rules.pins) & set(rules.ranges)
     allowed = rules.allowed(WIDTHS, 6)
@@ -178,18 +180,18 @@ def test_allowed_apply_and_pinned_agree(first: Pins, second: Pins) -> None:
             assert rules.pinned(bits)[0] == allowed[:, place].all()
             assert rules.pinned(done[None])[0]
             assert rules.penalty(done[None], np.zeros((1, 3)))[0] == 0
-    assert rules.freeing(range(6)) == Rules()
+    assert rules.freeing(range(6)) == Constraints()
 
 
 def test_a_small_space_is_searched_to_its_end_under_a_range() -> None:
     problem, options = ToyProblem(2, (2, 4, 8)), SearchOptions(population=4, min_size=2, dedupe=True)
     engine = Engine(problem, make_species(("integer",), problem, options), options, 0)
-    engine.pin({0: (2, 4), 1: (4, 8)})
+    engine.steering.pin({0: (2, 4), 1: (4, 8)})
     while tell(engine) is not None:
         pass
     found = {tuple(row) for row in engine.evaluations.bits.tolist()}
     assert found == {(a, b) for a in (2, 4) for b in (4, 8)}
-    engine.unpin([0])
+    engine.steering.unpin([0])
     while tell(engine) is not None:
         pass
     assert len(engine.evaluations) == 6
@@ -198,6 +200,6 @@ def test_a_small_space_is_searched_to_its_end_under_a_range() -> None:
 def test_the_engine_refuses_a_range_that_pins_nothing() -> None:
     engine = make_engine()
     with pytest.raises(ValueError, match="2 to 8 has every bit-width, so it pins nothing"):
-        engine.pin({0: 4, 1: (2, 8)})
+        engine.steering.pin({0: 4, 1: (2, 8)})
     assert engine.pins == {}
-    assert engine.undoable == ()
+    assert engine.ledger.done == ()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo_lab.search.archive import ORIGINS, Evaluations
-from nemo_lab.search.constraints import Rules
+from nemo_lab.search.constraints import Constraints
 from tests.search.test_engine import make_engine
 
 LIMITS = st.dictionaries(st.integers(0, 2), st.integers(-1, 5).map(lambda i: i / 4), max_size=3)
@@ -55,21 +55,21 @@ def coarse(bits: np.ndarray) -> np.ndarray:
 def steer(engine: Any, kind: str, value: Any, pins: dict[int, int], limits: dict[int, float]) -> None:
     """Do it to the engine, and to the plain dictionaries."""
     if kind == "pin":
-        engine.pin(value)
+        engine.steering.pin(value)
         pins.update(value)
     elif kind == "unpin":
-        engine.unpin([value])
+        engine.steering.unpin([value])
         pins.pop(value, None)
     elif kind == "constrain":
-        engine.constrain(value)
+        engine.steering.constrain(value)
         limits.clear()
         limits.update(value)
     elif kind == "aspire":
-        engine.aspire(value)
+        engine.steering.aspire(value)
     elif kind == "enqueue":
-        engine.enqueue(np.full((1, 6), value, dtype=np.uint8))
+        engine.steering.enqueue(np.full((1, 6), value, dtype=np.uint8))
     else:
-        engine.reseed(value[0], "front", value[1])
+        engine.steering.reseed(value[0], "front", value[1])
 
 
 @settings(max_examples=50)
@@ -109,7 +109,7 @@ def test_penalties_rank_pins_before_limits_before_wishes(
     limits: dict[int, float], box: dict[int, tuple[float, float]], seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    rules = Rules({0: 2}, limits, box)
+    rules = Constraints({0: 2}, limits, box)
     bits = rng.integers(2, 4, (30, 2)).astype(np.uint8)
     objectives = rng.integers(0, 5, (30, 3)) / 4
     penalty = rules.penalty(bits, objectives)
@@ -129,7 +129,7 @@ def test_the_box_lies_in_the_bounds(
     limits: dict[int, float], aspiration: dict[int, tuple[float, float]]
 ) -> None:
     bounds = np.array([[0.0, 0.1, 0.2], [1.0, 0.9, 0.8]])
-    box = Rules({}, limits, aspiration).box(bounds)
+    box = Constraints({}, limits, aspiration).box(bounds)
     assert (box[0] >= bounds[0]).all()
     assert (box[0] <= box[1]).all()
     assert (box[1] <= bounds[1]).all()

@@ -52,15 +52,15 @@ def test_front_equals_brute_force_under_any_steering(steps: list[tuple[str, int,
                 assert candidate.bits.max() <= 8
                 engine.tell(candidate, engine.problem.evaluate(candidate.bits[None])[0])
         elif kind == "pin":
-            engine.pin({one: two})
+            engine.steering.pin({one: two})
             pins[one] = two
         elif kind == "unpin":
-            engine.unpin([one])
+            engine.steering.unpin([one])
             pins.pop(one, None)
         elif kind == "reseed":
-            engine.reseed(one, "front" if two % 2 else "random", two / 10)
+            engine.steering.reseed(one, "front" if two % 2 else "random", two / 10)
         else:
-            engine.enqueue(np.full((1, 6), one, dtype=np.uint8))
+            engine.steering.enqueue(np.full((1, 6), one, dtype=np.uint8))
         assert engine.pins == pins
         assert engine.front.tolist() == brute_force(engine.evaluations, pins)
     assert len(engine.front) > 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_lab.search.archive import EvaluationLog, ParetoFront, front_ids
-from nemo_lab.search.constraints import Rules
+from nemo_lab.search.constraints import Constraints
 
 
 def fill(log: EvaluationLog, bits: list[int], objectives: list[float]) -> int:
@@ -46,10 +46,10 @@ def test_the_front_grows_as_if_rebuilt(rows: list[tuple[int, int, int, int]]) ->
     log, front = EvaluationLog(1, 3), ParetoFront()
     for width, *objectives in rows:
         config = fill(log, [width], [float(value) for value in objectives])
-        entered = front.add(config, log.view(), Rules())
+        entered = front.add(config, log.view(), Constraints())
         assert front.ids.tolist() == front_ids(log.view(), {}).tolist()
         assert entered == (config in front.ids)
-    front.rebuild(log.view(), Rules(pins={0: 2}))
+    front.rebuild(log.view(), Constraints(pins={0: 2}))
     feasible = [i for i, row in enumerate(rows) if row[0] == 2]
     assert front.ids.tolist() == front_ids(log.view(), {0: 2}).tolist()
     assert set(front.ids.tolist()) <= set(feasible)

@@ -17,12 +17,12 @@ from pymoo.core.problem import Problem as PymooProblem
 
 from nemo_lab.search import SearchOptions
 from nemo_lab.search.allocation import share_slots
-from nemo_lab.search.constraints import Rules
+from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.members import Member
 from nemo_lab.search.population import Population
 from nemo_lab.search.ranking import Nsga3Ranking
 from nemo_lab.search.species.mating import partners, spread_levels
-from nemo_lab.search.species_controls import Controls
+from nemo_lab.search.species_controls import SpeciesControls
 from tests.search.test_engine import Uneven, make_engine, step
 from tests.search.test_ranking import sphere
 
@@ -140,7 +140,7 @@ def test_offspring_are_shared_like_the_population_and_what_is_left_over_is_carri
         view: Any = None  # neither species looks
         for generation in expected:
             kept = [list(members) for members in population.members]
-            assert [len(group) for group in population.breed(view, Controls())] == generation
+            assert [len(group) for group in population.breed(view, SpeciesControls())] == generation
             population.members = kept
 
 
@@ -178,16 +178,16 @@ SLAB, CUBE = 0.51 * 1.01 * 0.51, 0.51**3
     ],
 )
 def test_hypervolume_utility_by_hand(groups: list[list[list[float]]], losses: list[float]) -> None:
-    _, scores = made(groups, VOLUME).utilities(Rules(), UNIT)
+    _, scores = made(groups, VOLUME).utilities(Constraints(), UNIT)
     assert scores.tolist() == pytest.approx([loss / max(losses) for loss in losses])
 
 
 def test_hypervolume_utility_looks_at_the_box_and_the_rules() -> None:
     population = made([[A], [B]], VOLUME)
     box = np.array([[0.0, 0.0, 0.0], [0.5, 0.25, 1.0]])  # A at (1, 0, 0.5) of it, B beyond
-    assert population.utilities(Rules(), box)[1].tolist() == [1, 0]
+    assert population.utilities(Constraints(), box)[1].tolist() == [1, 0]
     # B breaks the limit, but is all that its species has; with a member that keeps it, that one counts
-    limit = Rules(limits={1: 0.25})
+    limit = Constraints(limits={1: 0.25})
     assert population.utilities(limit, UNIT)[1].tolist() == [1, 1]
     population = made([[A], [B, [0.9, 0.0, 0.9]]], VOLUME)
     assert population.utilities(limit, UNIT)[1].tolist() == [1, 0], "inside of A"

@@ -42,11 +42,11 @@ def answer(engine: Engine, candidate: Candidate) -> None:
 )
 def test_nothing_is_evaluated_twice(species: tuple[str, ...], count: int, seed: int) -> None:
     engine = run(make(seed, species), count // 2)
-    engine.pin({1: 4})
-    engine.reseed(0, "front", 1.0)
+    engine.steering.pin({1: 4})
+    engine.steering.reseed(0, "front", 1.0)
     run(engine, count // 4)
-    engine.unpin([1])
-    engine.reseed(1, "random", 0.5)
+    engine.steering.unpin([1])
+    engine.steering.reseed(1, "random", 0.5)
     run(engine, count // 4)
     assert len(set(rows(engine))) == len(rows(engine)) == count
 
@@ -54,7 +54,7 @@ def test_nothing_is_evaluated_twice(species: tuple[str, ...], count: int, seed: 
 def test_what_people_enqueue_is_evaluated_all_the_same() -> None:
     engine = run(make(0), 20)
     again = engine.evaluations.bits[[3, 3, 7]].copy()
-    engine.enqueue(again)
+    engine.steering.enqueue(again)
     run(engine, 3)
     assert engine.evaluations.bits[20:].tolist() == again.tolist()
     run(engine, 100)
@@ -114,10 +114,10 @@ def test_twins_in_flight_get_their_objectives(seed: int) -> None:
     for _ in range(6):
         asked = list(iter(engine.ask, None))
         assert len({one.bits.tobytes() for one in asked}) == len(asked)
-        twins += sum(map(len, engine._twins.values()))
+        twins += engine.state.queue.twins
         for i in rng.permutation(len(asked)):
             answer(engine, asked[i])
-        assert engine._twins == {}
+        assert not engine.state.queue.twins
         for members in engine.population.members:
             for member in members:
                 assert member.bits is not None
@@ -146,20 +146,21 @@ def test_giving_back_changes_nothing(seed: int) -> None:
 def test_a_twin_of_what_is_given_back_under_a_new_pin_is_not_lost() -> None:
     engine = make(5, retries=0)
     asked: list[Candidate] = []
-    while not engine._twins:
+    while not engine.state.queue.twins:
         asked.extend(iter(engine.ask, None))
-        if not engine._twins:
+        if not engine.state.queue.twins:
             for candidate in asked:
                 answer(engine, candidate)
             asked = []
     for candidate in reversed(asked):
         engine.give_back(candidate)
-    assert engine._in_flight == engine._twins == {}
-    engine.pin({0: 8})
+    assert not engine.state.queue.busy
+    assert not engine.state.queue.twins
+    engine.steering.pin({0: 8})
     generation = engine.generation
     while engine.generation == generation:
         unfinished = [m for members in engine.population.members for m in members if m.objectives is None]
-        assert set(engine._pending) >= set(unfinished)
+        assert set(engine.state.queue) >= set(unfinished)
         step(engine)
 
 

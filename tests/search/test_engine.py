@@ -61,20 +61,20 @@ def test_each_generation_doubles_and_survival_keeps_the_population() -> None:
     assert {ORIGINS[o] for o in log.origin} == {"initial"}
     assert np.bincount(log.species).tolist() == [6, 6]
     for generation in range(1, 8):
-        sizes = [int(size) for size in engine.allocation]  # of the generation that ends now
+        sizes = [int(size) for size in engine.population.allocation]  # of the generation that ends now
         step(engine)
         assert engine.generation == generation
-        assert engine.allocation.sum() == 12
-        assert engine.allocation.min() >= 2
+        assert engine.population.allocation.sum() == 12
+        assert engine.population.allocation.min() >= 2
         if generation == 1:
-            assert engine.allocation.tolist() == sizes
+            assert engine.population.allocation.tolist() == sizes
         held = [len(members) for members in engine.population.members]
-        assert held == [2 * size for size in engine.allocation]
-        while engine._pending:
+        assert held == [2 * size for size in engine.population.allocation]
+        while len(engine.state.queue):
             step(engine)
         log = engine.evaluations
         born = log.species[(log.generation == generation) & (log.origin == ORIGINS.index("offspring"))]
-        assert np.bincount(born, minlength=2).tolist() == engine.allocation.tolist()
+        assert np.bincount(born, minlength=2).tolist() == engine.population.allocation.tolist()
 
 
 def test_history_tells_of_every_generation() -> None:
@@ -96,15 +96,15 @@ def test_a_better_species_gets_more_and_the_gap_is_filled_by_chance() -> None:
     options = SearchOptions(population=12, min_size=1, ucb_c=0.0)
     engine = Engine(problem, (Uneven("good", 5), Uneven("bad", 8)), options, 0)
     run(engine, 24)
-    assert engine.allocation.tolist() == [6, 6]
+    assert engine.population.allocation.tolist() == [6, 6]
     step(engine)  # the first survival: 12 evaluated members of "good" for its 11 slots
-    assert engine.allocation.tolist() == [11, 1]
+    assert engine.population.allocation.tolist() == [11, 1]
     engine = Engine(problem, (Uneven("good", 5), Uneven("bad", 8)), options, 0)
     run(engine, 24)
     del engine.population.members[0][:8]  # as if they had never been
     step(engine)
     assert len(engine.population.members[0]) == 2 * 11
-    while engine._pending:
+    while len(engine.state.queue):
         step(engine)
     origins = engine.evaluations.origin[24:]
     assert np.count_nonzero(origins == ORIGINS.index("random")) == 11 - 4
@@ -151,7 +151,7 @@ def test_the_seed_decides_everything(species: tuple[str, ...]) -> None:
 
 def test_a_small_population_still_has_every_species() -> None:
     engine = run(make_engine(species=("continuous", "floor"), population=1, min_size=4), 20)
-    assert engine.allocation.tolist() == [1, 1]
+    assert engine.population.allocation.tolist() == [1, 1]
 
 
 def test_options_and_species_are_checked() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nemo_lab import CostModel, Workload
 from nemo_lab.cost.model import BitOps
-from nemo_lab.search.constraints import Rules
+from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.lift import lift
 from tests.cost.build import node, workload
 from tests.search.test_engine import make_engine, run
@@ -33,7 +33,7 @@ def check(
     bits: np.ndarray, pins: dict[int, int], costs: Costs, widths: tuple[int, ...] = WIDTHS
 ) -> np.ndarray:
     """Lift, and hold the result against the definition, one node and one width at a time."""
-    rules = Rules(pins=pins)
+    rules = Constraints(pins=pins)
     bits = rules.apply(bits.astype(np.uint8))
     before = bits.copy()
     allowed = rules.allowed(widths, len(bits))
@@ -134,8 +134,8 @@ def test_nothing_to_lift() -> None:
 @pytest.mark.parametrize("species", [("continuous", "floor"), ("gcn", "integer")])
 def test_everything_a_search_makes_is_lifted_but_what_people_enqueue(species: tuple[str, ...]) -> None:
     engine = make_engine(1, species, lift=True)
-    engine.pin({0: 3})
-    engine.enqueue(np.array([[3, 8, 2, 8, 2, 8]], dtype=np.uint8))
+    engine.steering.pin({0: 3})
+    engine.steering.enqueue(np.array([[3, 8, 2, 8, 2, 8]], dtype=np.uint8))
     run(engine, 50)
     bits = engine.evaluations.bits
     assert bits[0].tolist() == [3, 8, 2, 8, 2, 8], "as it was asked for"

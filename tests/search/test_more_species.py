@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nemo_lab import NemoWarning, QuantizationProblem, create_study
-from nemo_lab.search import Engine, Rules, SearchOptions
+from nemo_lab.search import Constraints, Engine, SearchOptions
 from nemo_lab.search.archive import EvaluationLog, ParetoFront
 from nemo_lab.search.constraints import Pins
 from nemo_lab.search.indicators import hypervolume
@@ -26,7 +26,7 @@ from tests.toy import ToyProblem
 
 def seen(problem: Any, count: int, pins: Pins | None = None, limits: Any = None) -> SearchView:
     """A search after ``count`` random evaluations."""
-    rules, rng = Rules(limits=limits or {}).holding(pins or {}), np.random.default_rng(5)
+    rules, rng = Constraints(limits=limits or {}).holding(pins or {}), np.random.default_rng(5)
     log, front = EvaluationLog(problem.num_nodes, len(problem.objective_names)), ParetoFront()
     for bits in rng.choice(problem.bit_widths, size=(count, problem.num_nodes)).astype(np.uint8):
         objectives = problem.evaluate(rules.apply(bits)[None])[0]

@@ -11,8 +11,6 @@ import pytest
 from nemo_lab.search import Engine, SearchOptions
 from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
-from nemo_lab.search.species_controls import Controls
-from nemo_lab.search.state import restore, save
 from tests.toy import ToyProblem
 
 
@@ -30,16 +28,16 @@ def run(engine: Engine, problem: ToyProblem, until: int) -> None:
 
 
 STEERS: dict[int, Callable[[Engine], Any]] = {
-    20: lambda e: e.pin({1: 4}),
-    31: lambda e: e.reseed(0, "sensitivity", 1.0),
-    47: lambda e: e.control(Controls(frozen=frozenset({1}), shares={2: 0.4})),
-    60: lambda e: e.undo(),
-    61: lambda e: e.redo(),
-    70: lambda e: e.constrain({0: 0.8}),
-    80: lambda e: e.undo(),
-    90: lambda e: e.add_species(make_species(["integer"], e.problem, e.options)[0]),
-    100: lambda e: e.control(Controls(removed=frozenset({0}))),
-    110: lambda e: e.enqueue(np.full((2, e.problem.num_nodes), 5, dtype=np.uint8)),
+    20: lambda e: e.steering.pin({1: 4}),
+    31: lambda e: e.steering.reseed(0, "sensitivity", 1.0),
+    47: lambda e: (e.steering.freeze(e.species[1].name, True), e.steering.share(e.species[2].name, 0.4)),
+    60: lambda e: e.steering.undo(),
+    61: lambda e: e.steering.redo(),
+    70: lambda e: e.steering.constrain({0: 0.8}),
+    80: lambda e: e.steering.undo(),
+    90: lambda e: e.steering.add_species(make_species(["integer"], e.problem, e.options)[0]),
+    100: lambda e: e.steering.remove_species(e.species[0].name),
+    110: lambda e: e.steering.enqueue(np.full((2, e.problem.num_nodes), 5, dtype=np.uint8)),
 }
 
 
@@ -59,10 +57,10 @@ def test_a_restored_engine_goes_on_bit_for_bit(toy: ToyProblem, preset: str, at:
     steered(whole, toy, 160)
     part = make(toy, preset)
     steered(part, toy, at)
-    state = save(part)
+    state = part.state.state_dict()
     log, history = part.evaluations, part.history
     fresh = make(toy, preset)
-    restore(fresh, state, log, history, lambda name: make_species([name], toy, fresh.options)[0])
+    fresh.state.load_state_dict(state, log, history, lambda name: make_species([name], toy, fresh.options)[0])
     steered(fresh, toy, 160)
     for name, column in vars(whole.evaluations).items():
         assert np.array_equal(column, getattr(fresh.evaluations, name)), name

@@ -18,7 +18,7 @@ def rows(engine: Engine, origin: str) -> np.ndarray:
 
 def test_pins_act_on_everything_asked_later() -> None:
     engine = run(make_engine(), 30)
-    engine.pin({1: 8, 4: 3})
+    engine.steering.pin({1: 8, 4: 3})
     run(engine, 100)
     later = engine.evaluations.bits[30:]
     assert np.all(later[:, 1] == 8)
@@ -32,7 +32,7 @@ def test_projected_members_come_first_and_differ_at_pinned_nodes_only() -> None:
     expected = sources.copy()
     expected[:, 2] = 7
     seen = {row.tobytes() for row in engine.evaluations.bits}
-    count = engine.pin({2: 7})
+    count = engine.steering.pin({2: 7})
     assert count == len({row.tobytes() for row in expected} - seen)
     assert engine.waiting == count > 0
     run(engine, count)
@@ -46,9 +46,9 @@ def test_projected_members_come_first_and_differ_at_pinned_nodes_only() -> None:
 def test_unpinning_brings_earlier_evaluations_back() -> None:
     engine = run(make_engine(), 30)
     before = engine.front.tolist()
-    engine.pin({0: 8})
+    engine.steering.pin({0: 8})
     assert set(engine.front.tolist()) != set(before)
-    engine.unpin([0])
+    engine.steering.unpin([0])
     assert engine.front.tolist() == before
     assert engine.pins == {}
 
@@ -57,27 +57,27 @@ def test_a_candidate_in_flight_when_a_pin_comes_does_not_enter_the_front() -> No
     engine = run(make_engine(), 20)
     candidate = engine.ask()
     assert candidate is not None
-    engine.pin({0: 2 if candidate.bits[0] != 2 else 8})
+    engine.steering.pin({0: 2 if candidate.bits[0] != 2 else 8})
     config = engine.tell(candidate, np.zeros(3))  # would beat everything
     assert config not in engine.front
-    engine.unpin([0])
+    engine.steering.unpin([0])
     assert engine.front.tolist() == [config]
 
 
 def test_a_new_pin_replaces_the_old_one_of_its_node() -> None:
     engine = run(make_engine(), 20)
-    engine.pin({0: 8})
-    engine.pin({0: 4})
+    engine.steering.pin({0: 8})
+    engine.steering.pin({0: 4})
     run(engine, 20)
     assert np.all(engine.evaluations.bits[20:, 0] == 4)
 
 
 def test_enqueued_configurations_come_next_in_their_order() -> None:
     engine = run(make_engine(), 5)
-    engine.pin({0: 5})
+    engine.steering.pin({0: 5})
     count = engine.waiting
     bits = np.array([[8] * 6, [2] * 6], dtype=np.uint8)
-    engine.enqueue(bits)
+    engine.steering.enqueue(bits)
     bits[:] = 0  # the caller's array is not the engine's
     run(engine, 2 + count)
     log = engine.evaluations
@@ -85,7 +85,7 @@ def test_enqueued_configurations_come_next_in_their_order() -> None:
     assert log.species[5:7].tolist() == [-1, -1]
     assert rows(engine, "enqueued").tolist() == [5, 6]
     run(engine, 60)
-    assert engine.allocation.sum() == 12
+    assert engine.population.allocation.sum() == 12
 
 
 @pytest.mark.parametrize("species", [0, 1])
@@ -96,7 +96,7 @@ def test_reseeding_replaces_the_right_number(species: int, source: str, fraction
     engine = run(make_engine(), done)
     engine.begin()
     held = list(engine.population.members[species])
-    count = engine.reseed(species, source, fraction)
+    count = engine.steering.reseed(species, source, fraction)
     assert count == math.ceil(fraction * len(held))
     now = engine.population.members[species]
     assert len(now) == len(held)
@@ -112,13 +112,13 @@ def test_reseeding_replaces_the_right_number(species: int, source: str, fraction
     assert rows(engine, "reseed").tolist() == list(range(done, done + count))
     assert set(engine.evaluations.species[done : done + count].tolist()) == {species}
     run(engine, 60)
-    assert engine.allocation.sum() == 12
+    assert engine.population.allocation.sum() == 12
 
 
 def test_reseeding_from_the_front_imitates_front_members() -> None:
     engine = run(make_engine(), 40)
     front = {row.tobytes() for row in engine.evaluations.bits[engine.front]}
-    count = engine.reseed(0, "front", 1.0)
+    count = engine.steering.reseed(0, "front", 1.0)
     run(engine, count)
     made = [row.tobytes() for row in engine.evaluations.bits[40 : 40 + count]]
     assert set(made) <= front
@@ -127,20 +127,20 @@ def test_reseeding_from_the_front_imitates_front_members() -> None:
 
 def test_a_reseeded_species_has_no_old_members_waiting() -> None:
     engine = run(make_engine(), 30)
-    engine.reseed(0, "random", 1.0)
-    waiting = [member for member in engine._pending if member.species == 0]
+    engine.steering.reseed(0, "random", 1.0)
+    waiting = [member for member in engine.state.queue if member.species == 0]
     assert {member.origin for member in waiting} == {"reseed"}
 
 
 def test_steering_in_the_same_way_gives_the_same_run() -> None:
     def steered() -> bytes:
         engine = run(make_engine(3, ("continuous", "gcn")), 20)
-        engine.pin({1: 6})
+        engine.steering.pin({1: 6})
         run(engine, 10)
-        engine.reseed(1, "front", 0.5)
-        engine.enqueue(np.full((1, 6), 3, dtype=np.uint8))
+        engine.steering.reseed(1, "front", 0.5)
+        engine.steering.enqueue(np.full((1, 6), 3, dtype=np.uint8))
         run(engine, 15)
-        engine.unpin([1])
+        engine.steering.unpin([1])
         run(engine, 15)
         return engine.evaluations.bits.tobytes()
 
@@ -151,9 +151,48 @@ def test_the_front_under_pins_is_that_of_the_log() -> None:
     engine = make_engine()
     rng = np.random.default_rng(0)
     for _ in range(40):
-        engine.pin({int(rng.integers(6)): int(rng.integers(2, 9))})
+        engine.steering.pin({int(rng.integers(6)): int(rng.integers(2, 9))})
         for _ in range(3):
             step(engine)
         if rng.random() < 0.5:
-            engine.unpin([int(rng.integers(6))])
+            engine.steering.unpin([int(rng.integers(6))])
         assert engine.front.tolist() == front_ids(engine.evaluations, engine.pins).tolist()
+
+
+def test_undo_brings_every_member_back_and_redo_takes_it_again() -> None:
+    engine = run(make_engine(), 40)
+    first, second = (one.name for one in engine.species)
+    steering = engine.steering
+
+    def members() -> tuple[object, ...]:
+        living = [frozenset(map(id, some)) for some in engine.population.members]
+        ledger = engine.ledger
+        decided = ledger.constraints, ledger.controls, ledger.budget
+        waiting = frozenset(map(id, engine.state.queue))
+        return (*decided, living, waiting, engine.front.tolist())
+
+    interventions = [
+        lambda: steering.pin({1: 3}),
+        lambda: steering.constrain({0: 0.5}),
+        lambda: steering.reseed(1, "uniform", 0.5),
+        lambda: steering.share(second, 0.25),
+        lambda: steering.remove_species(first),
+        lambda: steering.enqueue(np.full((2, engine.problem.num_nodes), 7, dtype=np.uint8)),
+        lambda: steering.aspire({1: (0.0, 0.2)}),
+        lambda: steering.set_budget(77),
+        lambda: steering.add_species(engine.species[0]),
+        lambda: steering.freeze(first, True),
+        lambda: steering.unpin([1]),
+    ]
+    states = [members()]
+    for intervene in interventions:
+        intervene()
+        states.append(members())
+    for expected in reversed(states[:-1]):
+        steering.undo()
+        assert members() == expected
+    assert steering.undo() == ""
+    for expected in states[1:]:
+        steering.redo()
+        assert members() == expected
+    assert steering.redo() == ""

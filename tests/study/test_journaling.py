@@ -187,7 +187,7 @@ def test_a_second_notebook_watches(path: Path) -> None:
     until(lambda: heard[-1:] == [150])
     assert heard == sorted(heard)
     for refused in (watching.start, lambda: watching.pin("layer0.weight", 4), watching.pause, watching.undo):
-        with pytest.raises(StudyStateError, match=r"only watched|nothing to undo"):
+        with pytest.raises(StudyStateError, match=r"only followed|nothing to undo"):
             refused()
     with pytest.raises(StudyStateError, match="problem="):
         watching.problem.evaluate([[2] * 6])
@@ -332,12 +332,11 @@ def test_undo_goes_back_and_redo_forward_again() -> None:
 
 
 def picture(study: Study) -> tuple[Any, ...]:
-    """Everything a steer may change."""
-    engine: Any = study._worker._engine  # type: ignore[union-attr]
-    members = [frozenset(map(id, living)) for living in engine.population.members]
-    waiting = frozenset(map(id, engine._pending))
-    snapshot = study.snapshot
-    return (snapshot.rules, snapshot.controls, snapshot.target, tuple(snapshot.front), members, waiting)
+    """Everything that an intervention may change, as the study shows it."""
+    now = study.snapshot
+    decided = now.constraints, now.controls, now.target
+    taking_part = study.controls()[["takes_part", "frozen", "share"]]
+    return (*decided, tuple(now.front), now.waiting, repr(taking_part))
 
 
 def test_hostile_files_show_as_text_or_are_refused(path: Path) -> None:

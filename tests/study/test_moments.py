@@ -47,7 +47,7 @@ def test_the_past_is_what_the_study_said_then() -> None:
     for before, after in itertools.pairwise(then[1:]):
         count = len(after.evaluations) - 1
         shown = past(study.snapshot, count, study.problem)
-        assert shown.rules == after.rules  # in force since the steer after ``before``
+        assert shown.constraints == after.constraints  # in force since the steer after ``before``
         assert [one.action for one in shown.interventions] == [one.action for one in after.interventions]
         whole = past(study.snapshot, len(after.evaluations), study.problem)
         assert len(whole.history) >= len(before.history)

@@ -222,12 +222,11 @@ def test_a_snapshot_never_changes() -> None:
 
 
 def test_no_thread_outlives_its_study() -> None:
+    before = set(threading.enumerate())
     study = make_study(SlowProblem())
     study.start(100_000)
-    worker = study._worker
-    until(lambda: len(worker.snapshot.evaluations) > 2)
-    thread = worker._thread
-    assert thread is not None
+    until(lambda: len(study.snapshot.evaluations) > 2)  # noqa: F821  deleted below
+    (thread,) = set(threading.enumerate()) - before
     gone = weakref.ref(study)
     del study
     gc.collect()

@@ -199,7 +199,8 @@ def test_steers_while_paused_take_effect_at_once() -> None:
     study.wait(20)
     done = len(study.evaluations())
     study.pin("layer0.weight", 5)
-    until(lambda: study.pins == {"layer0.weight": 5})
+    assert study.pins == {"layer0.weight": 5}
+    until(lambda: len(study.interventions()) == 1)
     assert study.state == "paused"
     assert study.interventions()["evaluation"].tolist() == [done]
     assert len(study.evaluations()) == done
@@ -238,7 +239,8 @@ def test_a_gated_pin_waits_for_the_evaluation_in_flight() -> None:
     study.start(3)
     assert problem.entered.wait(10)
     study.pin("layer0.weight", 2)  # returns though an evaluation is in flight
-    assert study.pins == {}
+    assert study.pins == {"layer0.weight": 2}, "what was asked for"
+    assert study.snapshot.pins == {}, "what is in force"
     problem.gate.set()
     study.wait(20)
     assert study.interventions()["evaluation"].tolist() == [1]

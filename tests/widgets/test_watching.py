@@ -26,9 +26,9 @@ def test_a_dashboard_follows_a_file_and_refuses_to_steer(tmp_path: Path) -> None
         time.sleep(0.05)
     assert "60 of 60 evaluations" in dashboard._controls.status.value
     dashboard._controls.start.click()
-    while "only watched here" not in words(dashboard) and time.monotonic() < deadline:
+    while "only followed here" not in words(dashboard) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "only watched here" in words(dashboard)
+    assert "only followed here" in words(dashboard)
     dashboard.close()
     dashboard.study.close()
     study.close()

@@ -1,1 +1,1 @@
-"""Every steer as plain data, and what it does."""
+"""Every steer as plain data: what it decides, what it does to the engine, and how it is written as Python."""

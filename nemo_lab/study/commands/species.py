@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from nemo_lab.search import Engine, Problem
+from nemo_lab.errors import StorageError
+from nemo_lab.search import Engine, Ledger, Problem
 from nemo_lab.search.reseed_sources import SOURCES
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.study.commands.search import Command, Evaluate
-
-
-def _position(engine: Engine, name: str) -> int:
-    return [one.name for one in engine.species].index(name)
+from nemo_lab.study.commands.base import Command, Evaluate
 
 
 @dataclass(frozen=True)
@@ -27,6 +23,9 @@ class Reseed(Command):
     source: Any
     fraction: float
 
+    def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
+        return ledger.note()
+
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         wanted: str | Bits
         if isinstance(self.source, str):
@@ -37,7 +36,8 @@ class Reseed(Command):
         else:
             wanted = engine.evaluations.bits[np.asarray(self.source, dtype=np.intp)]
             label = "configurations " + ", ".join(map(str, self.source))
-        count = engine.reseed(_position(engine, self.species), wanted, self.fraction)
+        position = engine.ledger.species.index(self.species)
+        count = engine.steering.reseed(position, wanted, self.fraction)
         return f"{self.species} from {label}, {count} members"
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
@@ -51,14 +51,21 @@ class Reseed(Command):
 
 @dataclass(frozen=True)
 class AddSpecies(Command):
-    """Let a species take part from now on."""
+    """Let a species take part from now on; ``made`` is the species itself, which no journal holds."""
 
     action = "add_species"
     name: str
-    made: Species = field(repr=False)
+    made: Species | None = field(default=None, repr=False)
+
+    def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
+        return ledger.enter(self.name)
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        engine.add_species(self.made)
+        if self.made is None:
+            raise StorageError(
+                f"species {self.name!r} is not there", "give it: load_study(path, species=[...])"
+            )
+        engine.steering.add_species(self.made)
         return self.name
 
     def call(self, problem: Problem) -> str:  # noqa: D102
@@ -76,14 +83,12 @@ class RemoveSpecies(Command):
     action = "remove_species"
     name: str
 
+    def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
+        return ledger.remove(self.name)
+
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        now, s = engine.controls, _position(engine, self.name)
-        left = engine.controls.breeding(len(engine.species))
-        if left == [s]:
-            return f"{self.name} stays: no other has children"
-        shares = _without(now.shares, s)
-        engine.control(replace(now, removed=now.removed | {s}, frozen=now.frozen - {s}, shares=shares))
-        return self.name
+        gone = engine.steering.remove_species(self.name)
+        return self.name if gone else f"{self.name} stays: no other has children"
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"remove_species({self.name!r})"
@@ -97,11 +102,12 @@ class Freeze(Command):
     name: str
     frozen: bool = True
 
+    def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
+        return ledger.freeze(self.name, self.frozen)
+
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        now, s = engine.controls, _position(engine, self.name)
-        if self.frozen and now.breeding(len(engine.species)) == [s]:
+        if not engine.steering.freeze(self.name, self.frozen):
             return f"{self.name} goes on: no other has children"
-        engine.control(replace(now, frozen=now.frozen | {s} if self.frozen else now.frozen - {s}))
         return self.name if self.frozen else f"{self.name} goes on"
 
     def call(self, problem: Problem) -> str:  # noqa: D102
@@ -116,10 +122,11 @@ class Share(Command):
     name: str
     part: float | None
 
+    def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
+        return ledger.share(self.name, self.part)
+
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        now, s = engine.controls, _position(engine, self.name)
-        shares = _without(now.shares, s)
-        engine.control(replace(now, shares=shares if self.part is None else {**shares, s: self.part}))
+        engine.steering.share(self.name, self.part)
         return f"{self.name} " + ("by UCB" if self.part is None else f"{100 * self.part:.3g} %")
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
@@ -127,10 +134,6 @@ class Share(Command):
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"share({self.name!r}, {self.part!r})"
-
-
-def _without(shares: Mapping[int, float], species: int) -> dict[int, float]:
-    return {s: share for s, share in shares.items() if s != species}
 
 
 SPECIES_COMMANDS: tuple[type[Command], ...] = (Reseed, AddSpecies, RemoveSpecies, Freeze, Share)

@@ -1,8 +1,20 @@
-"""A study on disk: evaluations, steers and the engine's state in an SQLite file."""
+"""A study on disk: evaluations, interventions and the engine's state in an SQLite file."""
 
 from nemo_lab.study.journal.journal import Journal
 from nemo_lab.study.journal.listing import studies
+from nemo_lab.study.journal.recorder import Recorder
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
+from nemo_lab.study.journal.resume import resumed
 from nemo_lab.study.journal.salvage import salvage
 
-__all__ = ["Checkpoint", "Header", "Journal", "Stored", "StoredProblem", "salvage", "studies"]
+__all__ = [
+    "Checkpoint",
+    "Header",
+    "Journal",
+    "Recorder",
+    "Stored",
+    "StoredProblem",
+    "resumed",
+    "salvage",
+    "studies",
+]

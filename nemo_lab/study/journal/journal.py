@@ -6,11 +6,9 @@ cut can lose the last moments, never the file.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
 from nemo_lab.search import Evaluations, GenerationRecord
-from nemo_lab.study.journal import cache, rows
+from nemo_lab.study.journal import cache, contents, rows
 from nemo_lab.study.journal.lock import become_writer, is_gone
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
@@ -126,7 +124,7 @@ class Journal:
         *,
         evaluations: Evaluations,
         history: Sequence[GenerationRecord],
-        steers: Sequence[Intervention],
+        record: Sequence[Intervention],
         checkpoint: Checkpoint | None,
         status: Mapping[str, Any],
     ) -> None:
@@ -136,46 +134,8 @@ class Journal:
             StorageError: if it cannot be stored. Nothing of it is then, and the next call stores it all.
         """
         with self._lock, explained(self.path, "write"):
-            run = self._connection
-            known = self._counts
-            counts = [len(evaluations), len(history), len(steers)]
-            run.execute("BEGIN IMMEDIATE")
-            try:
-                run.executemany(
-                    "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    rows.evaluation_rows(self._study, evaluations, known[0]),
-                )
-                if counts[1] > known[1]:
-                    run.executemany(
-                        "INSERT INTO generations VALUES (?, ?, ?, ?)",
-                        rows.generation_rows(self._study, history, known[1]),
-                    )
-                if counts[2] > known[2]:
-                    run.executemany(
-                        "INSERT INTO steers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                        rows.steer_rows(self._study, steers, known[2]),
-                    )
-                if checkpoint is not None:
-                    text, blob = pack(checkpoint.state)
-                    run.execute(
-                        "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
-                        (
-                            self._study,
-                            checkpoint.evaluation,
-                            checkpoint.steers,
-                            text,
-                            blob,
-                            zlib.crc32(blob, zlib.crc32(text.encode())),
-                        ),
-                    )
-                text = json.dumps({"counts": counts, "status": dict(status)})
-                run.execute("UPDATE studies SET status = ? WHERE study = ?", (text, self._study))
-                run.execute("COMMIT")
-            except BaseException:
-                if run.in_transaction:
-                    run.execute("ROLLBACK")
-                raise
-            self._counts = counts
+            new = Stored(evaluations, tuple(history), tuple(record), checkpoint, status)
+            self._counts = contents.write(self._connection, self._study, new, self._counts)
 
     def answer(self, bits: NDArray[np.uint8], objectives: NDArray[np.float64]) -> None:
         """Store objectives float64[K] of uint8[Q] that were measured beside a run.
@@ -204,57 +164,11 @@ class Journal:
                 return stored
             self._connection.execute("BEGIN")
             try:
-                found = self._read(stored)
+                found = contents.read(self._connection, self._study, self.header, stored, state=self.writable)
             finally:
                 self._connection.execute("COMMIT")
             self._seen = version
             return found
-
-    def _read(self, old: Stored | None) -> Stored:
-        run, nodes = self._connection, self.header.problem.num_nodes
-        had = (0, 0, 0) if old is None else (len(old.evaluations), len(old.history), len(old.steers))
-        after = [(self._study, count) for count in had]
-        evaluations = rows.evaluations_of(
-            run.execute(
-                "SELECT number, bits, objectives, species, origin, generation, crc FROM evaluations "
-                "WHERE study = ? AND number >= ? ORDER BY number",
-                after[0],
-            ).fetchall(),
-            had[0],
-            nodes,
-            len(self.header.problem.objective_names),
-        )
-        history = rows.history_of(
-            run.execute(
-                "SELECT number, record, crc FROM generations WHERE study = ? AND number >= ? ORDER BY number",
-                after[1],
-            ),
-            had[1],
-        )
-        steers = rows.steers_of(
-            run.execute(
-                "SELECT number, evaluation, action, detail, arguments, arrays, crc FROM steers "
-                "WHERE study = ? AND number >= ? ORDER BY number",
-                after[2],
-            ),
-            had[2],
-        )
-        if old is not None:
-            evaluations = rows.joined(old.evaluations, evaluations) if len(evaluations) else old.evaluations
-            history, steers = (*old.history, *history), (*old.steers, *steers)
-        checkpoint = None
-        if self.writable:  # who only watches has no use for it
-            row = run.execute(
-                "SELECT evaluation, steers, state, arrays, crc FROM checkpoints WHERE study = ?",
-                (self._study,),
-            ).fetchone()
-            checkpoint = None if row is None else _checkpoint(row)
-        status, counts = self.status()
-        names = status.get("species", self.header.species)
-        rows.check(evaluations, self.header.problem, max(len(names), len(self.header.species)))
-        if [len(evaluations), len(history), len(steers)] != counts:  # SQLite may pass over a damaged page
-            raise rows.damaged("a page")
-        return Stored(evaluations, tuple(history), tuple(steers), checkpoint, status)
 
     def measured(self) -> dict[bytes, NDArray[np.float64]]:
         """Objectives float64[K] by the bytes of uint8[Q], of all that any study of the file measured of
@@ -282,7 +196,7 @@ class Journal:
             return is_gone(self._connection.execute(query, (self._study,)).fetchone()[0])
 
     def status(self) -> tuple[Mapping[str, Any], list[int]]:
-        """The status, and how many evaluations, generations and steers are stored."""
+        """The status, and how many evaluations, generations and interventions are stored."""
         query = "SELECT status FROM studies WHERE study = ?"
         return rows.status_of(self._connection.execute(query, (self._study,)).fetchone()[0])
 
@@ -302,11 +216,3 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _checkpoint(row: Sequence[Any]) -> Checkpoint | None:
-    """None where it is damaged: a run can do without."""
-    evaluation, steers, text, blob, crc = row
-    if zlib.crc32(blob, zlib.crc32(text.encode())) != crc:
-        return None
-    return Checkpoint(evaluation, steers, unpack(text, blob))

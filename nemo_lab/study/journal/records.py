@@ -119,10 +119,10 @@ class Header:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The engine's state after so many evaluations and steers."""
+    """The engine's state after so many evaluations and interventions."""
 
     evaluation: int
-    steers: int
+    interventions: int
     state: Mapping[str, Any]
 
 
@@ -132,6 +132,6 @@ class Stored:
 
     evaluations: Evaluations
     history: tuple[GenerationRecord, ...]
-    steers: tuple[Intervention, ...]
+    record: tuple[Intervention, ...]
     checkpoint: Checkpoint | None
     status: Mapping[str, Any]

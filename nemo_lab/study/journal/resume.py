@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.state import restore
-from nemo_lab.study.commands.search import Command, restored
-from nemo_lab.study.journal import Stored
+from nemo_lab.search.state import from_flat
+from nemo_lab.study.commands.registry import carry_out, restored
+from nemo_lab.study.journal.records import Checkpoint, Stored
 
 LOGGER = logging.getLogger(__name__)
 
 
-def taken_up(make: Callable[[], Engine], stored: Stored, species: Callable[[str], Species]) -> Engine:
-    """An engine that has made the stored evaluations and steers, bit for bit.
+def resumed(make: Callable[[], Engine], stored: Stored, species: Callable[[str], Species]) -> Engine:
+    """An engine that has made the stored evaluations and interventions, bit for bit.
 
     Args:
         make: gives a fresh engine of the study.
@@ -32,15 +33,11 @@ def taken_up(make: Callable[[], Engine], stored: Stored, species: Callable[[str]
     if checkpoint is not None and checkpoint.evaluation <= len(stored.evaluations):
         engine = make()
         try:
-            done = type(stored.evaluations)(
-                **{name: column[: checkpoint.evaluation] for name, column in vars(stored.evaluations).items()}
-            )
-            history = stored.history[: checkpoint.state["generation"]]
-            restore(engine, checkpoint.state, done, history, species)
-            _go_through(engine, stored, checkpoint.steers, species)
+            _load(engine, checkpoint, stored, species)
+            _go_through(engine, stored, checkpoint.interventions, species)
             return engine
         except Exception:
-            LOGGER.info("the stored state cannot be used: evaluations and steers are enough", exc_info=True)
+            LOGGER.info("the stored state cannot be used: the record is enough", exc_info=True)
     engine = make()
     try:
         _go_through(engine, stored, 0, species)
@@ -54,11 +51,16 @@ def taken_up(make: Callable[[], Engine], stored: Stored, species: Callable[[str]
     return engine
 
 
+def _load(engine: Engine, checkpoint: Checkpoint, stored: Stored, species: Callable[[str], Species]) -> None:
+    state = checkpoint.state if "ledger" in checkpoint.state else from_flat(checkpoint.state)
+    evaluations, history = stored.evaluations.first(checkpoint.evaluation), stored.history
+    engine.state.load_state_dict(state, evaluations, history[: state["generation"]], species)
+
+
 def _go_through(engine: Engine, stored: Stored, first: int, species: Callable[[str], Species]) -> None:
-    for number in range(first, len(stored.steers)):
-        steer = stored.steers[number]
-        _evaluate_until(engine, stored, steer.evaluation)
-        carry_out(engine, restored(steer.action, steer.arguments, engine.problem, species), _refuse)
+    for one in stored.record[first:]:
+        _evaluate_until(engine, stored, one.evaluation)
+        carry_out(engine, restored(one, engine.problem, species), _refuse)
     _evaluate_until(engine, stored, len(stored.evaluations))
 
 
@@ -74,14 +76,5 @@ def _evaluate_until(engine: Engine, stored: Stored, count: int) -> None:
         engine.tell(candidate, log.objectives[number])
 
 
-def carry_out(engine: Engine, command: Command, evaluate: Callable[[Bits], np.ndarray]) -> str:
-    """Apply a command, and note what people call it; returns what was done."""
-    before = engine.undoable
-    detail = command.apply(engine, evaluate)
-    if command.undoable and engine.undoable is not before:
-        engine.describe(f"{command.action} {detail}")
-    return detail
-
-
-def _refuse(bits: Bits) -> np.ndarray:
-    raise StorageError("a journal evaluates nothing")
+def _refuse(bits: Bits) -> NoReturn:
+    raise StorageError("a journal evaluates nothing", "load_study(path) goes on with the run")

@@ -129,10 +129,10 @@ def history_of(found: Iterable[Sequence[Any]], start: int) -> tuple[GenerationRe
     return tuple(history)
 
 
-def steer_rows(study: int, steers: Sequence[Intervention], start: int) -> Iterator[tuple[Any, ...]]:
-    """Rows of the steers from ``start`` on."""
-    for number in range(start, len(steers)):
-        one = steers[number]
+def intervention_rows(study: int, record: Sequence[Intervention], start: int) -> Iterator[tuple[Any, ...]]:
+    """Rows of the interventions from ``start`` on."""
+    for number in range(start, len(record)):
+        one = record[number]
         text, blob = pack(one.arguments)
         detail = one.detail.encode(errors="replace").decode()  # a lone surrogate is no text to SQLite
         yield (
@@ -147,9 +147,9 @@ def steer_rows(study: int, steers: Sequence[Intervention], start: int) -> Iterat
         )
 
 
-def steers_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Intervention, ...]:
-    """Steers, from rows in order of their number."""
-    steers = []
+def interventions_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Intervention, ...]:
+    """Interventions, from rows in order of their number."""
+    record = []
     for expected, (number, evaluation, action, detail, text, blob, crc) in enumerate(found, start):
         try:
             if number != expected or _crc(action, detail, text, blob=blob) != crc:
@@ -157,10 +157,10 @@ def steers_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Intervention,
             arguments = unpack(text, blob)
             if not isinstance(arguments, dict):
                 raise ValueError
-            steers.append(Intervention(int(evaluation), str(action), str(detail), arguments))
+            record.append(Intervention(int(evaluation), str(action), str(detail), arguments))
         except (ValueError, TypeError, AttributeError) as error:
-            raise damaged(f"steer {expected}") from error
-    return tuple(steers)
+            raise damaged(f"intervention {expected}") from error
+    return tuple(record)
 
 
 def object_of(text: Any) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def object_of(text: Any) -> dict[str, Any]:
 
 
 def status_of(text: Any) -> tuple[Mapping[str, Any], list[int]]:
-    """What a study's row says of it, and how many evaluations, generations and steers it has."""
+    """What a study's row says of it, and how many evaluations, generations and interventions it has."""
     found = object_of(text)
     status, counts = found.get("status", {}), found.get("counts", [0, 0, 0])
     if not isinstance(status, dict) or not isinstance(counts, list) or len(counts) != 3:

@@ -78,21 +78,21 @@ def _trim(connection: sqlite3.Connection) -> None:
             connection, study, "number, bits, objectives, species, origin, generation, crc", "evaluations"
         )
         count = len(evaluations)
-        steers = _whole(
+        record = _whole(
             connection, study, "number, evaluation, action, detail, arguments, arrays, crc", "steers"
         )
         generations = _whole(connection, study, "number, record, crc", "generations")
-        steers = [one for one in steers if one.evaluation <= count]
+        record = [one for one in record if one.evaluation <= count]
         generations = [one for one in generations if one.evaluations <= count]
         for query, kept in (
             ("DELETE FROM evaluations WHERE study = ? AND number >= ?", count),
-            ("DELETE FROM steers WHERE study = ? AND number >= ?", len(steers)),
+            ("DELETE FROM steers WHERE study = ? AND number >= ?", len(record)),
             ("DELETE FROM generations WHERE study = ? AND number >= ?", len(generations)),
             ("DELETE FROM checkpoints WHERE study = ? AND evaluation > ?", count),
         ):
             connection.execute(query, (study, kept))
         (text,) = connection.execute("SELECT status FROM studies WHERE study = ?", (study,)).fetchone()
-        found = {**rows.object_of(text), "counts": [count, len(generations), len(steers)]}
+        found = {**rows.object_of(text), "counts": [count, len(generations), len(record)]}
         connection.execute("UPDATE studies SET status = ? WHERE study = ?", (json.dumps(found), study))
 
 
@@ -105,7 +105,7 @@ def _whole(connection: sqlite3.Connection, study: int, columns: str, table: str)
             if table == "evaluations":
                 found.append(rows.evaluations_of([row], len(found), len(row[1]), len(row[2]) // 8))
             else:
-                read = rows.steers_of if table == "steers" else rows.history_of
+                read = rows.interventions_of if table == "steers" else rows.history_of
                 found.extend(read([row], len(found)))
         except (StorageError, TypeError):
             break

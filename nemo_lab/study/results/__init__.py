@@ -1,1 +1,1 @@
-"""What a run has found: snapshots, tables, history."""
+"""What a run has found: snapshots, tables, history, choices, validation, script."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ NO_SPECIES = "no species"
 def evaluations_frame(
     snapshot: Snapshot,
     problem: Problem,
-    species: Sequence[str],
     rows: NDArray[np.intp] | None = None,
     *,
     bits: bool = False,
@@ -29,7 +27,7 @@ def evaluations_frame(
     log = snapshot.evaluations
     if rows is None:
         rows = np.arange(len(log))
-    names = np.array([*species, NO_SPECIES], dtype=object)  # species -1 is the last
+    names = np.array([*snapshot.species_names, NO_SPECIES], dtype=object)  # species -1 is the last
     columns: dict[str, NDArray[Any]] = {
         name: log.objectives[rows, k] for k, name in enumerate(problem.objective_names)
     }
@@ -41,6 +39,12 @@ def evaluations_frame(
             name: log.bits[rows, node].astype(np.int64) for node, name in enumerate(problem.node_names)
         }
     return pd.DataFrame(columns, index=pd.Index(rows.astype(np.int64), name="config"))
+
+
+def front_frame(snapshot: Snapshot, problem: Problem) -> pd.DataFrame:
+    """The front, one row per configuration, best first objective first."""
+    frame = evaluations_frame(snapshot, problem, snapshot.front)
+    return frame.sort_values(list(problem.objective_names), kind="stable")
 
 
 def config_series(snapshot: Snapshot, problem: Problem, config_id: Any) -> pd.Series[int]:
@@ -79,7 +83,7 @@ def history_frame(snapshot: Snapshot) -> pd.DataFrame:
 
 
 def interventions_frame(snapshot: Snapshot) -> pd.DataFrame:
-    """One row per hand steer."""
+    """One row per intervention."""
     rows = [(one.evaluation, one.action, one.detail) for one in snapshot.interventions]
     return pd.DataFrame(rows, columns=["evaluation", "action", "detail"])
 

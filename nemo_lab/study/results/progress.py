@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nemo_lab.search import Evaluations, Problem, Rules, SearchOptions
+from nemo_lab.search import Constraints, Evaluations, Problem, SearchOptions
 from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
 from nemo_lab.search.problem import bounds_of
@@ -18,7 +18,7 @@ def progress_frame(problem: Problem, log: Evaluations) -> pd.DataFrame:
     """
     bounds = bounds_of(problem)
     directions = uniform_directions(bounds.shape[1], SearchOptions.r2_partitions)
-    front, everything = ParetoFront(), Rules()
+    front, everything = ParetoFront(), Constraints()
     rows = []
     for config in range(len(log)):
         if front.add(config, log, everything):

@@ -1,28 +1,30 @@
-"""What crosses the thread: frozen snapshots of a run, and the list of its hand steers."""
+"""What crosses the thread: frozen snapshots of a run, whole, and the record of its interventions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search import Engine, Evaluations, GenerationRecord, Rules
+from nemo_lab.search import Constraints, Engine, Evaluations, GenerationRecord, Ledger
 from nemo_lab.search.constraints import Pins
-from nemo_lab.search.species_controls import Controls
+from nemo_lab.search.species_controls import SpeciesControls
+from nemo_lab.study.commands.evaluations import Prepare
 
 State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
 
 
 @dataclass(frozen=True)
 class Intervention:
-    """A hand steer, as it took effect.
+    """A command that took effect.
 
     Attributes:
         evaluation: evaluations made before it; it acts on all after.
-        action: name of the method of ``Study``.
+        action: name of the command, and mostly of the method of ``Study``.
         detail: what exactly, for people.
         arguments: everything it takes to make it again.
     """
@@ -33,57 +35,99 @@ class Intervention:
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(frozen=True)
+class SpeciesInfo:
+    """A species as a snapshot knows it.
+
+    Attributes:
+        name: unique in a study.
+        summary: one sentence for people, empty where it is not known.
+    """
+
+    name: str
+    summary: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """Everything there is to know of a run at one moment; never changes.
 
     Attributes:
         version: grows with every snapshot of a study.
-        state: see ``Study.state``.
         evaluations: all evaluations so far.
-        front: config ids of the non-dominated evaluations under the pins.
-        rules: pins, constraints and aspiration in force.
+        front: config ids of the non-dominated evaluations under the constraints.
+        ledger: everything people decided that is in force, and what can be undone.
+        history: the end of each generation.
+        record: all commands that took effect, those that only say what the search had drawn up included.
+        state: see ``Study.state``.
+        species: all that ever took part; a number of one elsewhere is its position here.
+        begun_with: names of those that the study began with.
         generation: of the search, from 0.
         allocation: members each species holds.
-        history: the end of each generation.
-        interventions: hand steers so far.
-        hypervolume: of the front under the pins, normalised.
+        hypervolume: of the front, normalised.
         waiting: projected and hand-made configurations that wait to be evaluated.
         target: evaluations at which the run ends.
         seconds: time spent running.
         seconds_per_evaluation: recent, search included; 0 before the first.
-        controls: which species take part, are frozen, or have a share of their own.
-        undo, redo: what would be undone or made again next, empty for nothing.
         reused: evaluations that were not paid for: the journal had them, or somebody had asked.
         exhausted: whether every configuration that the pins allow has been evaluated.
         error: traceback of the failure, if the state is ``failed``.
     """
 
     version: int
-    state: State
     evaluations: Evaluations
     front: NDArray[np.intp]
-    rules: Rules
-    generation: int
-    allocation: tuple[int, ...]
-    history: tuple[GenerationRecord, ...]
-    interventions: tuple[Intervention, ...]
-    hypervolume: float
-    waiting: int
-    target: int
-    seconds: float
-    seconds_per_evaluation: float
-    controls: Controls = field(default_factory=Controls)
-    undo: str = ""
-    redo: str = ""
+    ledger: Ledger
+    history: tuple[GenerationRecord, ...] = ()
+    record: tuple[Intervention, ...] = ()
+    state: State = "idle"
+    species: tuple[SpeciesInfo, ...] = ()
+    begun_with: tuple[str, ...] = ()
+    generation: int = 0
+    allocation: tuple[int, ...] = ()
+    hypervolume: float = 0.0
+    waiting: int = 0
+    target: int = 0
+    seconds: float = 0.0
+    seconds_per_evaluation: float = 0.0
     reused: int = 0
     exhausted: bool = False
     error: str | None = field(default=None, repr=False)
 
     @property
+    def constraints(self) -> Constraints:
+        """Pins, limits and aspiration in force."""
+        return self.ledger.constraints
+
+    @property
+    def controls(self) -> SpeciesControls:
+        """Which species take part, are frozen, or have a share of their own."""
+        return self.ledger.controls
+
+    @property
     def pins(self) -> Pins:
         """Node -> width, or (lowest, highest), in force."""
-        return self.rules.held
+        return self.constraints.held
+
+    @property
+    def undo(self) -> str:
+        """What would be undone next, empty for nothing."""
+        return self.ledger.done[-1].label if self.ledger.done else ""
+
+    @property
+    def redo(self) -> str:
+        """What would be made again next, empty for nothing."""
+        return self.ledger.undone[-1].label if self.ledger.undone else ""
+
+    @cached_property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """What people did, in order."""
+        return tuple(one for one in self.record if one.action != Prepare.action)
+
+    @cached_property
+    def species_names(self) -> tuple[str, ...]:
+        """Of ``species``."""
+        return tuple(one.name for one in self.species)
 
     @property
     def seconds_left(self) -> float | None:
@@ -92,21 +136,71 @@ class Snapshot:
             return None
         return max(0, self.target - len(self.evaluations)) * self.seconds_per_evaluation
 
+    def status(self) -> dict[str, Any]:
+        """What evaluations, history and record do not tell, for JSON; the one schema of it is ``STATUS``."""
+        names, summaries = [one.name for one in self.species], [one.summary for one in self.species]
+        saved = {key: getattr(self, name) for name, (key, _) in STATUS.items()}
+        return {**saved, "species": names, "summaries": summaries}
 
-def picture(engine: Engine, **run: Any) -> Snapshot:
-    """The snapshot of an engine; ``run`` is what it does not know of itself."""
+
+def snapshot_of(engine: Engine, **run: Any) -> Snapshot:
+    """The snapshot of an engine, for its owner; ``run`` is what the engine does not know of itself."""
     return Snapshot(
         evaluations=engine.evaluations,
         front=engine.front,
-        rules=engine.rules,
-        generation=engine.generation,
-        allocation=tuple(int(size) for size in engine.allocation),
+        ledger=engine.ledger,
         history=engine.history,
+        species=tuple(SpeciesInfo(one.name, one.summary) for one in engine.species),
+        begun_with=engine.state.begun_with,
+        generation=engine.generation,
+        allocation=tuple(int(size) for size in engine.population.allocation),
         hypervolume=engine.hypervolume(),
         waiting=engine.waiting,
-        controls=engine.controls,
-        undo=engine.undoable[-1].label if engine.undoable else "",
-        redo=engine.undone[-1].label if engine.undone else "",
         exhausted=engine.exhausted,
         **run,
     )
+
+
+def read_status(saved: Mapping[str, Any], species: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of a snapshot, from what ``status`` gave; what is missing has its default.
+
+    Args:
+        saved: by this or an earlier version.
+        species: names of those that the study began with.
+
+    Raises:
+        TypeError, ValueError: on what is none.
+    """
+    fields = {name: read(saved[key]) for name, (key, read) in STATUS.items() if key in saved}
+    names = [str(name) for name in saved.get("species", species)]
+    summaries = [str(text) for text in saved.get("summaries", [])]
+    summaries += [""] * (len(names) - len(summaries))
+    infos = tuple(SpeciesInfo(*pair) for pair in zip(names, summaries, strict=False))
+    return {"allocation": (0,) * len(names), **fields, "species": infos, "begun_with": species}
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    return tuple(map(int, value))
+
+
+def _state(value: Any) -> Any:
+    return value if value in get_args(State) else "idle"
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+STATUS: dict[str, tuple[str, Any]] = {  # field of a snapshot -> its name in a file, and how it is read
+    "state": ("state", _state),
+    "generation": ("generation", int),
+    "allocation": ("allocation", _sizes),
+    "hypervolume": ("hypervolume", float),
+    "waiting": ("waiting", int),
+    "target": ("target", int),
+    "seconds": ("seconds", float),
+    "seconds_per_evaluation": ("rate", float),
+    "reused": ("reused", int),
+    "exhausted": ("exhausted", bool),
+    "error": ("error", _text),
+}

@@ -12,14 +12,66 @@ from numpy.typing import NDArray
 
 from nemo_lab.errors import EvaluationError, NemoError, StorageError
 from nemo_lab.interruption import interruptible
-from nemo_lab.search import Problem
+from nemo_lab.search import Evaluations, Problem
 from nemo_lab.search.problem import evaluate_one
 from nemo_lab.search.species import Bits
 
-Answer = Future[NDArray[np.float64]]
+Floats = NDArray[np.float64]
+Answer = Future[Floats]
+Remember = Callable[[Bits, Floats], None]
 
 
-def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[NDArray[np.float64]]:
+class Evaluator:
+    """Evaluates the configurations of a run, and those that people ask for beside it.
+
+    Args:
+        problem: whose evaluator is called.
+        known: objectives float[K] by the bytes of uint8[Q], which are not evaluated again.
+        remember: is told what was measured beside the run, where it is kept.
+
+    Attributes:
+        reused: evaluations of the run that were known.
+    """
+
+    def __init__(
+        self, problem: Problem, known: dict[bytes, Floats] | None = None, remember: Remember | None = None
+    ) -> None:
+        self._problem = problem
+        self._known = {} if known is None else known
+        self._remember = remember
+        self.reused = 0
+
+    def evaluate(self, rows: Sequence[Bits]) -> Iterator[Floats]:
+        """Objectives of every configuration in its turn."""
+        known = [self._known.get(bits.tobytes()) for bits in rows]
+        new = [bits for bits, found in zip(rows, known, strict=True) if found is None]
+        fresh = evaluate_all(self._problem, new)
+        for found in known:
+            self.reused += found is not None
+            yield next(fresh) if found is None else found
+
+    def evaluate_beside(self, log: Evaluations, asked: Callable[[], bool], bits: Bits) -> Floats:
+        """Objectives of a configuration that is no part of the run.
+
+        Args:
+            log: of the run.
+            asked: the evaluation is left half-way once this returns true.
+            bits: uint8[Q].
+        """
+        key = bits.tobytes()
+        made = np.flatnonzero((log.bits == bits).all(axis=1))
+        if made.size:
+            measured: Floats = log.objectives[made[0]]
+            return measured
+        if key not in self._known:
+            with interruptible(asked):
+                self._known[key] = evaluate_one(self._problem, bits)
+            if self._remember is not None:
+                self._remember(bits, self._known[key])
+        return self._known[key]
+
+
+def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[Floats]:
     """Objectives of every configuration in its turn, all at once in threads where there is more than one.
 
     The threads can be interrupted as the caller can, and have ended when this ends. They are no
@@ -50,12 +102,6 @@ def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[NDArray[np.
     finally:
         for thread in threads:
             thread.join()
-
-
-def evaluate_beside(problem: Problem, asked: Callable[[], bool], bits: Bits) -> NDArray[np.float64]:
-    """Objectives of a configuration that is no part of a run; left half-way once ``asked`` returns true."""
-    with interruptible(asked):
-        return evaluate_one(problem, bits)
 
 
 def failure(cause: BaseException, done: int) -> NemoError:

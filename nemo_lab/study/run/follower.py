@@ -11,39 +11,35 @@ from typing import Any, NoReturn
 import numpy as np
 
 from nemo_lab.errors import StorageError, StudyStateError
+from nemo_lab.search import Ledger
 from nemo_lab.search.archive import ParetoFront
-from nemo_lab.search.species import Species
-from nemo_lab.search.state import controls_of, rules_of
+from nemo_lab.study.commands.registry import followed
 from nemo_lab.study.journal import Journal, Stored
-from nemo_lab.study.journal.recorder import seen
-from nemo_lab.study.results.snapshot import Intervention, Snapshot, State
+from nemo_lab.study.results.snapshot import Snapshot, State, read_status
 from nemo_lab.study.run.events import Listeners
 
 LOOK = 0.25  # seconds between two looks at the file
 UNDER_WAY = ("running", "paused", "stopping")
 
 
-@dataclasses.dataclass(frozen=True)
-class Named:
-    """A species of which only the name is known."""
-
-    name: str
-    summary: str = ""
-
-
-class Watcher(Listeners):
-    """In the place of a ``Worker``: shows what the journal has, and refuses everything else.
+class Follower(Listeners):
+    """In the place of a ``Worker``: shows what the journal has, and refuses everything else; see ``Runner``.
 
     While somebody listens, a thread looks at the file; else it is looked at when the snapshot is asked for.
     """
 
+    following = True
+    closed = False
+
     def __init__(self, journal: Journal) -> None:
         super().__init__()
         self._journal = journal
+        self._problem: Any = journal.header.problem
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._front = ParetoFront()
+        self._ledger, self._followed = Ledger(journal.header.species), 0
         self._stored = journal.read()
         self._snapshot = self._picture(self._stored, 0)
         self._looked = time.monotonic()
@@ -55,15 +51,9 @@ class Watcher(Listeners):
         return self._snapshot
 
     @property
-    def steers(self) -> tuple[Intervention, ...]:
-        """All that are stored."""
-        return self._stored.steers
-
-    @property
-    def species(self) -> tuple[Species | Named, ...]:
-        """By name only."""
-        names = self._stored.status.get("species", self._journal.header.species)
-        return tuple(Named(str(name)) for name in names)
+    def ledger(self) -> Ledger:
+        """What is in force, as far as it is stored."""
+        return self.snapshot.ledger
 
     def _look(self) -> None:
         with self._lock:
@@ -80,40 +70,30 @@ class Watcher(Listeners):
         self.tell_listeners()
 
     def _picture(self, stored: Stored, version: int) -> Snapshot:
-        status = stored.status
-        log = stored.evaluations
+        new = stored.record[self._followed :]
+        self._ledger, self._followed = followed(self._ledger, new, self._problem), len(stored.record)
         try:
-            rules = rules_of(status.get("rules", {}))
-            self._front.rebuild(log, rules)
-            controls = controls_of(status.get("controls", {"removed": [], "frozen": [], "shares": []}))
-            state: Any = status.get("state", "idle")
+            self._front.rebuild(stored.evaluations, self._ledger.constraints)
             return Snapshot(
                 version=version,
-                state=state if state in (*UNDER_WAY, "finished", "failed") else "idle",
-                evaluations=log,
+                evaluations=stored.evaluations,
                 front=self._front.ids,
-                rules=rules,
-                generation=int(status.get("generation", 0)),
-                allocation=tuple(map(int, status.get("allocation", [0] * len(self._journal.header.species)))),
+                ledger=self._ledger,
                 history=stored.history,
-                interventions=seen(stored.steers),
-                hypervolume=float(status.get("hypervolume", 0.0)),
-                waiting=int(status.get("waiting", 0)),
-                target=int(status.get("target", 0)),
-                seconds=float(status.get("seconds", 0.0)),
-                seconds_per_evaluation=float(status.get("rate", 0.0)),
-                controls=controls,
-                exhausted=bool(status.get("exhausted", False)),
-                error=None if status.get("error") is None else str(status["error"]),
+                record=stored.record,
+                **read_status(stored.status, self._journal.header.species),
             )
         except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-            raise StorageError(f"the journal's status cannot be read: {error}") from error
+            raise StorageError(
+                f"the journal's status cannot be read: {error}",
+                "nemo_lab.study.journal.salvage(path, new_path) saves what can still be read",
+            ) from error
 
     def listen(self, listener: Callable[[], None]) -> None:
         """As of ``Listeners``; the first one starts the thread."""
         super().listen(listener)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="nemo_lab watcher", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="nemo_lab follower", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
@@ -128,14 +108,11 @@ class Watcher(Listeners):
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise StudyStateError(
-            f"study {self._journal.header.name!r} is only watched here",
+            f"study {self._journal.header.name!r} is only followed here",
             "steer it where it runs; when that has ended, load_study(path) goes on with it here",
         )
 
     start = pause = resume = post = _refuse
-
-    cause: BaseException | None = None
-    closed = False
 
     def stop(self) -> None:
         """Look no longer; the run itself goes on."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 
 from nemo_lab.errors import NemoWarning
 from nemo_lab.study.results.snapshot import Snapshot
@@ -13,11 +15,11 @@ from nemo_lab.study.results.snapshot import Snapshot
 _collected: ContextVar[list[str] | None] = ContextVar("nemo_lab_notices", default=None)
 
 
-def notice(message: str, stacklevel: int = 3) -> None:
-    """Warn the caller of the caller, or add to what ``collect`` collects in this context."""
+def notice(message: str) -> None:
+    """Warn whoever called nemo_lab, or add to what ``collect`` collects in this context."""
     collected = _collected.get()
     if collected is None:
-        warnings.warn(message, NemoWarning, stacklevel=stacklevel)
+        warnings.warn(message, NemoWarning, stacklevel=_frames_of_ours() + 1)
     else:
         collected.append(message)
 
@@ -38,6 +40,14 @@ def tell_of_waiting(snapshot: Snapshot) -> None:
     if snapshot.waiting and snapshot.state in ("finished", "failed"):
         notice(
             f"the study is {snapshot.state}: {snapshot.waiting} projected configurations wait; "
-            f"call start({snapshot.waiting}), or press Start, to evaluate them",
-            stacklevel=4,
+            f"call start({snapshot.waiting}), or press Start, to evaluate them"
         )
+
+
+def _frames_of_ours() -> int:
+    """How many calls lie between here and the code of others."""
+    count = 0
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "nemo_lab":
+        count, frame = count + 1, frame.f_back
+    return count

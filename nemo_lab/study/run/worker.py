@@ -1,135 +1,109 @@
-"""The one owner of the engine: a background thread while a run is on, else whoever steers."""
+"""A background thread while a run is on: what callers ask for, and who may touch the engine when."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from nemo_lab.closing import close_at_exit
 from nemo_lab.errors import StudyStateError
-from nemo_lab.interruption import Interrupted, interruptible
-from nemo_lab.search import Engine
-from nemo_lab.search.species import Species
-from nemo_lab.study.commands.search import Command, Prepare
-from nemo_lab.study.journal import Stored
-from nemo_lab.study.journal.recorder import Storage
-from nemo_lab.study.journal.resume import carry_out
-from nemo_lab.study.results.snapshot import Intervention, Snapshot, State, picture
+from nemo_lab.search import Engine, Ledger
+from nemo_lab.study.commands.base import Command
+from nemo_lab.study.journal import Recorder, Stored
+from nemo_lab.study.run.command_queue import CommandQueue
+from nemo_lab.study.run.driver import Driver
 from nemo_lab.study.run.evaluation import failure
 from nemo_lab.study.run.events import Listeners
+from nemo_lab.study.run.state_machine import Event, StateMachine
 from nemo_lab.study.run.switch_interval import responsive
-from nemo_lab.study.run.throughput import Pace
 
 
 class Worker(Listeners):
-    """Runs an engine, applies commands between two evaluations, publishes snapshots.
+    """Runs an engine, applies commands between two evaluations, publishes snapshots; see ``Runner``.
 
-    Callers on any thread set flags and queue commands under one condition; nobody but the owner
-    touches the engine. The owner is the worker thread, or, while none runs, the caller of ``post``.
+    Callers on any thread queue commands and tell the state machine what they want, under one condition. The
+    engine has one owner: the worker's thread, or, while none runs, the caller of ``post``.
     """
 
+    following = False
+
     def __init__(
-        self, engine: Engine, workers: int = 1, storage: Storage | None = None, stored: Stored | None = None
+        self, engine: Engine, workers: int = 1, recorder: Recorder | None = None, stored: Stored | None = None
     ) -> None:
         super().__init__()
-        self._engine = engine
-        self._workers = workers
-        self._storage = Storage() if storage is None else storage
+        self._driver = Driver(engine, workers, recorder or Recorder(), stored)
         self._condition = threading.Condition()
-        self._commands: deque[Command] = deque()
-        self._owned = False
+        self._commands = CommandQueue(self._condition)
+        ended = stored is not None and stored.status.get("state") == "finished"
+        self._machine = StateMachine("finished" if ended else "idle")
         self._thread: threading.Thread | None = None
-        self._pause = self._stop = self._abandoned = self.closed = False
-        self._resumed = 0
-        self._state: State = "idle"
-        self._target = 0
-        self._seconds, self._pace = 0.0, Pace()
-        if stored is not None:
-            self._take_up(stored)
         self._error: str | None = None
-        self.cause: BaseException | None = None
-        self._version = 0
-        self.snapshot = self._make_snapshot()
+        self._cause: BaseException | None = None
+        self.closed = False
+        self.snapshot = self._driver.snapshot(0, self._machine.state, None)
         close_at_exit(self)
 
-    @property
-    def species(self) -> tuple[Species, ...]:
-        """All that ever took part."""
-        return self._engine.species
+    # callers, on any thread; see Runner
 
     @property
-    def steers(self) -> tuple[Intervention, ...]:
-        """All of the run, with the candidates drawn up before one."""
-        return self._storage.steers
-
-    # callers, on any thread
+    def ledger(self) -> Ledger:
+        """What is in force once every command posted so far has taken effect."""
+        with self._condition:
+            return self._commands.ahead(self.snapshot.ledger, len(self.snapshot.evaluations))
 
     def start(self, target: Callable[[int], int]) -> None:
-        """Run until as many evaluations are made as ``target`` says of those made so far.
-
-        Raises:
-            StudyStateError: if a run is on.
-        """
+        """Run until as many evaluations are made as ``target`` says of those made so far."""
         with self._condition:
-            if self._thread is not None:
-                way_out = "call resume()" if self._state == "paused" else "wait for it, or stop it first"
-                raise StudyStateError(f"the study is already {self._state}", way_out)
-            self._target = target(len(self.snapshot.evaluations))
-            self._error = self.cause = None
+            if self._machine.active:
+                state = self._machine.state
+                way_out = "call resume()" if state == "paused" else "wait for it, or stop it first"
+                raise StudyStateError(f"the study is already {state}", way_out)
+            self._driver.target = target(len(self.snapshot.evaluations))
+            self._error = self._cause = None
             self._thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
-            self._publish("running", fresh=False)
+            self._turn_to("start")
             self._thread.start()
 
     def pause(self) -> None:
         """Hold after the evaluation in flight, which is made to its end."""
         with self._condition:
-            if self._thread is None or self._stop:
-                raise StudyStateError(f"cannot pause: the study is {self._state}", "call start() first")
-            self._pause = True
-            self._condition.notify_all()
+            if not self._machine.can("pause"):
+                state = self._machine.state
+                raise StudyStateError(f"cannot pause: the study is {state}", "call start() first")
+            self._turn_to("pause")
 
     def resume(self) -> None:
         """Go on after a pause."""
         with self._condition:
-            if self._thread is None or not self._pause:
-                raise StudyStateError(
-                    f"cannot resume: the study is {self._state}, not paused", "call start() to run it"
-                )
-            self._pause = False
-            self._resumed += 1
-            if self._state == "paused":
-                self._publish("running", fresh=False)
-            self._condition.notify_all()
+            if not self._machine.can("resume"):
+                state = self._machine.state
+                message = f"cannot resume: the study is {state}, not paused"
+                raise StudyStateError(message, "call start() to run it")
+            self._turn_to("resume")
 
     def stop(self) -> None:
         """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
         with self._condition:
-            if self._thread is not None and not self._stop:
-                self._stop, self._pause = True, False
-                self._publish("stopping", fresh=False)
-                self._condition.notify_all()
+            if self._machine.active and not self._stopping():
+                self._turn_to("stop")
 
     def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
         """Wait until no run is on, or it is paused; returns whether that came before the timeout."""
+
+        def over() -> bool:
+            held = self._machine.phase == "paused" and not through_pauses
+            return held or not self._machine.active
+
         with self._condition:
-            return self._condition.wait_for(
-                lambda: self._thread is None or (self._state == "paused" and not through_pauses), timeout
-            )
+            return self._condition.wait_for(over, timeout)
 
     def post(self, command: Command) -> None:
-        """Have a command applied: by the worker thread, or here and now where none runs."""
-        with self._condition:
-            self._commands.append(command)
-            self._condition.notify_all()
-            if self._owned:
-                return
-            self._owned = True
+        """Have a command applied: by the worker's thread, or here and now where none runs."""
+        if not self._commands.put(command):
+            return
         first: BaseException | None = None
         released = False
         while not released:  # others may queue commands meanwhile: one that fails must not strand them
@@ -137,16 +111,16 @@ class Worker(Listeners):
                 self._drain()
             except BaseException as error:
                 first = first or error
-            released = self._release()
+            released = self._commands.release()
         if first is not None:
             raise first
 
     def abandon(self) -> None:
         """Stop, and let go of the journal as soon as the thread has ended; does not wait for it."""
         with self._condition:
-            self._abandoned = True
-            if self._thread is None and not self._owned:
-                self._storage.close()
+            self.closed = True
+            if not self._machine.active and not self._commands.owned:
+                self._driver.close()
         self.stop()
 
     def close(self) -> None:
@@ -156,161 +130,112 @@ class Worker(Listeners):
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
-        self._storage.close()
+        self._driver.close()
+
+    def raise_failure(self) -> None:
+        """Raise what ended the last run, if it failed; see ``failure``."""
+        if self._machine.phase == "failed" and self._cause is not None:
+            raise failure(self._cause, len(self.snapshot.evaluations)) from self._cause
+
+    def _stopping(self) -> bool:
+        return self._machine.phase == "stopping"
+
+    def _turn_to(self, event: Event) -> None:
+        """Take an event while the engine may be at work: its part of the snapshot stays as it is."""
+        before = self._machine.state
+        self._machine.take(event)
+        self._condition.notify_all()
+        if self._machine.state != before:
+            state, version, target = self._machine.state, self.snapshot.version + 1, self._driver.target
+            self.snapshot = replace(
+                self.snapshot, version=version, state=state, target=target, error=self._error
+            )
+            self.tell_listeners()
 
     # the owner only
 
     def _run(self) -> None:
-        with self._condition:  # somebody may be steering the idle study
-            self._condition.wait_for(lambda: not self._owned)
-            self._owned = True
-            self._engine.budget = self._target
+        self._commands.own()  # somebody may be steering the idle study
+        self._driver.plan()
         try:
             with responsive():
                 while self._turn():
                     pass
         except BaseException as error:
-            self._error, self.cause = traceback.format_exc(), error
+            self._error, self._cause = traceback.format_exc(), error
             while not self._fail():
                 pass
 
     def _turn(self) -> bool:
-        """One evaluation, or one wait; returns whether the run goes on."""
+        """One evaluation for each worker, or one wait; returns whether the run goes on."""
         self._drain()
         with self._condition:
             if self._commands:
                 return True
-            done = len(self._engine.evaluations) >= self._target or self._engine.exhausted
-            if self._stop or done:
-                state: State = "finished" if done else "idle"
-                self._keep(state)
-                self._finish(state)
+            done = self._driver.done
+            if done or self._stopping():
+                self._end("finish" if done else "rest")
                 return False
-            if self._pause:
-                seen = self._resumed  # a resume and a pause while this thread sleeps must not be missed
-                self._keep("paused")
-                self._publish("paused")
-                self._condition.wait_for(
-                    lambda: self._commands or self._stop or not self._pause or self._resumed != seen
-                )
-                self._publish("stopping" if self._stop else "paused" if self._pause else "running")
+            if self._machine.phase == "pausing":
+                self._arrive("hold")
+                self.tell_listeners()
+            if self._machine.phase == "paused":
+                self._condition.wait_for(lambda: self._commands or self._machine.phase != "paused")
                 return True
-        self._evaluate_some()
+        if self._driver.evaluate_some(self._stopping):
+            self._publish()
         return True
-
-    def _evaluate_some(self) -> None:
-        """One evaluation for each worker, told in the order asked: workers change nothing but the time."""
-        began = time.perf_counter()
-        left = self._target - len(self._engine.evaluations)
-        candidates = self._engine.ask_some(min(self._workers, left))
-        if not candidates:
-            self._storage.note(self._engine, Prepare(1), "nothing left to evaluate")
-            return
-        try:
-            bits = [candidate.bits for candidate in candidates]
-            with interruptible(lambda: self._stop):
-                for objectives in self._storage.evaluate(self._engine.problem, bits):
-                    self._engine.tell(candidates.pop(0), objectives)
-        except BaseException as error:
-            for candidate in reversed(candidates):
-                self._engine.give_back(candidate)
-            self._storage.note(self._engine, Prepare(len(candidates)), "left half-way")
-            if self._stop and isinstance(error, Interrupted):
-                return
-            raise
-        self._keep()
-        took = time.perf_counter() - began
-        self._seconds += took
-        self._pace.add(took, len(bits))
-        self._publish()
 
     def _drain(self) -> None:
         """Apply every waiting command."""
-        steered = False
-        while self._commands:
-            command = self._commands.popleft()
-            evaluate = partial(self._storage.evaluate_beside, self._engine, lambda: self._stop)
-            budget = self._engine.budget
-            detail = carry_out(self._engine, command, evaluate)
-            if self._engine.budget not in (budget, None):  # a start that waits set its own
-                self._target = self._engine.budget
-            if command.action:
-                self._storage.note(self._engine, command, detail)
-                steered = True
-        if steered:
-            self._publish()
-            self._keep()
-
-    def _keep(self, state: State | None = None) -> None:
-        """Store what is new; a run that ends says in which state."""
-        run: dict[str, object] = {"state": state or self._state, "error": self._error, "target": self._target}
-        run |= {"seconds": self._seconds, "rate": self._pace.rate}
-        self._storage.keep(self._engine, run, end=state is not None)
-
-    def _take_up(self, stored: Stored) -> None:
-        status = stored.status
-        self._target = self._engine.budget = int(status.get("target", 0))
-        self._seconds, self._pace = float(status.get("seconds", 0.0)), Pace(float(status.get("rate", 0.0)))
-        if status.get("state") == "finished":
-            self._state = "finished"
-
-    def _release(self) -> bool:
-        with self._condition:
-            if self._commands:
-                return False
-            self._owned = False
-            self._condition.notify_all()
-            return True
+        applied: list[Command] = []
+        try:
+            while (command := self._commands.take()) is not None:
+                applied.append(command)
+                self._driver.apply(command, self._stopping)
+        finally:
+            try:
+                if any(command.action for command in applied):
+                    self._publish()
+            finally:
+                self._commands.seen(applied)
 
     def _fail(self) -> bool:
-        """End a failed run once no command waits any more, so that nobody waits for an answer."""
+        """End a failed run once no command waits any more, so that every caller gets an answer."""
         with contextlib.suppress(BaseException):  # the first failure is the one to report
             self._drain()
-        with contextlib.suppress(BaseException):
-            self._keep("failed")
         with self._condition:
             if self._commands:
                 return False
-            self._finish("failed")
+            self._end("fail")
             return True
 
-    def _finish(self, state: State) -> None:
-        with self._condition:
-            self._thread, self._owned = None, False
-            if self._abandoned:
-                self._storage.close()
-            self._pause = self._stop = False
-            self._publish(state)
-            self._condition.notify_all()
+    def _publish(self) -> None:
+        """Store what is new, then show it."""
+        fresh = self._driver.snapshot(0, self._machine.state, self._error)
+        try:
+            self._driver.keep(fresh, end=False)
+        finally:
+            with self._condition:  # others may have changed the state meanwhile
+                version, state = self.snapshot.version + 1, self._machine.state
+                self.snapshot = replace(fresh, version=version, state=state)
+                self._condition.notify_all()
+            self.tell_listeners()
 
-    def _publish(self, state: State | None = None, *, fresh: bool = True) -> None:
-        """Make the next snapshot, in the present state by default; ``fresh`` off keeps the engine's part."""
-        with self._condition:
-            state = state or self._state  # read here: others may have changed it a moment ago
-            self._state = "stopping" if state == "running" and self._stop else state
-            self._version += 1
-            if fresh:
-                self.snapshot = self._make_snapshot()
-            else:
-                new = replace(self.snapshot, version=self._version, state=self._state)
-                self.snapshot = replace(new, target=self._target, error=self._error)
-            self._condition.notify_all()
+    def _arrive(self, event: Event) -> None:
+        """Store the run at rest, then take the event that brought it there; under the condition."""
+        state = self._machine.after(event)
+        fresh = self._driver.snapshot(self.snapshot.version + 1, state, self._error)
+        with contextlib.suppress(BaseException) if event == "fail" else contextlib.nullcontext():
+            self._driver.keep(fresh, end=True)
+        self._machine.take(event)
+        self.snapshot = fresh
+        self._condition.notify_all()
+
+    def _end(self, event: Event) -> None:
+        """End a run; under the condition."""
+        self._arrive(event)
+        self._thread, self._commands.owned = None, False
+        if self.closed:
+            self._driver.close()
         self.tell_listeners()
-
-    def _make_snapshot(self) -> Snapshot:
-        return picture(
-            self._engine,
-            version=self._version,
-            state=self._state,
-            interventions=self._storage.interventions,
-            target=self._target,
-            seconds=self._seconds,
-            seconds_per_evaluation=self._pace.rate,
-            reused=self._storage.reused,
-            error=self._error,
-        )
-
-    def raise_failure(self) -> None:
-        """Raise what ended the last run, if it failed; see ``failure``."""
-        if self._state == "failed" and self.cause is not None:
-            raise failure(self.cause, len(self.snapshot.evaluations)) from self.cause

@@ -148,7 +148,7 @@ class FrontPanel(Panel):
         self._quiet = False
         self.live.disabled = view.moment is None
         self.replay.disabled = not last
-        self.anywhere.layout.display = "" if view.now.rules.aspiration else "none"
+        self.anywhere.layout.display = "" if view.now.constraints.aspiration else "none"
 
     def _zoom(self) -> None:
         """Show what is wanted of the points, everything by default."""

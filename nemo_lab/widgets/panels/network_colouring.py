@@ -31,7 +31,7 @@ class Measures:
     def __init__(self, hub: Hub, aside: Callable[[Callable[[], object]], None]) -> None:
         self._hub, self._aside = hub, aside
         problem: Any = hub.problem
-        self.names = [BITS, *([] if hub.study.watching else [SENSITIVITY])]
+        self.names = [BITS, *([] if hub.study.following else [SENSITIVITY])]
         self.names += [SQNR] if hasattr(problem, "sqnr") else []
         self.chosen = BITS
         self.failed = False  # what was chosen could not be measured, bit-widths are shown in its place

@@ -11,7 +11,7 @@ from nemo_lab.plots import style
 from nemo_lab.plots.png import WIDTH, front_picture
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.results.decision_making import choose, within_a_point
-from nemo_lab.study.results.frames import study_html
+from nemo_lab.study.results.frames import front_frame, study_html
 from nemo_lab.widgets import markup
 
 # beside a live view the picture would only repeat it; and where the kernel is gone, JupyterLab has nothing to
@@ -33,8 +33,7 @@ def page(study: Study, config: int | None = None) -> str:
     """
     snapshot = study.snapshot
     now = datetime.datetime.now(datetime.UTC)
-    front = study._frame(snapshot, snapshot.front).sort_values(list(study.problem.objective_names))
-    table = study_html(snapshot, f"study of {study.title}", front)
+    table = study_html(snapshot, f"study of {study.title}", front_frame(snapshot, study.problem))
     return (
         f'{STYLE}<div class="nemo-static"><p><i>This is a picture of the dashboard, taken on '
         f"{now:%Y-%m-%d at %H:%M} UTC. Run this cell in Jupyter to make it live again.</i></p>"

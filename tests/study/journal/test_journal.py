@@ -71,7 +71,7 @@ def put(journal: Journal, stored: Stored, evaluations: int | None = None) -> Non
     journal.write(
         evaluations=part,
         history=stored.history,
-        steers=stored.steers,
+        record=stored.record,
         checkpoint=stored.checkpoint,
         status=stored.status,
     )
@@ -81,7 +81,7 @@ def same(one: Stored, two: Stored, *, checkpoint: bool = True) -> bool:
     return (
         all(np.array_equal(c, getattr(two.evaluations, n)) for n, c in vars(one.evaluations).items())
         and repr(one.history) == repr(two.history)
-        and [pack(vars(s)) for s in one.steers] == [pack(vars(s)) for s in two.steers]
+        and [pack(vars(s)) for s in one.record] == [pack(vars(s)) for s in two.record]
         and one.status == two.status
         and (not checkpoint or pack(vars(one.checkpoint)) == pack(vars(two.checkpoint)))
     )

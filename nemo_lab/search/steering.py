@@ -1,0 +1,235 @@
+"""What people's decisions do to a search: members that come and go, and what is evaluated next.
+
+Which decisions stand is in the ledger (``nemo_lab.search.decisions``); here each takes effect.
+Single-threaded: call these between a ``tell`` and the next ``ask``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from nemo_lab.search.constraints import Pins, checked_width
+from nemo_lab.search.decisions import Ledger
+from nemo_lab.search.members import NO_SPECIES, Member
+from nemo_lab.search.reseed_sources import configurations
+from nemo_lab.search.species import Bits, Species
+from nemo_lab.search.state import SearchState, Turnover
+
+
+class Steering:
+    """Interventions in a search; each acts on what is asked for next, and ``undo`` takes the latest back."""
+
+    def __init__(self, state: SearchState) -> None:
+        self._state = state
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is in force, and what can be taken back or made again."""
+        return self._state.ledger
+
+    def pin(self, pins: Pins) -> int:
+        """Fix nodes at widths; the front's members are projected onto the pins and come first.
+
+        Args:
+            pins: node -> width, or (lowest, highest); in place of what the node was pinned to.
+
+        Returns:
+            how many projected configurations wait now.
+
+        Raises:
+            BitWidthError, ArgumentError: see ``checked_width``.
+        """
+        state = self._state
+        widths = tuple(state.problem.bit_widths)
+        after = self.ledger.pin({node: checked_width(width, widths) for node, width in pins.items()})
+        with self._taking_effect(after):
+            log = state.archive.evaluations
+            projected: dict[bytes, Member] = {}
+            for config in state.archive.front:  # as it was before the pin
+                bits = after.constraints.apply(log.bits[config].copy())
+                if state.archive.find(bits) is None:
+                    member = Member(int(log.species[config]), None, "projected", bits)
+                    projected.setdefault(bits.tobytes(), member)
+            state.queue.put_first(list(projected.values()))
+        return len(projected)
+
+    def unpin(self, nodes: Sequence[int]) -> None:
+        """Free nodes; earlier evaluations that were hidden by their pins count again."""
+        with self._taking_effect(self.ledger.unpin(nodes)):
+            pass
+
+    def constrain(self, limits: Mapping[int, float]) -> None:
+        """Put limits, objective -> largest value allowed, in place of all before."""
+        with self._taking_effect(self.ledger.constrain(limits)):
+            pass
+
+    def aspire(self, aspiration: Mapping[int, tuple[float, float]]) -> None:
+        """Concentrate on a box, objective -> (low, high), in place of the one before; empty for none."""
+        with self._taking_effect(self.ledger.aspire(aspiration)):
+            pass
+
+    def set_budget(self, evaluations: int) -> None:
+        """Say at how many evaluations in all the run is to end; the search itself only remembers it."""
+        with self._taking_effect(self.ledger.end_at(evaluations)):
+            pass
+
+    def plan(self, evaluations: int) -> None:
+        """The same when a run starts, which is no intervention and cannot be undone."""
+        self._state.ledger = self.ledger.planned(evaluations)
+
+    def enqueue(self, bits: Bits) -> None:
+        """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
+        with self._taking_effect(self.ledger.note()):
+            new = [Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits]
+            self._state.queue.put_first(new)
+
+    # species
+
+    def reseed(self, species: int, source: str | Bits, fraction: float) -> int:
+        """Replace the worst ``fraction`` of a species by new members, evaluated next.
+
+        What is not evaluated yet goes first, then the worst by rank under the constraints.
+
+        Args:
+            species: its position.
+            source: configurations uint8[N, Q] to imitate, or the name of a source, see
+                ``nemo_lab.search.reseed_sources``; what it cannot give is random.
+            fraction: in (0, 1]; 1 also drops the species' offspring that still wait.
+
+        Returns:
+            how many members are new.
+        """
+        state = self._state
+        state.begin()
+        wanted: Bits | None
+        if isinstance(source, str):
+            rng = state.population.streams[species]
+            wanted = configurations(source, state.problem, state.options, state.look(), rng)
+        else:
+            wanted = source
+        with self._taking_effect(self.ledger.note()):
+            constraints = self.ledger.constraints
+            new, gone = state.population.reseed(species, fraction, wanted, constraints)
+            if fraction >= 1.0:
+                gone |= {m for m in state.queue if m.species == species and not m.hand_made}
+            state.queue.drop(gone)
+            state.queue.put_first(new)
+        return len(new)
+
+    def add_species(self, species: Species) -> None:
+        """Let a species take part from now on: a new one, or one that was removed, with new members."""
+        state = self._state
+        state.begin()
+        after = self.ledger.enter(species.name)
+        position = after.species.index(species.name)
+        if position == len(state.population.species):
+            state.population.append(species, state.seed_of(position))
+            if state.view is not None and hasattr(species, "observe"):
+                species.observe(state.view)
+        with self._taking_effect(after):
+            state.queue.put_first(state.population.enter(position, after.controls))
+
+    def remove_species(self, name: str) -> bool:
+        """Let a species go with its members; what it found stays. Returns whether it does: the last stays."""
+        return self._control(self.ledger.remove(name))
+
+    def freeze(self, name: str, frozen: bool) -> bool:
+        """Keep a species' members as they are, or let it go on; returns whether that took effect."""
+        return self._control(self.ledger.freeze(name, frozen))
+
+    def share(self, name: str, part: float | None) -> bool:
+        """Give a species a share of all members, None for UCB's; returns whether that took effect."""
+        return self._control(self.ledger.share(name, part))
+
+    # taking back
+
+    def undo(self) -> str:
+        """Take back the latest decision that stands, and its members where they still are.
+
+        What it had evaluated stays, and so do the children of its members.
+
+        Returns:
+            its label, empty if there is none.
+        """
+        state = self._state
+        if not self.ledger.done:
+            return ""
+        label = self.ledger.done[-1].label
+        inverse = self._revert(self.ledger.undo(), state.done[-1])
+        state.done, state.undone = state.done[:-1], (*state.undone, inverse)
+        return label
+
+    def redo(self) -> str:
+        """Make the decision again that was taken back last; returns its label, empty if there is none."""
+        state = self._state
+        if not self.ledger.undone:
+            return ""
+        label = self.ledger.undone[-1].label
+        inverse = self._revert(self.ledger.redo(), state.undone[-1])
+        state.undone, state.done = state.undone[:-1], (*state.done, inverse)
+        return label
+
+    def describe(self, label: str) -> None:
+        """Say what people call the latest decision."""
+        self._state.ledger = self.ledger.describe(label)
+
+    def _control(self, after: Ledger) -> bool:
+        if after is self.ledger:
+            return False
+        self._state.begin()
+        with self._taking_effect(after):
+            self._expel()
+        return True
+
+    @contextmanager
+    def _taking_effect(self, after: Ledger) -> Iterator[None]:
+        """Put a decision in force, and note who comes and goes by it; refused as a whole if that fails."""
+        state, before = self._state, self.ledger
+        present = list(state.present())
+        state.ledger = after
+        try:
+            yield
+        except BaseException:
+            state.ledger = before
+            state.population.forget_beyond(len(before.species))
+            raise
+        state.done, state.undone = (*state.done, turnover(present, state.present())), ()
+        self._in_force()
+
+    def _revert(self, after: Ledger, change: Turnover) -> Turnover:
+        """Go to the other side of a decision; returns who came and went by that."""
+        state, present = self._state, list(self._state.present())
+        state.ledger = after
+        self._leave(set(change.entered))
+        for member in change.left:
+            if not member.hand_made:
+                state.population.members[member.species].append(member)
+        state.queue.put_first([member for member in change.left if member.objectives is None])
+        self._expel()
+        self._in_force()
+        return turnover(present, state.present())
+
+    def _expel(self) -> None:
+        """Let the members of removed species go, and make room for those of others."""
+        state, population = self._state, self._state.population
+        for species, members in enumerate(population.members):
+            if species in self.ledger.controls.removed:
+                self._leave(set(members))
+                population.allocation[species] = 0
+            elif population.allocation[species] == 0:
+                population.allocation[species] = max(len(members), state.options.min_size)
+
+    def _leave(self, members: set[Member]) -> None:
+        self._state.queue.drop(members)
+        self._state.population.leave(members)
+
+    def _in_force(self) -> None:
+        self._state.exhausted = False
+        self._state.archive.rebuild(self.ledger.constraints)
+
+
+def turnover(before: Iterable[Member], after: Iterable[Member]) -> Turnover:
+    """Who entered and who left, each once and in order."""
+    old, new = dict.fromkeys(before), dict.fromkeys(after)
+    return Turnover(tuple(m for m in new if m not in old), tuple(m for m in old if m not in new))

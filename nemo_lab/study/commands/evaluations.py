@@ -1,0 +1,91 @@
+"""Commands about configurations to evaluate: next in the run, or beside it."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.interruption import Interrupted, check_interrupted, interruptible
+from nemo_lab.search import Engine, Ledger, Problem
+from nemo_lab.search.species import Bits
+from nemo_lab.study.commands.base import Command, Evaluate
+
+MANY = 10_000  # candidates that nobody draws up at once
+
+
+@dataclass(frozen=True)
+class Enqueue(Command):
+    """Evaluate hand-made configurations next."""
+
+    action = "enqueue"
+    bits: Bits = field(repr=False)
+
+    def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
+        return ledger.note()
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.steering.enqueue(self.bits)
+        return f"{len(self.bits)} configurations"
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        whole = self.bits.dtype == np.uint8 and self.bits.shape[1:] == (problem.num_nodes,)
+        return bool(whole and np.isin(self.bits, problem.bit_widths).all())
+
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return f"enqueue({self.bits.tolist()})"
+
+
+@dataclass(frozen=True)
+class Prepare(Command):
+    """Draw up the first population, and the next candidates, which are evaluated when the run goes on.
+
+    A run that is stopped in the middle of evaluations leaves them so; the record has to know.
+    """
+
+    action = "prepare"
+    undoable = False
+    candidates: int = 0
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.begin()
+        drawn = [engine.ask() for _ in range(self.candidates)]
+        for candidate in reversed(drawn):
+            if candidate is not None:
+                engine.give_back(candidate)
+        return f"{self.candidates} candidates drawn up"
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        return type(self.candidates) is int and 0 <= self.candidates <= MANY
+
+    def call(self, problem: Problem) -> str:  # noqa: D102
+        return f"prepare({self.candidates})"
+
+
+@dataclass(frozen=True)
+class WhatIf(Command):
+    """Evaluate a configuration beside the search; a failure goes to the one who asked.
+
+    Who no longer wants the answer cancels it.
+    """
+
+    bits: Bits = field(repr=False)
+    answer: Future[NDArray[np.float64]] = field(default_factory=Future)
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        with contextlib.suppress(InvalidStateError):  # of an answer that was cancelled meanwhile
+            try:
+                with interruptible(self.answer.cancelled):
+                    check_interrupted()
+                    self.answer.set_result(evaluate(self.bits))
+            except BaseException as error:
+                self.answer.set_exception(error)
+                if not isinstance(error, Exception | Interrupted):
+                    raise
+        return ""
+
+
+EVALUATION_COMMANDS: tuple[type[Command], ...] = (Enqueue, Prepare)

@@ -1,0 +1,33 @@
+"""From the names, classes and objects that people give to species."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nemo_lab.search import Problem, SearchOptions
+from nemo_lab.search.species import Species, make_species
+
+
+class SpeciesMaker:
+    """Makes species of a study: ours by name, and people's own, by name too once they were given.
+
+    Args:
+        problem, options: of the study.
+        own: name -> class or object of the caller's.
+    """
+
+    def __init__(self, problem: Problem, options: SearchOptions, own: Mapping[str, Any]) -> None:
+        self._problem, self._options, self._own = problem, options, dict(own)
+
+    def named(self, name: str) -> Species:
+        """A new species by name; UnknownNameError if nothing is called so."""
+        return make_species([self._own.get(name, name)], self._problem, self._options)[0]
+
+    def made(self, given: Any) -> Species:
+        """A new species from what ``create_study(species=...)`` takes; its name gives it from now on."""
+        if isinstance(given, str):
+            return self.named(given)
+        made = make_species([given], self._problem, self._options)[0]
+        self._own[made.name] = given
+        return made

@@ -1,0 +1,108 @@
+"""What the owner of an engine does with it: commands, evaluations, and the record of both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from nemo_lab.interruption import Interrupted, interruptible
+from nemo_lab.search import Engine
+from nemo_lab.study.commands.base import Command
+from nemo_lab.study.commands.evaluations import Prepare
+from nemo_lab.study.commands.registry import carry_out
+from nemo_lab.study.journal import Recorder, Stored
+from nemo_lab.study.results.snapshot import Snapshot, State, snapshot_of
+from nemo_lab.study.run.evaluation import Evaluator
+from nemo_lab.study.run.throughput import Pace
+
+
+class Driver:
+    """Only one thread at a time may call it; who that is, is the worker's to say.
+
+    Args:
+        engine: of the study.
+        workers: configurations evaluated at once.
+        recorder: of the run.
+        stored: what the run is taken up from, None for a fresh one.
+
+    Attributes:
+        target: evaluations at which the run ends.
+    """
+
+    def __init__(self, engine: Engine, workers: int, recorder: Recorder, stored: Stored | None) -> None:
+        self._engine, self._workers, self._recorder = engine, workers, recorder
+        self._evaluator = Evaluator(engine.problem, recorder.known(), recorder.remember)
+        status = {} if stored is None else stored.status
+        self.target = int(status.get("target", 0))
+        self._seconds, self._pace = float(status.get("seconds", 0.0)), Pace(float(status.get("rate", 0.0)))
+        self.plan()
+
+    def plan(self) -> None:
+        """Tell the engine at how many evaluations the run ends."""
+        self._engine.steering.plan(self.target)
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has come to its end."""
+        return len(self._engine.evaluations) >= self.target or self._engine.exhausted
+
+    def apply(self, command: Command, stopping: Callable[[], bool]) -> None:
+        """Carry out a command between two evaluations, and note it."""
+        engine, before = self._engine, self._engine.ledger.budget
+        evaluate = partial(self._evaluator.evaluate_beside, engine.evaluations, stopping)
+        detail = carry_out(engine, command, evaluate)
+        if engine.ledger.budget != before:  # else a start that waits has set its own
+            self.target = engine.ledger.budget
+        if command.action:
+            self._recorder.note(engine, command, detail)
+
+    def evaluate_some(self, stopping: Callable[[], bool]) -> bool:
+        """One evaluation for each worker, told in the order asked: workers change nothing but the time.
+
+        Returns:
+            whether they were made; they are left half-way once ``stopping`` returns true.
+        """
+        began = time.perf_counter()
+        candidates = self._engine.ask_some(min(self._workers, self.target - len(self._engine.evaluations)))
+        if not candidates:
+            self._recorder.note(self._engine, Prepare(1), "nothing left to evaluate")
+            return False
+        try:
+            bits = [candidate.bits for candidate in candidates]
+            with interruptible(stopping):
+                for objectives in self._evaluator.evaluate(bits):
+                    self._engine.tell(candidates.pop(0), objectives)
+        except BaseException as error:
+            for candidate in reversed(candidates):
+                self._engine.give_back(candidate)
+            self._recorder.note(self._engine, Prepare(len(candidates)), "left half-way")
+            if stopping() and isinstance(error, Interrupted):
+                return False
+            raise
+        took = time.perf_counter() - began
+        self._seconds += took
+        self._pace.add(took, len(bits))
+        return True
+
+    def snapshot(self, version: int, state: State, error: str | None) -> Snapshot:
+        """The run as it is."""
+        return snapshot_of(
+            self._engine,
+            version=version,
+            state=state,
+            error=error,
+            record=self._recorder.record,
+            target=self.target,
+            seconds=self._seconds,
+            seconds_per_evaluation=self._pace.rate,
+            reused=self._evaluator.reused,
+        )
+
+    def keep(self, snapshot: Snapshot, *, end: bool) -> None:
+        """Store what is new; see ``Recorder.keep``."""
+        self._recorder.keep(self._engine, snapshot, end=end)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._recorder.close()

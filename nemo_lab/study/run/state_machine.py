@@ -1,0 +1,79 @@
+"""The states of a run, and what leads from one to the next.
+
+``docs/architecture.md`` shows the picture that ``drawn`` gives.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nemo_lab.study.results.snapshot import State
+
+Phase = Literal["idle", "running", "pausing", "paused", "stopping", "finished", "failed"]
+Event = Literal["start", "pause", "resume", "stop", "hold", "rest", "finish", "fail"]
+
+RESTING: tuple[Phase, ...] = ("idle", "finished", "failed")
+ACTIVE: tuple[Phase, ...] = ("running", "pausing", "paused", "stopping")
+
+# asked for by callers: start, pause, resume, stop; told by the worker: hold, rest, finish, fail
+TRANSITIONS: dict[Event, dict[Phase, Phase]] = {
+    "start": dict.fromkeys(RESTING, "running"),
+    "pause": {"running": "pausing", "pausing": "pausing", "paused": "paused"},
+    "resume": {"pausing": "running", "paused": "running"},
+    "stop": dict.fromkeys(ACTIVE, "stopping"),
+    "hold": {"pausing": "paused"},
+    "rest": dict.fromkeys(ACTIVE, "idle"),
+    "finish": dict.fromkeys(ACTIVE, "finished"),
+    "fail": dict.fromkeys(ACTIVE, "failed"),
+}
+
+
+class StateMachine:
+    """Where a run stands; whoever uses it holds a lock.
+
+    Args:
+        phase: to begin in.
+    """
+
+    def __init__(self, phase: Phase = "idle") -> None:
+        self.phase: Phase = phase
+
+    @property
+    def state(self) -> State:
+        """The phase as people see it: a run that is about to pause still runs."""
+        return _seen(self.phase)
+
+    @property
+    def active(self) -> bool:
+        """Whether a run is on."""
+        return self.phase in ACTIVE
+
+    def can(self, event: Event) -> bool:
+        """Whether an event leads anywhere from here."""
+        return self.phase in TRANSITIONS[event]
+
+    def after(self, event: Event) -> State:
+        """The state to which an event leads."""
+        return _seen(TRANSITIONS[event][self.phase])
+
+    def take(self, event: Event) -> None:
+        """Go where an event leads.
+
+        Raises:
+            RuntimeError: if it leads nowhere from here: ask ``can`` first.
+        """
+        if not self.can(event):
+            raise RuntimeError(f"{event} does not lead anywhere from {self.phase}")
+        self.phase = TRANSITIONS[event][self.phase]
+
+
+def _seen(phase: Phase) -> State:
+    return "running" if phase == "pausing" else phase
+
+
+def drawn() -> str:
+    """The machine as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> idle"]
+    for event, ways in TRANSITIONS.items():
+        lines += [f"    {start} --> {end}: {event}" for start, end in ways.items() if start != end]
+    return "\n".join(lines)

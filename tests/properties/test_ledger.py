@@ -1,0 +1,118 @@
+"""One reducer: whatever is asked for, the record followed without an engine gives what the engine has."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis import given, settings
+
+from nemo_lab import NemoError, create_study, load_study
+from nemo_lab.search import Ledger
+from nemo_lab.study import Snapshot, Study, past
+from nemo_lab.study.commands.registry import followed
+from tests.toy import GatedProblem, ToyProblem
+
+SPECIES = ("continuous", "floor", "integer")
+NAMES = st.sampled_from(SPECIES)
+NODES = st.sampled_from(ToyProblem().node_names)
+ASKED: st.SearchStrategy[Callable[[Study], object]] = st.one_of(
+    st.builds(lambda n, b: lambda s: s.pin(n, b), NODES, st.integers(2, 8)),
+    st.builds(lambda n: lambda s: s.unpin(n), NODES),
+    st.just(lambda s: s.unpin()),
+    st.just(lambda s: s.undo()),
+    st.just(lambda s: s.redo()),
+    st.builds(lambda n: lambda s: s.remove_species(n), NAMES),
+    st.builds(lambda n: lambda s: s.add_species(n), st.sampled_from((*SPECIES, "gcn"))),
+    st.builds(lambda n, f: lambda s: s.freeze(n, frozen=f), NAMES, st.booleans()),
+    st.builds(lambda n, p: lambda s: s.share(n, p), NAMES, st.one_of(st.none(), st.floats(0.1, 0.9))),
+    st.builds(lambda n: lambda s: s.reseed(n, "random", 0.5), NAMES),
+    st.builds(lambda v: lambda s: s.constrain(f"loss <= {v}"), st.floats(0.1, 0.9)),
+    st.builds(lambda v: lambda s: s.aspire(size=v), st.floats(0.1, 0.2)),
+    st.builds(lambda b: lambda s: s.enqueue(b), st.integers(2, 8)),
+)
+OPTIONS: dict[str, Any] = {"species": SPECIES, "population": 12, "min_size": 2}
+
+
+def decided(ledger: Ledger) -> tuple[object, ...]:
+    """All of a ledger but the budget, which a start sets as well."""
+    steps = [
+        [(one.constraints, one.controls, one.label) for one in some] for some in (ledger.done, ledger.undone)
+    ]
+    return ledger.species, ledger.constraints, ledger.controls, steps
+
+
+def ask(study: Study, what: Callable[[Study], object]) -> bool:
+    """Whether it was accepted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            what(study)
+        except NemoError:
+            return False
+    return True
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), ASKED), max_size=12))
+def test_the_record_followed_alone_gives_the_ledger_of_the_engine(plan: list[tuple[int, Any]]) -> None:
+    study = create_study(ToyProblem(), **OPTIONS).optimize(14, progress=False)
+    then: list[Snapshot] = []
+    for evaluations, what in plan:
+        if evaluations:
+            study.optimize(evaluations, progress=False)
+        ask(study, what)
+        then.append(study.snapshot)
+    now = study.snapshot
+    assert decided(followed(Ledger(now.begun_with), now.record, study.problem)) == decided(now.ledger)
+    for one, later in zip(then, [*then[1:], None], strict=False):
+        if later is None or len(later.evaluations) > len(one.evaluations):  # the last of that moment
+            shown = past(now, len(one.evaluations), study.problem)
+            assert decided(shown.ledger) == decided(one.ledger)
+            assert np.array_equal(np.sort(shown.front), np.sort(one.front))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(ASKED, min_size=1, max_size=6))
+def test_what_is_asked_within_one_evaluation_is_as_if_it_had_been_asked_one_by_one(plan: list[Any]) -> None:
+    """The same is refused, and the same is in force after it, though nothing of it has taken effect yet."""
+    alone = create_study(ToyProblem(), **OPTIONS).optimize(14, progress=False)
+    problem = GatedProblem()
+    problem.gate.set()
+    together = create_study(problem, **OPTIONS).optimize(14, progress=False)
+    problem.gate.clear()
+    problem.entered.clear()
+    together.start(1)
+    assert problem.entered.wait(30)
+    accepted = [ask(alone, what) for what in plan]
+    assert [ask(together, what) for what in plan] == accepted
+    assert (together.pins, together.constraints, together.aspiration) == (
+        alone.pins, alone.constraints, alone.aspiration,
+    )  # fmt: skip
+    problem.gate.set()
+    assert together.wait(30)
+    assert together.snapshot.constraints == alone.snapshot.constraints
+    assert together.snapshot.controls == alone.snapshot.controls
+    assert together.pins == alone.pins
+
+
+def test_removing_the_last_two_and_undoing_twice_shows_the_same_pins_everywhere(tmp_path: Any) -> None:
+    path = tmp_path / "run.sqlite"
+    study = create_study(
+        ToyProblem(), species=("continuous", "floor"), population=12, min_size=2, storage=path
+    )
+    study.optimize(20, progress=False)
+    assert ask(study, lambda s: s.pin("layer0.weight", 4))
+    study.optimize(5, progress=False)
+    study.remove_species("floor")
+    assert not ask(study, lambda s: s.remove_species("continuous"))
+    study.undo()
+    study.undo()
+    study.optimize(1, progress=False)
+    now = study.snapshot
+    assert now.pins == past(now, len(now.evaluations) - 1, study.problem).pins == {}
+    study.close()
+    assert load_study(path, read_only=True).snapshot.pins == {}
