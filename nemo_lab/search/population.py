@@ -155,36 +155,6 @@ class Population:
         """A genome of a species that imitates uint8[Q]."""
         return self.species[species].imitate(bits[None], self.streams[species])[0]
 
-    def reseed(
-        self, species: int, fraction: float, sources: NDArray[np.uint8] | None, constraints: Constraints
-    ) -> tuple[list[Member], set[Member]]:
-        """Replace the worst ``fraction`` of a species: what nobody has evaluated first, then by rank.
-
-        Args:
-            species: its position.
-            fraction: in (0, 1].
-            sources: uint8[N, Q] to imitate; None for random members.
-            constraints: to rank by.
-
-        Returns:
-            the new members and the gone ones.
-        """
-        rng, members = self.streams[species], self.members[species]
-        count = int(np.ceil(fraction * len(members)))
-        if sources is not None and len(sources):
-            rounds = max(1, -(-count // len(sources)))
-            rows = np.concatenate([rng.permutation(len(sources)) for _ in range(rounds)])[:count]
-            new = [Member(species, None, "reseed", imitates=sources[row]) for row in rows]
-        else:
-            genomes = self.species[species].initial(count, rng)
-            new = [Member(species, genome, "reseed") for genome in genomes]
-        kept = self._best_first(members, constraints, rng)[: len(members) - count]
-        gone = set(members) - set(kept)
-        for member in kept:
-            member.parent = member.objectives is not None
-        self.members[species] = [*kept, *new]
-        return new, gone
-
     def enter(self, species: int, controls: SpeciesControls) -> list[Member]:
         """Make the first members of a species that comes in the middle of a run."""
         active = len(self.species) - len(controls.removed)
@@ -247,18 +217,6 @@ class Population:
 
     def _parents(self, s: int) -> list[Genome]:
         return [member.genome for member in self.members[s] if member.parent]
-
-    def _best_first(
-        self, members: Sequence[Member], constraints: Constraints, rng: np.random.Generator
-    ) -> list[Member]:
-        done = [member for member in members if member.objectives is not None]
-        waiting = [member for member in members if member.objectives is None]
-        if done:
-            ranking = Nsga3Ranking(self._weights.shape[1], self.options.population)
-            done = [
-                done[row] for row in ranking.order(vectors_of(done), rng, penalties_of(done, constraints))
-            ]
-        return [*done, *waiting]
 
     def _children(self, s: int, parents: list[Genome], count: int) -> list[Genome]:
         if count <= 0:

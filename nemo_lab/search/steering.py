@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from nemo_lab.search.constraints import Pins, checked_width
 from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, Member
-from nemo_lab.search.reseed_sources import configurations
+from nemo_lab.search.reseeding import configurations, reseed
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.search.state import SearchState, Turnover
 
@@ -94,7 +94,7 @@ class Steering:
         Args:
             species: its position.
             source: configurations uint8[N, Q] to imitate, or the name of a source, see
-                ``nemo_lab.search.reseed_sources``; what it cannot give is random.
+                ``nemo_lab.search.reseeding``; what it cannot give is random.
             fraction: in (0, 1]; 1 also drops the species' offspring that still wait.
 
         Returns:
@@ -110,7 +110,7 @@ class Steering:
             wanted = source
         with self._taking_effect(self.ledger.note()):
             constraints = self.ledger.constraints
-            new, gone = state.population.reseed(species, fraction, wanted, constraints)
+            new, gone = reseed(state.population, species, fraction, wanted, constraints)
             if fraction >= 1.0:
                 gone |= {m for m in state.queue if m.species == species and not m.hand_made}
             state.queue.drop(gone)

@@ -1,6 +1,6 @@
 """One run: its records, its commands, the thread that owns it, and the study people hold."""
 
-from nemo_lab.search.reseed_sources import SOURCES
+from nemo_lab.search.reseeding import SOURCES
 from nemo_lab.study.compare import compare
 from nemo_lab.study.create import create_study
 from nemo_lab.study.journal import salvage, studies

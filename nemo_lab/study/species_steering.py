@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.search.reseed_sources import SOURCES
+from nemo_lab.search.reseeding import SOURCES
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
 from nemo_lab.study.parsing.species import SpeciesMaker

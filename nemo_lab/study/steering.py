@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import wait
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError, StudyStateError
-from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
 from nemo_lab.search.constraints import Width
-from nemo_lab.search.species import Bits
-from nemo_lab.study.commands.evaluations import Enqueue, WhatIf
 from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Pin, Redo, Undo, Unpin
 from nemo_lab.study.parsing.budget import checked_whole
 from nemo_lab.study.parsing.names import NodeNames
@@ -38,8 +29,7 @@ class Steering:
 
     def __init__(self, problem: Problem, runner: Runner) -> None:
         self._problem, self._runner = problem, runner
-        self._names = NodeNames(problem)
-        self._selection = Selection(problem, self._names)
+        self._selection = Selection(problem, NodeNames(problem))
         self._objectives = ObjectiveNames(problem)
 
     def pin(
@@ -178,17 +168,6 @@ class Steering:
         names = self._problem.objective_names
         return {names[k]: box for k, box in self._runner.ledger.constraints.aspiration.items()}
 
-    def enqueue(self, bits: Any) -> None:
-        """Evaluate hand-made configurations next, as part of the run; pins in force are applied.
-
-        Args:
-            bits: integers[Q] or [N, Q], one width for all nodes, or name -> width as from ``config``.
-
-        Raises:
-            BitWidthError, UnknownNameError: if they do not fit.
-        """
-        self._runner.post(Enqueue(self._names.bits(bits)))
-
     def set_budget(self, evaluations: int) -> None:
         """Change at how many evaluations in all the run ends, also while it goes on.
 
@@ -223,34 +202,3 @@ class Steering:
         if not self._runner.ledger.undone:
             raise StudyStateError("there is nothing to redo", "redo() follows undo()")
         self._runner.post(Redo())
-
-    def what_if(self, bits: Any) -> pd.Series[float]:
-        """Objectives of one configuration beside the search; blocks until it is evaluated, or Ctrl-C.
-
-        Args:
-            bits: as for ``enqueue``, one configuration.
-
-        Raises:
-            BitWidthError, UnknownNameError: if it does not fit.
-        """
-        rows = self._names.bits(bits)
-        if len(rows) != 1:
-            raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
-        return pd.Series(self._answer(rows[0]), index=list(self._problem.objective_names), name="what_if")
-
-    def _answer(self, bits: Bits) -> NDArray[np.float64]:
-        """Objectives float64[K] of uint8[Q]; asked again if a run that is stopped left them half-way."""
-        while True:
-            command = WhatIf(bits)
-            try:
-                self._runner.post(command)
-                while not wait([command.answer], LOOK_UP).done:
-                    check_interrupted()
-                return command.answer.result()
-            except Interrupted:
-                check_interrupted()
-                if self._runner.closed:  # Python exits
-                    raise
-                self._runner.wait(LOOK_UP, through_pauses=True)
-            finally:
-                command.answer.cancel()

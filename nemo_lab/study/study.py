@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nemo_lab.errors import ArgumentError, StudyStateError
+from nemo_lab.errors import ArgumentError
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import make_species
-from nemo_lab.study.commands.evaluations import Prepare
+from nemo_lab.study.configurations import Configurations
 from nemo_lab.study.delegation import delegated
 from nemo_lab.study.journal import Journal, Recorder, resumed
-from nemo_lab.study.parsing.budget import budget, checked_whole
 from nemo_lab.study.parsing.species import SpeciesMaker
 from nemo_lab.study.results.frames import study_html
 from nemo_lab.study.results.script import Beginning, script
@@ -30,6 +29,7 @@ from nemo_lab.study.run.notices import notice
 from nemo_lab.study.run.progress_bar import wait_with_bar
 from nemo_lab.study.run.runner import Runner
 from nemo_lab.study.run.worker import Worker
+from nemo_lab.study.running import Running
 from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
 
@@ -38,7 +38,7 @@ class Study:
     """One run of the search over a problem; ``create_study`` makes it.
 
     Methods return at once unless they say otherwise, and may be called from any thread. It is made of parts:
-    a runner, which owns the search; steering of the search and of its species; and tables of what was found.
+    a runner, which owns the search; how it is run and steered; and tables of what was found.
     """
 
     def __init__(
@@ -68,7 +68,9 @@ class Study:
             made = engine() if begun is None else resumed(engine, begun, maker.named)
             runner = Worker(made, workers, Recorder(journal, stored), begun)
         self._runner = runner
+        self._running = Running(runner)
         self._steering = Steering(problem, runner)
+        self._configurations = Configurations(problem, runner)
         self._species = SpeciesSteering(runner, maker)
         self._tables = Tables(problem, lambda: runner.snapshot)
         self._cleanup = weakref.finalize(self, runner.abandon)
@@ -101,72 +103,13 @@ class Study:
             notice("every configuration has been evaluated: there is nothing left to search")
         return self
 
-    def start(self, evaluations: int | None = None, *, until: int | None = None) -> None:
-        """Run in a background thread; arguments as for ``optimize``.
-
-        After a failure it goes on with the evaluation that failed.
-
-        Raises:
-            StudyStateError: if a run is on.
-            ArgumentError: on a budget that is not a positive whole number, or already spent.
-        """
-        self._runner.start(budget(evaluations, until, self.snapshot.target))
-
-    def prepare(self, candidates: int = 0) -> None:
-        """Make the first population now rather than when the run starts; blocks while it does.
-
-        Args:
-            candidates: how many to draw up already. ``to_script`` writes that where a run was stopped in the
-                middle of so many evaluations, before a command: the search had chosen them by then.
-        """
-        self._runner.post(Prepare(checked_whole("candidates", candidates, 0)))
-
-    def pause(self) -> None:
-        """Hold a run after the evaluation in flight, which is made to its end.
-
-        Raises:
-            StudyStateError: if none is on.
-        """
-        self._refuse_after_failure("pause")
-        self._runner.pause()
-
-    def resume(self) -> None:
-        """Go on after a pause.
-
-        Raises:
-            StudyStateError: if the study is not paused.
-        """
-        self._refuse_after_failure("resume")
-        self._runner.resume()
-
-    def stop(self) -> None:
-        """End a run without delay; ``start`` goes on later. Harmless if none is on.
-
-        The evaluation in flight is left at its next batch of images (or where else the problem calls
-        ``nemo_lab.check_interrupted``) and made again later: a run that was stopped gives the very
-        evaluations of one that never was.
-        """
-        self._runner.stop()
-
-    def close(self) -> None:
-        """Stop, and let go of the journal, so that another process may go on with it. Blocks."""
-        self._runner.close()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until no run is on, or it is paused.
-
-        Args:
-            timeout: seconds; no limit by default.
-
-        Returns:
-            whether that came before the timeout.
-
-        Raises:
-            EvaluationError: if the run failed.
-        """
-        ended = self._runner.wait(timeout)
-        self._runner.raise_failure()
-        return ended
+    start = delegated("_running", Running.start)
+    prepare = delegated("_running", Running.prepare)
+    pause = delegated("_running", Running.pause)
+    resume = delegated("_running", Running.resume)
+    stop = delegated("_running", Running.stop)
+    close = delegated("_running", Running.close)
+    wait = delegated("_running", Running.wait)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -198,11 +141,11 @@ class Study:
     positions = delegated("_steering", Steering.positions)
     constrain = delegated("_steering", Steering.constrain)
     aspire = delegated("_steering", Steering.aspire)
-    enqueue = delegated("_steering", Steering.enqueue)
+    enqueue = delegated("_configurations", Configurations.enqueue)
     set_budget = delegated("_steering", Steering.set_budget)
     undo = delegated("_steering", Steering.undo)
     redo = delegated("_steering", Steering.redo)
-    what_if = delegated("_steering", Steering.what_if)
+    what_if = delegated("_configurations", Configurations.what_if)
     reseed = delegated("_species", SpeciesSteering.reseed)
     add_species = delegated("_species", SpeciesSteering.add_species)
     remove_species = delegated("_species", SpeciesSteering.remove_species)
@@ -277,12 +220,6 @@ class Study:
         self.validated |= zip(chosen, validate(self.problem, bits, data), strict=True)
         self._runner.tell_listeners()
         return validation_frame(self.snapshot, self.validated, chosen)
-
-    def _refuse_after_failure(self, verb: str) -> None:
-        snapshot = self.snapshot
-        if snapshot.state == "failed" and snapshot.error:
-            reason = snapshot.error.strip().splitlines()[-1]
-            raise StudyStateError(f"cannot {verb}: the run failed: {reason}", "mend it and call start()")
 
     @property
     def title(self) -> str:

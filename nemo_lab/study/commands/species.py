@@ -9,7 +9,7 @@ import numpy as np
 
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine, Ledger, Problem
-from nemo_lab.search.reseed_sources import SOURCES
+from nemo_lab.search.reseeding import SOURCES
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.study.commands.base import Command, Evaluate
 
