@@ -108,7 +108,7 @@ def test_calibration_is_the_mean_of_batch_extremes() -> None:
 
 
 def affine_reference(x: Tensor, low: float, high: float, bits: int) -> Tensor:
-    """METHOD section 2, letter by letter."""
+    """docs/method.md, section 2, letter by letter."""
     low, high = min(low, 0.0), max(high, 0.0)
     s = (high - low) / (2**bits - 1)
     z = round(-(2 ** (bits - 1)) - low / s)

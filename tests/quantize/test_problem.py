@@ -18,7 +18,7 @@ from tests.cost import oracle
 
 
 class Reference(fx.Interpreter):
-    """The obvious, slow way: quantize each tensor where it is made, by METHOD section 2."""
+    """The obvious, slow way: quantize each tensor where it is made, by docs/method.md, section 2."""
 
     def __init__(self, problem: QuantizationProblem, bits: Any) -> None:
         graph = problem._network.graph
