@@ -89,7 +89,8 @@ def option_rows() -> dict[str, tuple[str, str]]:
 
 def test_the_table_of_options_has_every_option_with_its_defaults() -> None:
     wanted: dict[str, tuple[Any, Any]] = {
-        field.name: (field.default, PRESETS["default"].options.get(field.name)) for field in fields(SearchOptions)
+        field.name: (field.default, PRESETS["default"].options.get(field.name))
+        for field in fields(SearchOptions)
     }
     found = {
         name: (eval(paper), eval(default) if default else None)  # the page is ours
