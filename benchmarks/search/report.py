@@ -21,8 +21,8 @@ first evaluator calls, as many as a column says; objectives are task error, mode
 ratio, scaled by the problem's `objective_bounds`. Every method calls the same evaluator, one
 configuration at a time, without a cache, so a repeated configuration costs a call, and so does every
 probe of a sensitivity. Mean over seeds, minimum to maximum in brackets, the best mean in bold; a dash where a
-method was not given so many evaluations. Methods that draw nothing at random run once. Times are wall times on
-one thread, on cores that other work shared: read them as an order of magnitude.
+method was not given so many evaluations. Methods that draw nothing at random run once. Times are wall times
+on one thread, on cores that other work shared: read them as an order of magnitude.
 """
 
 Results = Sequence[dict[str, Any]]
