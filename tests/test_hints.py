@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.messages import HOLE, messages, read
+from tests.messages import HOLE, messages, package_files, read
 from tests.references import problems_in
 from tests.test_docs import PAGES, ROOT
 
@@ -92,6 +92,18 @@ def warn_it():
 """
     texts = {message.text for message in read(ast.parse(source), "some.py")}
     assert texts == {"broken", f"call {HOLE} or repair()", "see restore()"}
+
+
+def test_docstrings_name_what_exists() -> None:
+    wrong = [
+        f"{path.name}: {name}"
+        for path in package_files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        for name in re.findall(r"``(nemo_lab\.[\w.]+)``", ast.get_docstring(node) or "")
+        if problems_in(name)
+    ]
+    assert wrong == []
 
 
 def spans(page: Path) -> list[str]:
