@@ -112,7 +112,8 @@ def spans(page: Path) -> list[str]:
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     named = r"\b((?:nl|nemo_lab|study|dashboard|problem|workload)\.[a-z_][\w.]*)"
-    return [one for part in (*re.findall(r"`([^`]+)`", prose), *blocks) for one in re.findall(named, part)]
+    found = [one for part in (*re.findall(r"`([^`]+)`", prose), *blocks) for one in re.findall(named, part)]
+    return [one for one in found if not one.endswith(".py")]  # a file
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
