@@ -1,4 +1,4 @@
-"""Leaving an evaluation half-way: who waits says when to stop, who works looks up now and then."""
+"""Cooperative cancelling: the caller says when to stop, the evaluation checks now and then."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-LOOK_UP = 0.05  # seconds between two looks while waiting for a lock
+LOOK_UP = 0.05  # seconds between two checks while waiting for a lock
 
 _asked: ContextVar[Callable[[], bool] | None] = ContextVar("nemo_lab_interruption", default=None)
 
 
 class Interrupted(BaseException):
-    """An evaluation is given up; no ``Exception``, so that no ``except Exception`` on its way keeps it."""
+    """An evaluation is cancelled; not an ``Exception``, so that no ``except Exception`` swallows it."""
 
 
 @contextmanager
@@ -34,12 +34,12 @@ def interruptible(asked: Callable[[], bool]) -> Iterator[None]:
 def check_interrupted() -> None:
     """Call this now and then in a long ``evaluate``, and the run can be stopped there.
 
-    It costs less than a microsecond, and does nothing where nobody wants to stop. What was measured so far
+    It costs less than a microsecond, and does nothing while the run goes on. What was measured so far
     is dropped: the same configuration is evaluated again when the run goes on, so leave nothing half done.
     A thread of your own sees it if it runs in ``contextvars.copy_context()``.
 
     Raises:
-        Interrupted: if whoever asked for the evaluation no longer wants it; let it pass.
+        Interrupted: if the caller has cancelled the evaluation; do not catch it.
 
     >>> import nemo_lab as nl
     >>> def evaluate(batches):
@@ -58,7 +58,7 @@ def check_interrupted() -> None:
 
 @contextmanager
 def held(lock: threading.Lock) -> Iterator[None]:
-    """Hold a lock, for which nobody waits longer than he wants to.
+    """Hold a lock; a caller that waits for it can be cancelled.
 
     Raises:
         Interrupted: see ``check_interrupted``.

@@ -13,7 +13,7 @@ from benchmarks.evaluator.networks import Timed, pictures, vision
 from benchmarks.evaluator.timing import fastest, in_turns, seconds_of
 
 IMAGES = 64
-RULES = ("minmax", "percentile", "mse")
+RANGES = ("minmax", "percentile", "mse")
 
 
 def measure(rounds: int) -> dict[str, float]:
@@ -30,7 +30,7 @@ def measure(rounds: int) -> dict[str, float]:
     workload = trace()
     problems = {
         rule: lambda rule=rule: nl.QuantizationProblem(workload, images, data, threads=1, ranges=rule)
-        for rule in RULES
+        for rule in RANGES
     }
     taken = in_turns({"plain": forward, "trace": trace, **problems}, 0, rounds)
     return {name: each.best for name, each in taken.items()} | {"first": first}
@@ -52,7 +52,7 @@ def section(seconds: dict[str, float]) -> str:
             "| | passes |",
             "|---|---|",
             f"| `Workload.from_module` | {passes['trace']:.2f} |",
-            *(f'| `QuantizationProblem(ranges="{rule}")` | {passes[rule]:.2f} |' for rule in RULES),
+            *(f'| `QuantizationProblem(ranges="{rule}")` | {passes[rule]:.2f} |' for rule in RANGES),
             f"| both, the first in a process (default ranges) | {passes['first']:.2f} |",
             "",
             f"Goal: under 5 passes. Measured {usual:.2f}, {passes['first']:.2f} the first time: "

@@ -26,7 +26,7 @@ def seconds_of(task: Task) -> float:
 
 
 def in_turns(tasks: Mapping[str, Task], seconds: float, rounds: int = 7) -> dict[str, Taken]:
-    """All tasks in turns: at least so many rounds, and at least so long."""
+    """All tasks in turns: at least ``rounds`` rounds, and at least ``seconds``."""
     spent: dict[str, list[float]] = {name: [] for name in tasks}
     until = time.perf_counter() + seconds
     while len(min(spent.values(), key=len)) < rounds or time.perf_counter() < until:

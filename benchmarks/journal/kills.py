@@ -89,14 +89,14 @@ def main() -> int:
         "# Killed and taken up again",
         "",
         f"`python -m benchmarks.journal.kills --kills {options.kills}`: a digits run of {plan.EVALUATIONS} "
-        f"evaluations with {len(plan.STEERS)} steers, killed by SIGKILL within 30 ms of a random "
+        f"evaluations with {len(plan.STEERS)} interventions, killed by SIGKILL within 30 ms of a random "
         "evaluation's beginning, then taken up by `load_study` and run to the end.",
         "",
         f"**{same} of {len(kills)} final tables are bit-identical to that of the uninterrupted run** (bits, "
         "objectives, species, generation, origin and front of every evaluation); at most "
         f"{max(one.repeated for one in kills)} evaluation was made twice.",
         "",
-        "| evaluations stored | steers stored | evaluations repeated | table identical |",
+        "| evaluations stored | interventions stored | evaluations repeated | table identical |",
         "| --- | --- | --- | --- |",
         *(
             f"| {one.evaluations} | {one.steers} | {one.repeated} | {'yes' if one.identical else '**no**'} |"

@@ -1,4 +1,4 @@
-"""A digits run of 400 evaluations with steers in it, that goes on wherever its journal ends.
+"""A digits run of 400 evaluations with interventions in it, that goes on wherever its journal ends.
 
 ``python -m benchmarks.journal.plan run.sqlite calls`` runs it; ``calls`` gets a byte for every call of the
 evaluator.

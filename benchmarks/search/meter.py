@@ -63,7 +63,7 @@ class Meter:
         return np.array(self.objectives[-len(rows) :])
 
     def hypervolume(self, evaluations: int) -> float:
-        """Normalised hypervolume of the first so many evaluations."""
+        """Normalised hypervolume of the first ``evaluations`` evaluations."""
         return hypervolume(np.array(self.objectives[:evaluations]), self.objective_bounds)
 
     @property

@@ -17,19 +17,19 @@ HEADER = """# Search quality at equal numbers of evaluations
 `{command}`
 
 Normalised hypervolume (larger is better, at most 1) of the non-dominated configurations among the
-first so many evaluator calls; objectives are task error, model ratio and bit-operation ratio, scaled by
-the problem's `objective_bounds`. Every method calls the same evaluator, one configuration at a time,
-without a cache, so a repeated configuration costs a call, and so does every probe of a sensitivity. Mean
-over seeds, minimum to maximum in brackets, the best mean in bold; a dash where a method was not given so
-many evaluations. Methods that draw nothing at random run once. Times are wall times on one thread, on
-cores that other work shared: read them as an order of magnitude.
+first evaluator calls, as many as a column says; objectives are task error, model ratio and bit-operation
+ratio, scaled by the problem's `objective_bounds`. Every method calls the same evaluator, one
+configuration at a time, without a cache, so a repeated configuration costs a call, and so does every
+probe of a sensitivity. Mean over seeds, minimum to maximum in brackets, the best mean in bold; a dash where a
+method was not given so many evaluations. Methods that draw nothing at random run once. Times are wall times
+on one thread, on cores that other work shared: read them as an order of magnitude.
 """
 
 Results = Sequence[dict[str, Any]]
 
 
 def page(store: Store, seeds: int) -> str:
-    """The whole page: all problems and methods with results, up to so many seeds."""
+    """The whole page: all problems and methods with results, of the first ``seeds`` seeds."""
     command = f"python -m benchmarks.search.run --seeds {seeds}"
     parts = [HEADER.format(command=command)]
     used: dict[str, None] = {}

@@ -1,7 +1,7 @@
 """Numba kernels: populations of bit-widths to exact costs. Arrays in, arrays out.
 
 Serial and ``nogil``: safe from any number of threads at once, never holds up the kernel's main thread.
-Compiled once and cached on disk. Formulas: METHOD section 3, arXiv 2106.07611; the arrays are those of
+Compiled once and cached on disk. Formulas: docs/method.md, section 3; the arrays are those of
 ``nemo_lab.cost.plan.Plan``.
 
 Rows are taken in blocks that stay in the fastest cache; each block is checked, then each *term* of the plan

@@ -31,7 +31,7 @@ class CostModel:
     Args:
         workload: whose layers are counted.
         bitops: ``"max"``: a MAC costs the wider of its two operands (the paper's linear form);
-            ``"product"``: the product of both widths (HAQ, HAWQ). METHOD section 3.
+            ``"product"``: the product of both widths (HAQ, HAWQ). docs/method.md, section 3.
         scales: what the model size counts beside the weights: ``"none"``; ``"per_tensor"``: a scale of 32
             bits and a zero point of b bits for each quantizer; ``"per_channel"``: as many of each for a
             weight as it has channels.

@@ -1,8 +1,8 @@
 """A workload as flat arrays: what the cost kernels read.
 
-Both costs have one form (METHOD section 3): a constant, plus a sum over nodes of coefficient times width,
-plus a sum over pairs of nodes that meet in a multiplication, of MACs times f(b_i, b_j), f being ``max`` or
-the product. What stays in full precision counts 32 bits.
+Both costs have one form (docs/method.md, section 3): a constant, plus a sum over nodes of coefficient times
+width, plus a sum over pairs of nodes that meet in a multiplication, of MACs times f(b_i, b_j), f being
+``max`` or the product. What stays in full precision counts 32 bits.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
 
     Every node has its ``name``, ``kind`` and ``bits``. An activation of a ``QuantizationProblem``
     also has its calibrated ``range`` and the integers it becomes: q = clip(round(x / scale) +
-    zero_point, quant_min, quant_max), x_hat = (q - zero_point) * scale (METHOD section 2). A decision
-    over several quantizers lists the others as ``tied``.
+    zero_point, quant_min, quant_max), x_hat = (q - zero_point) * scale (docs/method.md, section 2). A
+    decision over several quantizers lists the others as ``tied``.
 
     Args:
         study: where it was evaluated.

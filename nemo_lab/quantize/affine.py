@@ -1,4 +1,4 @@
-"""Uniform affine quantization (METHOD section 2)."""
+"""Uniform affine quantization (docs/method.md, section 2)."""
 
 from __future__ import annotations
 

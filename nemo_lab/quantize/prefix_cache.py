@@ -10,7 +10,7 @@ where all that flows is such numbers.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -61,6 +61,10 @@ class KeptStates:
 
     def __len__(self) -> int:
         return len(self._states)
+
+    def __iter__(self) -> Iterator[tuple[Codes, ...]]:
+        """Every state, least recently used first."""
+        return iter(tuple(self._states.values()))
 
     def get(self, key: Hashable) -> tuple[Codes, ...] | None:
         """A state, if it is still there."""

@@ -17,7 +17,7 @@ def utility_from_r2(indicators: Floats) -> Floats:
 
 
 def ucb_scores(utility: Floats, evaluations: NDArray[np.int64], c: float) -> Floats:
-    """score_s = v_s + c * sqrt(ln(sum_t y_t) / y_s) (METHOD section 5, step 4)."""
+    """score_s = v_s + c * sqrt(ln(sum_t y_t) / y_s) (docs/method.md, section 5, step 4)."""
     counts = np.maximum(evaluations, 1).astype(np.float64)
     bonus = np.sqrt(np.log(max(counts.sum(), 1.0)) / counts)
     return np.asarray(utility + c * bonus)

@@ -1,6 +1,6 @@
 """NEMO's search, generation by generation, by ask and tell: deterministic, no clock and no screen.
 
-One generation of Algorithm 1 in arXiv 2106.07611; the step numbers are those of METHOD section 5.
+One generation of Algorithm 1 in arXiv 2106.07611; the step numbers are those of docs/method.md, section 5.
 Evaluation can be anywhere: ``ask`` gives candidates one by one, ``tell`` takes their objectives in
 any order, and a new generation begins when all of one are told.
 """

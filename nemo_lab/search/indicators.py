@@ -31,7 +31,7 @@ def partitions_for(objectives: int, count: int) -> int:
 
 
 def r2(members: Objectives, weights: Objectives, utopian: Objectives | float = 0.0) -> float:
-    """R2 indicator towards the utopian point; lower is better (METHOD section 5, step 3).
+    """R2 indicator towards the utopian point; lower is better (docs/method.md, section 5, step 3).
 
     R2 = 1/|L| * sum_{l in L} min_{g in members} max_j l_j * |z*_j - g_j|.
 

@@ -24,7 +24,7 @@ def _check_whole(name: str, value: Any, least: int) -> None:
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """Constants of the engine (METHOD sections 3 to 5); "ours" where the paper is silent.
+    """Constants of the engine (docs/method.md, sections 3 to 5); "ours" where the paper is silent.
 
     The defaults are those of the preset ``paper``.
 

@@ -1,6 +1,6 @@
 """The members of all species, and what a generation does with them.
 
-The step numbers are those of METHOD section 5 (Algorithm 1 of arXiv 2106.07611).
+The step numbers are those of docs/method.md, section 5 (Algorithm 1 of arXiv 2106.07611).
 """
 
 from __future__ import annotations

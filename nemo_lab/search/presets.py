@@ -40,6 +40,8 @@ PRESETS = {
         "the paper's species, the bit-widths themselves, and a model that learns what every node can bear",
     ),
     "paper": Preset(
-        ("continuous", "floor", "gcn", "unet"), {}, "METHOD sections 4 and 5 to the letter (arXiv 2106.07611)"
+        ("continuous", "floor", "gcn", "unet"),
+        {},
+        "arXiv 2106.07611 to the letter; docs/method.md, sections 4 and 5",
     ),
 }

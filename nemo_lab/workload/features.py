@@ -1,4 +1,4 @@
-"""Node features that the graph species read (METHOD section 1).
+"""Node features that the graph species read (docs/method.md, section 1).
 
 Column by column:
 

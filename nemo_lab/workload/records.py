@@ -43,7 +43,7 @@ class Quantizer:
 
 @dataclass(frozen=True)
 class Node:
-    """One bit-width decision (METHOD section 1): one quantizer, or several that are tied.
+    """One bit-width decision (docs/method.md, section 1): one quantizer, or several that are tied.
 
     Attributes:
         index: position in execution order, the column of this node in every bits array.

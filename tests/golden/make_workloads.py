@@ -1,7 +1,7 @@
 """Makes the golden tables of torchvision's networks, by arithmetic on their modules alone.
 
 Nothing of nemo_lab is used: forward hooks note the shapes that each convolution and linear layer sees, and
-what is rounded is counted by the rule of METHOD section 1, written out for these two architectures.
+what is rounded is counted by the rule of docs/method.md, section 1, written out for these two architectures.
 
     python -m tests.golden.make_workloads
 """

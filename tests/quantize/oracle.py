@@ -1,4 +1,4 @@
-"""The obvious, slow evaluator: METHOD section 2 alone, over the traced graph, one tensor at a time."""
+"""The obvious, slow evaluator: docs/method.md, section 2 over the traced graph, a tensor at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The affine quantizer: METHOD section 2 by hand and by property."""
+"""The affine quantizer: docs/method.md, section 2 by hand and by property."""
 
 from __future__ import annotations
 

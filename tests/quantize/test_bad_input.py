@@ -145,7 +145,7 @@ def test_a_dead_channel_stays_dead(ranges: Any, per_channel: bool, symmetric: bo
     options: Any = {"ranges": ranges, "per_channel": per_channel, "symmetric": symmetric}
     found = QuantizationProblem(workload, images, (images, labels), **options)
     assert np.isfinite(found.evaluate([[2] * 4, [8] * 4])).all()
-    assert not found._network.weights.at("0.weight", 3)[1].any()
+    assert not found.network().weights.at("0.weight", 3)[1].any()
     assert np.isfinite(found.sqnr().to_numpy()).all()
 
 

@@ -349,7 +349,7 @@ def test_networks_of_other_precision_are_quantized_in_float32(dtype: torch.dtype
         Workload.from_module(module.float().eval(), IMAGES[:2]), data[0].float(), data
     )
     bits = np.full((1, problem.num_nodes), 8)
-    assert problem._network.weights.full["conv.weight"].dtype == torch.float32
+    assert problem.network().weights.full["conv.weight"].dtype == torch.float32
     for name, found in plain.ranges.items():
         assert problem.ranges[name] == pytest.approx(found)
     assert np.array_equal(problem.evaluate(bits), plain.evaluate(bits))
@@ -500,7 +500,7 @@ def test_the_table_of_sqnr_is_that_of_each_node_alone() -> None:
     assert list(table.index) == list(problem.node_names)
     assert list(table.columns) == list(problem.bit_widths)
     assert table.loc["head.weight", 2] == np.inf
-    weights = problem._network.weights
+    weights = problem.network().weights
 
     def by_hand(name: str, bits: int) -> float:
         x = weights.full[name].double()

@@ -45,9 +45,7 @@ def alike(problem: QuantizationProblem, count: int, seed: int = 0) -> np.ndarray
 def assert_sound(problem: QuantizationProblem) -> None:
     """What is kept adds up."""
     kept = problem._network.kept
-    parts = {id(part): part.nbytes for state in kept._states.values() for part in state}
-    assert kept.bytes == sum(parts.values())
-    assert parts.keys() == kept._users.keys()
+    assert kept.bytes == sum({id(part): part.nbytes for state in kept for part in state}.values())
     assert all(not module.keep and module.codes is None for module in problem._network.activations.values())
 
 
@@ -78,7 +76,9 @@ def test_left_at_every_look_results_stay_the_same(digits: Workload, ranges: Any,
 def test_every_batch_is_a_chance_to_leave(digits: Workload) -> None:
     problem = make(digits)
     row = alike(problem, 1)[0]
-    problem._network.set_bits(row)  # the weights are there, so that batches alone are counted
+    problem.error(
+        row, problem.workload.data.search
+    )  # now weights are there, so that batches alone are counted
     for looks in range(1, BATCHES + 1):
         with pytest.raises(Interrupted), interruptible(Countdown(looks)):
             problem.evaluate(row)

@@ -18,12 +18,11 @@ from tests.cost import oracle
 
 
 class Reference(fx.Interpreter):
-    """The obvious, slow way: quantize each tensor where it is made, by METHOD section 2."""
+    """The obvious, slow way: quantize each tensor where it is made, by docs/method.md, section 2."""
 
     def __init__(self, problem: QuantizationProblem, bits: Any) -> None:
-        graph = problem._network.graph
-        super().__init__(graph)
-        find, network = problem.workload.find, problem._network
+        find, network = problem.workload.find, problem.network()
+        super().__init__(network.graph)
         self.widths = {f"quantizer_{i}": int(bits[find(q).index]) for i, q in enumerate(network.activations)}
         self.ranges = {f"quantizer_{i}": network.ranges[q].overall for i, q in enumerate(network.activations)}
         self.weights = {
@@ -67,7 +66,6 @@ def test_evaluate_equals_a_slow_reference(request: pytest.FixtureRequest, name: 
     labels = torch.from_numpy(workload.data.search.labels)
     rows = np.vstack([random_bits(4, problem.num_nodes), np.full((1, problem.num_nodes), 6)])
     got = problem.evaluate(rows)
-    problem._network.set_bits(None)
     for row, objectives in zip(rows, got, strict=True):
         with torch.no_grad():
             predicted = Reference(problem, row).run(inputs).argmax(1)

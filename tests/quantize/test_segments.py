@@ -282,7 +282,7 @@ def part(count: int) -> Codes:
 
 def held(kept: KeptStates) -> int:
     """Bytes of what it holds, counted anew."""
-    parts = {id(p): p for state in kept._states.values() for p in state}
+    parts = {id(p): p for state in kept for p in state}
     return sum(p.nbytes for p in parts.values())
 
 
@@ -346,9 +346,10 @@ def test_bytes_are_right_and_below_the_cap_at_all_times(seed: int) -> None:
         if rng.random() < 0.3:  # a part made anew
             parts[rng.integers(12)] = part(int(rng.integers(0, 30)))
         assert kept.bytes == held(kept) <= 400
-        assert set(kept._users) == {id(p) for state in kept._states.values() for p in state}
     kept.clear()
-    assert (kept.bytes, len(kept), kept._users) == (0, 0, {})
+    assert (kept.bytes, len(kept), list(kept)) == (0, 0, [])
+    kept.put("again", (parts[0], parts[0], parts[1]))  # nothing of what was counted is left
+    assert kept.bytes == held(kept)
 
 
 def test_a_beginning_recurs_with_another_configuration_only() -> None:

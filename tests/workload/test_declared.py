@@ -232,7 +232,7 @@ def test_each_member_has_its_own_range_at_the_shared_width() -> None:
         full = workload.module.get_parameter(f"{name}.weight").detach()
         assert len(weight.unique()) <= 4
         low, high = min(float(full.min()), 0), max(float(full.max()), 0)
-        steps = weight / ((high - low) / 3)  # METHOD section 2, two bits
+        steps = weight / ((high - low) / 3)  # docs/method.md, section 2, two bits
         torch.testing.assert_close(steps, steps.round(), atol=1e-4, rtol=0)
     assert float(large.detach().abs().max()) > 5 * float(small.detach().abs().max())
     assert {"a.input", "head.input"} <= set(network.ranges)

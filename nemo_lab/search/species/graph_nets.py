@@ -18,7 +18,7 @@ class BitWidthNet(nn.Module):
     """Graph layer -> SELU -> GATConv -> SELU -> linear -> SELU -> one logit per width and node.
 
     Args:
-        encoder: the first graph layer, ``GCNConv`` or ``GraphUNet`` (METHOD section 4).
+        encoder: the first graph layer, ``GCNConv`` or ``GraphUNet`` (docs/method.md, section 4).
         hidden: channels between the layers.
         widths: logits per node.
     """

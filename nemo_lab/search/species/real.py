@@ -1,4 +1,4 @@
-"""The species ``continuous`` and ``floor``: one real number per node (METHOD section 4)."""
+"""The species ``continuous`` and ``floor``: one real number per node (docs/method.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sub-structure neuroevolution of parameter tensors (METHOD section 4)."""
+"""Sub-structure neuroevolution of parameter tensors (docs/method.md, section 4)."""
 
 from __future__ import annotations
 

@@ -65,7 +65,10 @@ def unpack(text: str, blob: bytes) -> Any:
     try:
         return _made(json.loads(text), memoryview(blob))
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError, MemoryError) as error:
-        raise StorageError(f"a record of the journal is damaged: {error}", "see Journal.salvage") from error
+        raise StorageError(
+            f"a record of the journal is damaged: {error}",
+            "nemo_lab.study.salvage(path, new_path) copies all that can be read",
+        ) from error
 
 
 def _made(one: Any, blob: memoryview) -> Any:

@@ -76,7 +76,10 @@ class StoredProblem:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"the journal's problem cannot be read: {error!r}") from error
         if not fits:
-            raise StorageError("the journal's problem does not fit together", "see Journal.salvage")
+            raise StorageError(
+                "the journal's problem does not fit together",
+                "its evaluations can still be read by SQL, see docs/journal.md",
+            )
         return made
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ def damaged(what: str) -> StorageError:
     """The error for a row that cannot be right."""
     return StorageError(
         f"{what} of the journal is damaged",
-        "nemo_lab.study.journal.salvage(path, new_path) saves what can still be read",
+        "nemo_lab.study.salvage(path, new_path) copies all that can be read",
     )
 
 

@@ -55,7 +55,7 @@ def explained(path: Path, doing: str) -> Iterator[None]:
         elif "unable to open" in text:
             hint = "check that the folder exists and may be written to"
         elif "malformed" in text or "corrupt" in text or "not a database" in text:
-            hint = "nemo_lab.study.journal.salvage(path, new_path) saves what can still be read"
+            hint = "nemo_lab.study.salvage(path, new_path) copies all that can be read"
         else:
             hint = "check the disk and the file"
         raise StorageError(f"cannot {doing} {str(path)!r}: {text}", hint) from error
