@@ -1,4 +1,4 @@
-"""What a species contributes: its R2 (docs/method.md, section 5, step 3), or the hypervolume it adds (ours)."""
+"""What a species contributes: its R2 (docs/method.md, section 5), or the hypervolume that it adds (ours)."""
 
 from __future__ import annotations
 
