@@ -19,6 +19,7 @@ from nemo_lab.search.constraints import Pins, Rules
 from nemo_lab.search.indicators import hypervolume
 from nemo_lab.search.lift import lift
 from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Member, SpeciesRecord
+from nemo_lab.search.objective import only, varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem, bounds_of
@@ -46,12 +47,12 @@ class AskTell:
         self.problem = problem
         self.options = options
         self.bounds = bounds_of(problem)
-        objectives = len(problem.objective_names)
+        self.varying = varying(problem)
         self.seed = seed
         own, *seeds = np.random.SeedSequence(seed).spawn(1 + len(species))
         self._rng = np.random.default_rng(own.spawn(1)[0])
-        self.population = Population(species, options, objectives, [own, *seeds])
-        self._log = EvaluationLog(problem.num_nodes, objectives)
+        self.population = Population(species, options, self.varying, [own, *seeds])
+        self._log = EvaluationLog(problem.num_nodes, len(problem.objective_names))
         self._front = ParetoFront()
         self._measured = (self._front.ids, 0.0)
         self._pending: deque[Member] = deque()
@@ -223,7 +224,8 @@ class AskTell:
         """Normalised hypervolume of the front under the rules."""
         if self._measured[0] is not self.front:
             vectors = self.evaluations.objectives[self.front]
-            self._measured = (self.front, hypervolume(vectors, self.bounds))
+            seen, bounds = (only(self.varying, one) for one in (vectors, self.bounds))
+            self._measured = (self.front, hypervolume(seen, bounds))
         return self._measured[1]
 
     # one generation

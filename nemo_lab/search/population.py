@@ -14,6 +14,7 @@ from nemo_lab.search.allocation import share_slots, ucb_scores, utility_from_r2
 from nemo_lab.search.constraints import Rules
 from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
 from nemo_lab.search.members import Member
+from nemo_lab.search.objective import only
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.ranking import Nsga3Ranking
 from nemo_lab.search.species import Genome, Species
@@ -27,7 +28,7 @@ class Population:
     Args:
         species: at least one.
         options: of the search.
-        objectives: K.
+        varying: columns of the objectives to compare by, the others are the same for all.
         seeds: one for the population, then one for each species.
 
     Attributes:
@@ -43,14 +44,15 @@ class Population:
         self,
         species: Sequence[Species],
         options: SearchOptions,
-        objectives: int,
+        varying: NDArray[np.intp],
         seeds: Sequence[np.random.SeedSequence],
     ) -> None:
         self.species = tuple(species)
         self.options = options
         self.rng, *self.streams = [np.random.default_rng(seed) for seed in seeds]
-        self._weights = uniform_directions(objectives, options.r2_partitions)
-        self.ranking = Nsga3Ranking(objectives, options.population)
+        self._varying = varying
+        self._weights = uniform_directions(len(varying), options.r2_partitions)
+        self.ranking = Nsga3Ranking(len(varying), options.population)
         count = len(self.species)
         self.slots = max(options.population, count)
         self.allocation = share_slots(np.ones(count), self.slots, options.min_size)
@@ -76,7 +78,7 @@ class Population:
             rules: in force.
             box: float[2, K], in which hypervolumes are measured.
         """
-        parts = [_as_wished(members, rules) for members in self.members]
+        parts = [only(self._varying, _as_wished(members, rules)) for members in self.members]
         able = [s for s, vectors in enumerate(parts) if len(vectors)]
         indicators = np.full(len(parts), np.nan)
         indicators[able] = [r2(parts[s], self._weights) for s in able]
@@ -86,7 +88,7 @@ class Population:
         elif self.options.utility == "r2":
             utility[able] = utility_from_r2(indicators[able])
         else:
-            utility[able] = _contributions([parts[s] for s in able], box)
+            utility[able] = _contributions([parts[s] for s in able], only(self._varying, box))
         return list(map(float, indicators)), ucb_scores(utility, self.evaluated, self.options.ucb_c)
 
     def survive(self, scores: NDArray[np.float64], rules: Rules, controls: Controls) -> None:
@@ -105,7 +107,7 @@ class Population:
             if member.objectives is not None and s not in controls.frozen
         ]
         alive: set[tuple[int, bytes]] = set()
-        for row in self.ranking.order(_vectors(everyone), self.rng, _penalties(everyone, rules)):
+        for row in self.ranking.order(self._seen(everyone), self.rng, _penalties(everyone, rules)):
             member = everyone[row]
             held = survivors[member.species]
             if len(held) >= self.allocation[member.species]:
@@ -205,6 +207,10 @@ class Population:
         self.evaluated = np.append(self.evaluated, 0)
         self.owed = np.append(self.owed, 0.0)
 
+    def _seen(self, members: Sequence[Member]) -> NDArray[np.float64]:
+        """Their objectives, as far as they can differ."""
+        return only(self._varying, _vectors(members))
+
     def _parents(self, s: int) -> list[Genome]:
         return [member.genome for member in self.members[s] if member.parent]
 
@@ -212,8 +218,8 @@ class Population:
         done = [member for member in members if member.objectives is not None]
         waiting = [member for member in members if member.objectives is None]
         if done:
-            ranking = Nsga3Ranking(self._weights.shape[1], self.options.population)
-            done = [done[row] for row in ranking.order(_vectors(done), rng, _penalties(done, rules))]
+            ranking = Nsga3Ranking(len(self._varying), self.options.population)
+            done = [done[row] for row in ranking.order(self._seen(done), rng, _penalties(done, rules))]
         return [*done, *waiting]
 
     def _children(self, s: int, parents: list[Genome], count: int) -> list[Genome]:

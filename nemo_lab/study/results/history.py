@@ -10,6 +10,7 @@ import numpy as np
 from nemo_lab.search import Evaluations, Problem, Rules
 from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.indicators import hypervolume
+from nemo_lab.search.objective import only, varying
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.study.results.snapshot import Intervention, Snapshot
 
@@ -28,6 +29,8 @@ def past(snapshot: Snapshot, evaluations: int, problem: Problem) -> Snapshot:
     front.rebuild(log, rules)
     history = tuple(one for one in snapshot.history if one.evaluations <= evaluations)
     last = history[-1] if history else None
+    seen = varying(problem)
+    vectors, bounds = (only(seen, one) for one in (log.objectives[front.ids], bounds_of(problem)))
     return dataclasses.replace(
         snapshot,
         evaluations=log,
@@ -37,7 +40,7 @@ def past(snapshot: Snapshot, evaluations: int, problem: Problem) -> Snapshot:
         allocation=tuple(one.allocation for one in last.species) if last else snapshot.allocation,
         history=history,
         interventions=steers,
-        hypervolume=hypervolume(log.objectives[front.ids], bounds_of(problem)),
+        hypervolume=hypervolume(vectors, bounds),
     )
 
 
