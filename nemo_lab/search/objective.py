@@ -82,5 +82,6 @@ def constant(problem: Problem) -> tuple[Objective, ...]:
 
 
 def only(columns: NDArray[np.intp], vectors: Floats) -> Floats:
-    """Some columns of float[N, K]; the array itself if that is all of them."""
-    return vectors if len(columns) == vectors.shape[1] else np.ascontiguousarray(vectors[:, columns])
+    """Some columns of float[N, K]; the array itself if that is all of them, or nothing is in it."""
+    whole = not len(vectors) or len(columns) == vectors.shape[1]
+    return vectors if whole else np.ascontiguousarray(vectors[:, columns])

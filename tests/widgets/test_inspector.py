@@ -182,7 +182,7 @@ def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> N
     dashboard.select(0)
     until(lambda: "kB" in words(dashboard.inspector))
     megabytes, giga = problem.cost_model.absolute(np.full(36, 8))[0]
-    assert f"0.2500 = {1000 * megabytes:.1f} kB" in words(dashboard.inspector)
+    assert f"0.2500 = {1000 * megabytes:.4g} kB" in words(dashboard.inspector)
     assert f"= {1000 * giga:.2f} MBOPs" in words(dashboard.inspector)
 
 
