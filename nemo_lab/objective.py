@@ -101,7 +101,8 @@ class Objective:
         name: among ``problem.objective_names``, and in every table.
         label: what people call it, on its ``display``; the name by default.
         display: the scale on which it is shown.
-        unit: said after the label on axes.
+        title: the label in full, for axes; the label by default.
+        unit: said after it.
         format: of its numbers.
         units: further scales for constraints and tables.
         best: what the one with the best value is called, such as ``"most accurate"``.
@@ -121,6 +122,7 @@ class Objective:
     name: str
     label: str = ""
     display: Scale = PLAIN
+    title: str = ""
     unit: str = ""
     format: Format = NUMBER
     units: tuple[Scale, ...] = ()
@@ -137,8 +139,8 @@ class Objective:
 
     @property
     def axis(self) -> str:
-        """Label and unit."""
-        return f"{self.label}, {self.unit}" if self.unit else self.label
+        """The label in full, and the unit."""
+        return ", ".join(part for part in (self.title or self.label, self.unit) if part)
 
     @property
     def heading(self) -> str:
@@ -172,7 +174,7 @@ class Objective:
     def difference(self, first: float, second: float) -> str:
         """How much more the first of two stored values is, as shown: in points, or a number and percent."""
         more = float(self.display.of(first) - self.display.of(second))
-        if self.format is PERCENT or self.format == PERCENT:
+        if self.format == PERCENT:
             return f"{100 * more:+.2f} points"
         base = float(self.display.of(second))
         percent = f" ({more / abs(base):+.1%})" if base else ""
@@ -195,7 +197,7 @@ class Objective:
         """
         display, *units = (_scale(one) for one in (saved["display"], *saved["units"]))
         rest = {one.name: saved[one.name] for one in fields(cls)}
-        for name in ("name", "label", "unit", "best", "metric"):
+        for name in ("name", "label", "title", "unit", "best", "metric"):
             if not isinstance(rest[name], str):
                 raise TypeError(f"{name} is {rest[name]!r:.40}")
         for name in ("low", "high"):
@@ -230,7 +232,7 @@ MEASURED = {
             _SHARE,
             metric="agreement",
             label="agreement",
-            unit="with full precision",
+            title="agreement with full precision",
             display=Scale("agreement", 1, -1),
         ),
         Objective(

@@ -24,11 +24,16 @@ def objectives_of(problem: Problem) -> tuple[Objective, ...]:
     Of two with one label, or one name to write, the second says its own name.
 
     Raises:
-        ArgumentError: if ``objectives`` and ``objective_names`` do not agree.
+        ArgumentError: if ``objectives`` are no such records, or do not agree with ``objective_names``.
     """
     names = tuple(problem.objective_names)
     exact = tuple(getattr(problem, "cost_names", ()))
     own: Sequence[Objective] = getattr(problem, "objectives", ())
+    if not isinstance(own, tuple | list) or not all(isinstance(one, Objective) for one in own):
+        raise ArgumentError(
+            f"objectives of a {type(problem).__name__} are {own!r:.60}",
+            "give a tuple of nemo_lab.objective.Objective, or call the attribute something else",
+        )
     if not own:
         own = [Objective(name, exact=name in exact) for name in names]
     if tuple(one.name for one in own) != names:
@@ -51,7 +56,8 @@ def _told_apart(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
     found = []
     for one in objectives:
         if labels[one.label] > 1 and one.label != one.name:
-            one = replace(one, label=f"{one.label} ({one.name})")
+            label, title = f"{one.label} ({one.name})", one.title and f"{one.title} ({one.name})"
+            one = replace(one, label=label, title=title)
         if written[one.display.name] > 1:
             one = replace(one, display=replace(one.display, name=""))
         found.append(one)

@@ -44,8 +44,9 @@ def bounds_of(problem: Problem) -> NDArray[np.float64]:
     given = getattr(problem, "objective_bounds", None)
     if given is not None:
         return np.asarray(given, dtype=np.float64)
-    count = len(problem.objective_names)
-    ends = [(one.low, one.high) for one in getattr(problem, "objectives", ())] or [(None, None)] * count
+    own = getattr(problem, "objectives", ())
+    described = own if isinstance(own, tuple | list) and own else [None] * len(problem.objective_names)
+    ends = [(getattr(one, "low", None), getattr(one, "high", None)) for one in described]
     return np.array([(0.0, 1.0) if None in pair else pair for pair in ends], dtype=np.float64).T
 
 

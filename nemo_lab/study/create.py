@@ -66,6 +66,7 @@ def create_study(
     16
     """
     problem, recipe = as_problem(problem)
+    same = [one.name for one in constant(problem)]
     seed = checked_whole("seed", seed, 0)
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
@@ -84,7 +85,6 @@ def create_study(
     study = Study(
         problem, seed=seed, species=wanted, options=made, workers=workers, journal=journal, recipe=recipe
     )
-    same = [one.name for one in constant(problem)]
     if same:
         notice(
             f"the same for every configuration: {', '.join(same)}; search and figures leave out what cannot "

@@ -134,6 +134,10 @@ def test_descriptions_that_do_not_fit_are_refused() -> None:
         ArgumentError, match="objectives are a, b, objective_names a, c; give one Objective for"
     ):
         objectives_of(problem)
+    for foreign in (["a", "b"], np.zeros(2), 3):
+        problem.objectives = foreign  # type: ignore[assignment]
+        with pytest.raises(ArgumentError, match=r"give a tuple of nemo_lab\.objective\.Objective, or call"):
+            objectives_of(problem)
     for factor, offset in ((0, 0), (float("nan"), 0), (1, float("inf"))):
         with pytest.raises(ArgumentError, match="give finite numbers, and a factor other than 0"):
             Scale("none", offset, factor)

@@ -86,7 +86,7 @@ CASES = [
     Case("top1", "accuracy", "accuracy", "accuracy", True, "most accurate"),
     Case("top5", "top-5 accuracy", "top-5 accuracy", "top5_accuracy", True, "highest top-5 accuracy"),
     Case(
-        "agreement", "agreement, with full precision", "agreement", "agreement", True, "highest agreement"
+        "agreement", "agreement with full precision", "agreement", "agreement", True, "highest agreement"
     ),
     Case(
         "kl", "KL divergence, in units of ln(classes)", "KL divergence", "kl_divergence", False,
