@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import nemo_lab as nl
 from nemo_lab.cost.model import as_bits
+from nemo_lab.cost.objectives import cost_objectives
+from nemo_lab.objective import MEASURED
 from nemo_lab.search import Problem
 from nemo_lab.workload.records import Node
 
@@ -78,7 +80,8 @@ class SyntheticProblem:
         self.node_names = self.workload.names
         self.bit_widths = BIT_WIDTHS
         self.cost_names = self.cost_model.cost_names
-        self.objective_names = ("task_error", *self.cost_names)
+        self.objectives = (MEASURED["top1"], *cost_objectives(self.cost_model, self.bit_widths))
+        self.objective_names = tuple(one.name for one in self.objectives)
         self.node_features = self.workload.features
         self.edges = self.workload.edges
         self.network = network

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.cost.objectives import RATIOS
 from nemo_lab.cost.plan import FULL_PRECISION, BitOps, Scales, count, make_plan
 from nemo_lab.cost.tables import missing_width, read_table
 from nemo_lab.errors import ArgumentError, BitWidthError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["COST_NAMES", "BitOps", "CostModel", "Scales", "as_bits"]
-COST_NAMES = ("model_ratio", "bitop_ratio")
+COST_NAMES = tuple(one.name for one in RATIOS)
 THREADS_FROM = 1 << 22  # bytes of bits; fewer are done before a thread has started
 _kernels: Any = None  # numba is paid for by the first evaluation, not by an import
 

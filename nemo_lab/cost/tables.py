@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.cost.objectives import TAKEN
 from nemo_lab.errors import ArgumentError, BitWidthError, DataError, UnknownNameError
 from nemo_lab.workload.workload import Workload
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTHS = 32
-TAKEN = ("task_error", "model_ratio", "bitop_ratio", "model_mb", "gbops")
 
 
 def read_table(name: object, table: Any, workload: Workload, taken: tuple[str, ...]) -> NDArray[np.float64]:

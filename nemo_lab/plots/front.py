@@ -24,8 +24,7 @@ from bokeh.transform import transform
 from nemo_lab.plots import style
 from nemo_lab.plots.figure import Coded, Columns, Plot, plain_figure, source
 from nemo_lab.plots.front_info import FrontInfo
-from nemo_lab.search import Problem
-from nemo_lab.search.problem import bounds_of
+from nemo_lab.search.objective import Objective
 from nemo_lab.study.results.frames import NO_SPECIES
 
 # what lies across, what upright, and what is the colour in each view
@@ -35,8 +34,8 @@ ROOM = 0.2  # of an upright range, for the labels of the references
 DRAG = {"": "does nothing", "box_zoom": "zooms", "pan": "moves", "box_select": "asks for a box"}
 
 
-def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
-    """An empty front panel; ``front_columns`` fills it."""
+def front_plot(axes: tuple[Objective, Objective, Objective]) -> Plot:
+    """An empty front panel for three objectives, see ``drawn_objectives``; ``front_columns`` fills it."""
     common = ("key", *PLACES, "species", "generation")
     sources = {
         "evaluated": source("evaluated", *common, "alpha"),
@@ -47,15 +46,14 @@ def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
         "chosen": source("chosen", *PLACES),
         "asked": source("asked", *(f"{end}_{place}" for place in PLACES for end in ("low", "high"))),
     }
-    called = dict(zip(PLACES, names, strict=True))
+    called = dict(zip(PLACES, axes, strict=True))
     ranges = {place: DataRange1d(name=place, range_padding=0.08) for place in PLACES}
     ranges["y"].range_padding = ROOM
-    low, high = bounds_of(problem)
     figures = []
     for name, (x, y, color) in VIEWS.items():
-        k = problem.objective_names.index(called[color])
-        ends = (float(low[k]), float(high[k])) if called[color] != "task_error" else (0.0, 1.0)
-        mapper = LinearColorMapper(Viridis256, low=ends[0], high=ends[1], name=f"color_{name}")
+        third = called[color]
+        low, high = sorted(float(third.display.of(end)) for end in (third.low, third.high))
+        mapper = LinearColorMapper(Viridis256, low=low, high=high, name=f"color_{name}")
         p = plain_figure(
             name=name,
             height=320,
@@ -65,18 +63,18 @@ def front_plot(problem: Problem, names: tuple[str, str, str]) -> Plot:
                 BoxZoomTool(name="box_zoom"),
                 BoxSelectTool(name="box_select", renderers=[], persistent=False),
             ],
-            x_axis_label=style.objective_label(called[x]),
-            y_axis_label=style.objective_label(called[y]),
+            x_axis_label=called[x].axis,
+            y_axis_label=called[y].axis,
             x_range=ranges[x],
             y_range=DataRange1d(name="map", range_padding=ROOM) if name == "map" else ranges[y],
             active_drag=None,
         )
         _draw(p, sources, x, y, transform(color, mapper))
-        _explain(p, names, [called[x], called[y]])
-        p.add_layout(_color_bar(mapper, called[color]), "right")
+        _explain(p, axes, [called[x], called[y]])
+        p.add_layout(_color_bar(mapper, third), "right")
         figures.append(p)
     layout = row(*figures, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"})
-    labels = [style.objective_label(name) for name in names]
+    labels = [one.axis for one in axes]
     label = f"Pareto front: {labels[0]} over {labels[1]}, over {labels[2]}, and as a colour over both"
     return Plot(layout, sources, label)
 
@@ -122,31 +120,30 @@ def _draw(p: Any, sources: Any, x: str, y: str, color: Any) -> None:
     p.select_one(TapTool).name = None
 
 
-def _explain(p: Any, names: Sequence[str], axes: Sequence[str]) -> None:
-    """What shows under the mouse, and percent where accuracy stands."""
+def _explain(p: Any, objectives: Sequence[Objective], upon: Sequence[Objective]) -> None:
+    """What shows under the mouse, and how the numbers of both axes are written."""
     shown = [
-        (style.objective_label(name), f"@{place}{{0.0 %}}" if name == "task_error" else f"@{place}{{0.0000}}")
-        for place, name in zip(PLACES, names, strict=True)
+        (one.axis, f"@{place}{{{one.format.hover}}}") for place, one in zip(PLACES, objectives, strict=True)
     ]
     taken = p.select_one(TapTool).renderers
     tooltips = [("config", "@key"), *shown, ("species", "@species"), ("generation", "@generation")]
     p.add_tools(HoverTool(renderers=taken, tooltips=tooltips))
-    for axis, name in zip((p.xaxis, p.yaxis), axes, strict=True):
-        if name == "task_error":
-            axis.formatter = NumeralTickFormatter(format="0 %")
+    for axis, one in zip((p.xaxis, p.yaxis), upon, strict=True):
+        if one.format.ticks:
+            axis.formatter = NumeralTickFormatter(format=one.format.ticks)
 
 
-def _color_bar(mapper: LinearColorMapper, name: str) -> ColorBar:
+def _color_bar(mapper: LinearColorMapper, one: Objective) -> ColorBar:
     bar = ColorBar(
         color_mapper=mapper,
-        title=style.objective_label(name).split(",")[0],
+        title=one.label,
         width=8,
         padding=6,
         title_text_font_style="normal",
         background_fill_color=None,
     )
-    if name == "task_error":
-        bar.formatter = NumeralTickFormatter(format="0 %")
+    if one.format.ticks:
+        bar.formatter = NumeralTickFormatter(format=one.format.ticks)
     return bar
 
 
@@ -218,7 +215,7 @@ def front_columns(
             "x2": info.values[held, 2],
             "low": info.held_out[:, 2],
             "high": info.held_out[:, 3],
-            "text": [f"{low:.1%} to {high:.1%}" for low, high in info.held_out[:, 2:4]],
+            "text": list(info.held_out_text),
         },
         "references": {**_placed(drawn), "text": [text for text, _ in references]},
         "chosen": _placed(ring),

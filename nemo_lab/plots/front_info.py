@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.search import Constraints, Problem
 from nemo_lab.search.archive import ParetoFront
-from nemo_lab.search.problem import bounds_of
+from nemo_lab.search.objective import Objective, varied
 from nemo_lab.study import Snapshot
 
 Floats = NDArray[np.float64]
@@ -22,8 +22,8 @@ class FrontInfo:
     """All evaluated points and the front among them, as they are drawn.
 
     Attributes:
-        names: of the three objectives drawn: vertical, and the two horizontal ones.
-        values: float[N, 3] in drawing units; an error is turned into accuracy.
+        axes: the three objectives drawn: vertical, and the two horizontal ones.
+        values: float[N, 3] as they are shown: of an error, the accuracy it leaves.
         config: int[N].
         species: int[N], position, -1 for none.
         generation: int[N].
@@ -35,12 +35,14 @@ class FrontInfo:
         asked: float[2, 3], the lowest and highest values that constraints and aspiration ask for, NaN where
             they ask for nothing.
         bounds: float[2, 3], what can be reached.
-        objectives: every objective of the members of the front in drawing units, by name.
+        objectives: every objective that varies, with its values of the members of the front as shown.
         front_ids: int[F], config ids of the members of the front, in the order of ``objectives``.
-        held_out: float[H, 4]: config id, accuracy on held-out examples, its lower and its upper bound.
+        held_out: float[H, 4]: config id, the vertical objective on held-out examples, as shown, and the
+            bounds of its confidence interval, NaN without one.
+        held_out_text: the interval of each, or its value.
     """
 
-    names: tuple[str, str, str]
+    axes: tuple[Objective, Objective, Objective]
     values: Floats
     config: NDArray[np.int64]
     species: NDArray[np.int16]
@@ -51,28 +53,23 @@ class FrontInfo:
     beyond: NDArray[np.intp]
     asked: Floats
     bounds: Floats
-    objectives: Mapping[str, Floats]
+    objectives: tuple[tuple[Objective, Floats], ...]
     front_ids: NDArray[np.intp]
     held_out: Floats
+    held_out_text: tuple[str, ...]
 
 
-def drawn_objectives(problem: Problem) -> tuple[str, str, str]:
-    """The first objective stands upright, the next two lie; a lone one is drawn twice."""
-    first, *others = problem.objective_names
+def drawn_objectives(problem: Problem) -> tuple[Objective, Objective, Objective]:
+    """The first objective stands upright, the next two lie; a lone one is drawn thrice. All of them vary."""
+    first, *others = varied(problem)
     others = [*others, *([first] * 2)][:2]
     return first, others[0], others[1]
 
 
 def drawn_values(objectives: Floats, problem: Problem) -> Floats:
     """float[N, K] as evaluated to float[N, 3] as drawn."""
-    names = drawn_objectives(problem)
-    columns = [problem.objective_names.index(name) for name in names]
-    return np.stack([drawn(objectives[:, k], problem.objective_names[k]) for k in columns], axis=1)
-
-
-def drawn(values: Floats, name: str) -> Floats:
-    """Values of an objective in drawing units; they are their own inverse."""
-    return 1.0 - values if name == "task_error" else np.array(values)
+    axes, names = drawn_objectives(problem), tuple(problem.objective_names)
+    return np.stack([one.display.of(objectives[:, names.index(one.name)]) for one in axes], axis=1)
 
 
 def front_info(
@@ -84,20 +81,23 @@ def front_info(
         snapshot: now, or of the past.
         problem: that is searched.
         species: name of each position.
-        validated: config id to what was measured on held-out examples: ``accuracy``, ``low``, ``high``.
+        validated: config id to the ``Validation`` on held-out examples; those of another metric than the
+            vertical objective's are not drawn.
     """
     log = snapshot.evaluations
     on_front = np.zeros(len(log), dtype=bool)
     on_front[snapshot.front] = True
-    names = drawn_objectives(problem)
+    axes = drawn_objectives(problem)
     best = log.objectives[snapshot.front]
-    known = [
-        (config, found.accuracy, found.low, found.high)
+    known = {
+        config: found
         for config, found in (validated or {}).items()
-        if config < len(log)
-    ]
+        if config < len(log) and found.objective.measured_as(axes[0])
+    }
+    held_out = [(config, found.value, found.low, found.high) for config, found in known.items()]
+    names = tuple(problem.objective_names)
     return FrontInfo(
-        names=names,
+        axes=axes,
         values=drawn_values(log.objectives, problem),
         config=np.arange(len(log)),
         species=log.species,
@@ -106,13 +106,12 @@ def front_info(
         feasible=log.satisfying(snapshot.pins),
         species_names=tuple(species),
         beyond=_beyond(snapshot, on_front),
-        asked=_asked(snapshot.constraints, problem, names),
-        bounds=_as_drawn(
-            bounds_of(problem)[:, [problem.objective_names.index(name) for name in names]], names
-        ),
-        objectives={name: drawn(best[:, k], name) for k, name in enumerate(problem.objective_names)},
+        asked=_asked(snapshot.constraints, problem, axes),
+        bounds=_as_drawn(np.array([(one.low, one.high) for one in axes], dtype=np.float64).T, axes),
+        objectives=tuple((one, one.display.of(best[:, names.index(one.name)])) for one in varied(problem)),
         front_ids=snapshot.front,
-        held_out=np.array(known, dtype=np.float64).reshape(-1, 4),
+        held_out=np.array(held_out, dtype=np.float64).reshape(-1, 4),
+        held_out_text=tuple(found.interval or str(found) for found in known.values()),
     )
 
 
@@ -125,25 +124,25 @@ def _beyond(snapshot: Snapshot, on_front: NDArray[np.bool_]) -> NDArray[np.intp]
     return everything.ids[~on_front[everything.ids]]
 
 
-def _asked(rules: Constraints, problem: Problem, names: Sequence[str]) -> Floats:
+def _asked(constraints: Constraints, problem: Problem, axes: Sequence[Objective]) -> Floats:
     """Aspiration box and limits together, as drawn."""
-    asked = np.full((2, len(names)), np.nan)
-    bounds = bounds_of(problem)
-    for place, name in enumerate(names):
-        k = problem.objective_names.index(name)
-        if k in rules.aspiration:
-            asked[:, place] = rules.aspiration[k]
-        if k in rules.limits:
+    asked = np.full((2, len(axes)), np.nan)
+    names = tuple(problem.objective_names)
+    for place, one in enumerate(axes):
+        k = names.index(one.name)
+        if k in constraints.aspiration:
+            asked[:, place] = constraints.aspiration[k]
+        if k in constraints.limits:
             low, high = asked[:, place]
-            limit = rules.limits[k]
+            limit = constraints.limits[k]
             asked[:, place] = (
-                bounds[0, k] if np.isnan(low) else low,
+                one.low if np.isnan(low) else low,
                 limit if np.isnan(high) else min(high, limit),
             )
-    return _as_drawn(asked, names)
+    return _as_drawn(asked, axes)
 
 
-def _as_drawn(box: Floats, names: Sequence[str]) -> Floats:
+def _as_drawn(box: Floats, axes: Sequence[Objective]) -> Floats:
     """float[2, 3], low and high of each objective, as drawn: the low of an error is the high of accuracy."""
-    columns = [np.sort(drawn(box[:, place], name)) for place, name in enumerate(names)]
+    columns = [np.sort(one.display.of(box[:, place])) for place, one in enumerate(axes)]
     return np.stack(columns, axis=1)

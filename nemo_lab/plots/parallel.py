@@ -12,11 +12,12 @@ from bokeh.transform import transform
 from nemo_lab.plots import style
 from nemo_lab.plots.figure import Columns, Plot, plain_figure, source
 from nemo_lab.plots.front_info import FrontInfo
+from nemo_lab.search.objective import Objective
 
 
-def parallel_plot(names: Sequence[str]) -> Plot:
-    """Empty axes of objectives; ``parallel_columns`` fills them."""
-    places = range(len(names))
+def parallel_plot(axes: Sequence[Objective]) -> Plot:
+    """Empty axes of the objectives that vary; ``parallel_columns`` fills them."""
+    places = range(len(axes))
     sources = {
         "lines": source("lines", "key", "x0", "y0", "x1", "y1", "color"),
         "ends": source("ends", "x", "y", "text", "offset"),
@@ -25,13 +26,13 @@ def parallel_plot(names: Sequence[str]) -> Plot:
     p = plain_figure(
         height=320,
         tools="",
-        x_range=Range1d(-0.4, len(names) - 0.6),
+        x_range=Range1d(-0.4, len(axes) - 0.6),
         y_range=Range1d(-0.12, 1.12),
     )
     p.yaxis.visible = False
     p.ygrid.visible = False
     p.xaxis.ticker = FixedTicker(ticks=list(places))
-    p.xaxis.major_label_overrides = {place: style.objective_label(name) for place, name in enumerate(names)}
+    p.xaxis.major_label_overrides = {place: one.axis for place, one in enumerate(axes)}
     p.segment(list(places), 0, list(places), 1, line_width=1.5).glyph.tags = [style.INK]
     mapper = LinearColorMapper(Viridis256, low=0, high=1)
     lines = p.segment(
@@ -54,13 +55,13 @@ def parallel_columns(info: FrontInfo, chosen: int | None) -> Columns:
         info: of a snapshot.
         chosen: config id to stress.
     """
-    values = np.stack(list(info.objectives.values()), axis=1)
+    values = np.stack([shown for _, shown in info.objectives], axis=1)
     low = values.min(axis=0, initial=np.inf) if len(values) else np.zeros(values.shape[1])
     high = values.max(axis=0, initial=-np.inf) if len(values) else np.ones(values.shape[1])
     scaled = (values - low) / np.where(high > low, high - low, 1.0)
     axes = np.arange(values.shape[1])
     start, end = axes[:-1], axes[1:]
-    count = len(values)
+    count, called = len(values), [one for one, _ in info.objectives]
     one = scaled[np.flatnonzero(info.front_ids == chosen)] if chosen is not None else scaled[:0]
     return {
         "lines": {
@@ -75,11 +76,9 @@ def parallel_columns(info: FrontInfo, chosen: int | None) -> Columns:
         "ends": {
             "x": np.concatenate([axes, axes]).astype(np.float64),
             "y": np.concatenate([np.zeros(len(axes)), np.ones(len(axes))]),
-            "text": [_short(v) for v in (*low, *high)] if count else [""] * (2 * len(axes)),
+            "text": [one.brief(v) for end in (low, high) for one, v in zip(called, end, strict=True)]
+            if count
+            else [""] * (2 * len(axes)),
             "offset": np.repeat([8.0, -8.0], len(axes)),
         },
     }
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}"

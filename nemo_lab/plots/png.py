@@ -96,14 +96,15 @@ def _projection(draw: ImageDraw.ImageDraw, info: FrontInfo, place: int, config: 
         draw.ellipse(ring, outline=style.SELECTION_COLOR, width=3 * SCALE)
     small, normal = _font(11), _font(12)
     middle = (frame.left + frame.right) // 2
-    draw.text((middle, (HEIGHT - 6) * SCALE), _label(info, place), INK, normal, "ms")
+    draw.text((middle, (HEIGHT - 6) * SCALE), info.axes[place].axis, INK, normal, "ms")
     for value in (x.min(), x.max()):
         across, _ = frame.place(value, frame.y[0])
-        draw.text((across, frame.bottom + 4 * SCALE), f"{value:.3g}", FAINT, small, "mt")
+        text = info.axes[place].brief(value)
+        draw.text((across, frame.bottom + 4 * SCALE), text, FAINT, small, "mt")
     for value in (y.min(), y.max()):
         _, down = frame.place(frame.x[0], value)
-        draw.text((frame.left - 5 * SCALE, down), _upright(info, value), FAINT, small, "rm")
-    draw.text((frame.left + 6 * SCALE, frame.top), _label(info, 0), INK, normal, "lt")
+        draw.text((frame.left - 5 * SCALE, down), info.axes[0].brief(value), FAINT, small, "rm")
+    draw.text((frame.left + 6 * SCALE, frame.top), info.axes[0].axis, INK, normal, "lt")
 
 
 def _strip(draw: ImageDraw.ImageDraw, bits: NDArray[np.uint8], widths: Sequence[int], config: object) -> None:
@@ -145,14 +146,6 @@ def _dot(
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size * SCALE)
-
-
-def _label(info: FrontInfo, place: int) -> str:
-    return style.objective_label(info.names[place])
-
-
-def _upright(info: FrontInfo, value: float) -> str:
-    return f"{value:.1%}" if info.names[0] == "task_error" else f"{value:.3g}"
 
 
 def _range(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -53,15 +53,3 @@ def text_on(color: str) -> str:
     red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
     # above this relative luminance (WCAG 2) black has the higher contrast
     return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "#ffffff"
-
-
-OBJECTIVE_LABELS = {
-    "task_error": "accuracy",
-    "model_ratio": "model size, ratio to 32 bit",
-    "bitop_ratio": "bit-operations, ratio to 32 bit",
-}
-
-
-def objective_label(name: str) -> str:
-    """How an objective is called on an axis; an error is shown as the accuracy it leaves."""
-    return OBJECTIVE_LABELS.get(name, name.replace("_", " "))

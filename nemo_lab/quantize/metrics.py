@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nemo_lab.errors import ArgumentError, DataError, EvaluationError
+from nemo_lab.objective import MEASURED, Objective
 from nemo_lab.quantize.data import Examples
 
 
@@ -21,18 +23,16 @@ class Metric:
 
     Attributes:
         name: ``"top1"``, ``"top5"``, ``"agreement"``, ``"kl"``, or that of a callable.
-        objective: its name among the objectives.
+        objective: what it is among the objectives, its bounds included.
         errors: (outputs, labels, full-precision outputs) -> float[N], the error of each example.
-        bounds: lowest and highest error; None if they are not known.
         needs_labels: whether ``labels`` may not be None.
         needs_reference: whether the outputs in full precision may not be None.
         classes: whether outputs must be scores of classes, float[N, C].
     """
 
     name: str
-    objective: str
+    objective: Objective
     errors: Callable[[Any, Any, Any], Any]
-    bounds: tuple[float, float] | None = (0.0, 1.0)
     needs_labels: bool = True
     needs_reference: bool = False
     classes: bool = True
@@ -96,13 +96,17 @@ def _divergence(outputs: Tensor, _: Any, reference: Any) -> Tensor:
     return share
 
 
+def _ours(name: str, errors: Callable[[Any, Any, Any], Any], **needs: bool) -> Metric:
+    return Metric(name, MEASURED[name], errors, **needs)
+
+
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("top1", "task_error", _top(1)),
-        Metric("top5", "task_error", _top(5)),
-        Metric("agreement", "task_error", _disagreement, needs_labels=False, needs_reference=True),
-        Metric("kl", "kl_divergence", _divergence, needs_labels=False, needs_reference=True),
+        _ours("top1", _top(1)),
+        _ours("top5", _top(5)),
+        _ours("agreement", _disagreement, needs_labels=False, needs_reference=True),
+        _ours("kl", _divergence, needs_labels=False, needs_reference=True),
     )
 }
 
@@ -110,8 +114,8 @@ METRICS = {
 def as_metrics(given: Any) -> tuple[Metric, ...]:
     """Metrics from names, callables (outputs, labels) -> error, or a sequence of them.
 
-    The first that is an error between 0 and 1 of its own is the objective ``task_error``; more are called
-    after their metric, such as ``top5_error``.
+    The first that is a share of wrong answers is the objective ``task_error``; more are called after their
+    metric, such as ``top5_error``. A function is called by its name, and shown as it is.
 
     Raises:
         ArgumentError: on an unknown name, none at all, two of one name or objective, or impossible bounds.
@@ -126,15 +130,35 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
             raise ArgumentError(
                 f"metric {metric.name!r} is given twice", "name each once, and functions differently"
             )
-        if metric.objective in [m.objective for m in metrics]:
-            metric = replace(metric, objective=f"{metric.name}_error")
-        other = next((m.name for m in metrics if m.objective == metric.objective), None)
+        taken = {m.objective.name: m.name for m in metrics}
+        if metric.objective.name in taken:
+            metric = replace(metric, objective=replace(metric.objective, name=f"{metric.name}_error"))
+        other = taken.get(metric.objective.name)
         if other is not None:
             raise ArgumentError(
                 f"metric {other!r} has the name of another's objective", "rename the function"
             )
         metrics.append(metric)
     return tuple(metrics)
+
+
+def bounded(metrics: Sequence[Metric], measure: Callable[[], NDArray[np.float64]]) -> tuple[Objective, ...]:
+    """The objectives of metrics, each with its bounds.
+
+    Args:
+        metrics: M of them.
+        measure: gives errors float64[N, M] of some configurations; called once, if bounds are not known.
+            They are 0 to 1 then, or wider where these errors lie beyond.
+    """
+    objectives = tuple(one.objective for one in metrics)
+    if all(one.low is not None for one in objectives):
+        return objectives
+    measured = measure()
+    low, high = measured.min(axis=0, initial=0.0).tolist(), measured.max(axis=0, initial=1.0).tolist()
+    return tuple(
+        one if one.low is not None else replace(one, low=low[k], high=high[k])
+        for k, one in enumerate(objectives)
+    )
 
 
 def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any) -> None:
@@ -174,7 +198,9 @@ def _metric(entry: Any) -> Metric:
         def errors(outputs: Any, labels: Any, _: Any) -> Any:
             return entry(outputs, labels)
 
-        return Metric(name, name, errors, _bounds(entry, name), needs_labels=False, classes=False)
+        low, high = _bounds(entry, name)
+        own = Objective(name, metric=name, low=low, high=high)
+        return Metric(name, own, errors, needs_labels=False, classes=False)
     found = METRICS.get(entry) if isinstance(entry, str) else None
     if found is None:
         raise ArgumentError(
@@ -184,11 +210,11 @@ def _metric(entry: Any) -> Metric:
     return found
 
 
-def _bounds(entry: Any, name: str) -> tuple[float, float] | None:
-    """The attribute ``bounds`` of a callable, if it has one."""
+def _bounds(entry: Any, name: str) -> tuple[float, float] | tuple[None, None]:
+    """The attribute ``bounds`` of a callable; nothing if it has none."""
     given = getattr(entry, "bounds", None)
     if given is None:
-        return None
+        return None, None
     try:
         low, high = (float(bound) for bound in given)
     except (TypeError, ValueError):

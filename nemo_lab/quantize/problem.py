@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nemo_lab._torch import torch_threads
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
+from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.interruption import held
 from nemo_lab.quantize.affine import Affine
@@ -23,7 +24,7 @@ from nemo_lab.quantize.data import Examples, as_examples, shipped
 from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
 from nemo_lab.quantize.fingerprint import digest
 from nemo_lab.quantize.memory import check_memory, default_batch, weight_bytes
-from nemo_lab.quantize.metrics import Metric, as_metrics
+from nemo_lab.quantize.metrics import Metric, as_metrics, bounded
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.ranges import Calibration, RangeRule, sqnr
 from nemo_lab.workload.workload import Workload
@@ -48,7 +49,8 @@ class QuantizationProblem:
             from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
             ln(classes), at most 1); a function (outputs, labels) -> error, one number for the batch or
             one for each example; or several, each an objective. A function's attribute ``bounds`` says what
-            its errors lie between, see ``objective_bounds``.
+            its errors lie between; without it two configurations are evaluated at once, see
+            ``objective_bounds``.
         bit_widths: the widths to choose from, ascending, each 2 to 16.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
         cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
@@ -119,8 +121,8 @@ class QuantizationProblem:
         self.workload = workload
         self.cost_model = CostModel(workload, bitops) if cost_model is None else cost_model
         self.cost_names = self.cost_model.cost_names
-        self.objective_names = (*(m.objective for m in self.metrics), *self.cost_names)
-        repeated = sorted({m.name for m in self.metrics if m.objective in self.cost_names})
+        self.objective_names = (*(m.objective.name for m in self.metrics), *self.cost_names)
+        repeated = sorted({m.name for m in self.metrics if m.objective.name in self.cost_names})
         if repeated:
             raise ArgumentError(f"metric {repeated[0]!r} has the name of a cost", "rename the function")
         self.num_nodes = len(workload.nodes)
@@ -147,6 +149,13 @@ class QuantizationProblem:
         with self._running() as network:
             network.calibrate([b for b, _ in images.batches(calibrated)])
             self._task = make_task(network, examples, self.metrics, self.batch_size)
+        costs = cost_objectives(self.cost_model, self.bit_widths)
+        self.objectives = (*bounded(self.metrics, self._uniform), *costs)
+
+    def _uniform(self) -> NDArray[np.float64]:
+        """Errors float64[2, metrics] with every node at the lowest, and at the highest width."""
+        ends = np.array([[width] * self.num_nodes for width in (self.bit_widths[0], self.bit_widths[-1])])
+        return self.evaluate(ends)[:, : len(self.metrics)]
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of all that results depend on: the ``workload``, the ``data``, and the ``settings``.
@@ -187,23 +196,9 @@ class QuantizationProblem:
         What no configuration can pass for costs and the metrics of nemo_lab. For a function: its attribute
         ``bounds`` (lowest, highest), if it has one; else from 0, or less where less is measured, to 1, or
         more where more is measured, with all nodes at the lowest and all at the highest width. These two
-        are evaluated at the first call.
+        are evaluated once, when the problem is made.
         """
-        low, high = self.cost_model.bounds(self.bit_widths)
-        ends = [m.bounds for m in self.metrics]
-        if None in ends:
-            uniform = np.array(
-                [[width] * self.num_nodes for width in (self.bit_widths[0], self.bit_widths[-1])]
-            )
-            measured = self.evaluate(uniform)
-            ends = [
-                (min(0.0, *measured[:, k].tolist()), max(1.0, *measured[:, k].tolist()))
-                if known is None
-                else known
-                for k, known in enumerate(ends)
-            ]
-        best, worst = np.array(ends, dtype=np.float64).T
-        return np.array([[*best, *low], [*worst, *high]])
+        return np.array([[one.low for one in self.objectives], [one.high for one in self.objectives]])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -263,7 +258,7 @@ class QuantizationProblem:
         Args:
             bits: configurations.
             data: as the problem's own.
-            metric: ``"top1"``, ``"top5"`` or a function; the problem's first by default.
+            metric: as the problem's own; its first by default.
             count: return the number of examples, too.
         """
         rows = as_bits(bits, self.num_nodes, self.bit_widths)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.search.constraints import Constraints, Pins, satisfies
 from nemo_lab.search.indicators import hypervolume, non_dominated
+from nemo_lab.search.objective import only
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,13 @@ class Archive:
     Args:
         num_nodes: Q.
         bounds: float[2, K], the box in which hypervolume is measured.
+        varying: columns of the objectives that count in it, the others are the same for all.
     """
 
-    def __init__(self, num_nodes: int, bounds: NDArray[np.float64]) -> None:
+    def __init__(self, num_nodes: int, bounds: NDArray[np.float64], varying: NDArray[np.intp]) -> None:
         self._log = EvaluationLog(num_nodes, bounds.shape[1])
         self._front = ParetoFront()
-        self._bounds = bounds
+        self._varying, self._bounds = varying, only(varying, bounds)
         self._measured = (self._front.ids, 0.0)
 
     def __len__(self) -> int:
@@ -182,7 +184,7 @@ class Archive:
     def hypervolume(self) -> float:
         """Normalised, of the front."""
         if self._measured[0] is not self.front:
-            vectors = self.evaluations.objectives[self.front]
+            vectors = only(self._varying, self.evaluations.objectives[self.front])
             self._measured = (self.front, hypervolume(vectors, self._bounds))
         return self._measured[1]
 

@@ -15,6 +15,7 @@ from nemo_lab.search.allocation import share_slots, ucb_scores
 from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.indicators import uniform_directions
 from nemo_lab.search.members import Member
+from nemo_lab.search.objective import only
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.ranking import Nsga3Ranking
 from nemo_lab.search.roster import OpaqueError, Roster
@@ -30,7 +31,7 @@ class Population:
     Args:
         species: at least one.
         options: of the search.
-        objectives: K.
+        varying: columns of the objectives to compare by, the others are the same for all.
         seeds: one for the population, then one for each species.
 
     Attributes:
@@ -46,14 +47,15 @@ class Population:
         self,
         species: Sequence[Species],
         options: SearchOptions,
-        objectives: int,
+        varying: NDArray[np.intp],
         seeds: Sequence[np.random.SeedSequence],
     ) -> None:
         self.species = tuple(species)
         self.options = options
         self.rng, *self.streams = [np.random.default_rng(seed) for seed in seeds]
-        self._weights = uniform_directions(objectives, options.r2_partitions)
-        self.ranking = Nsga3Ranking(objectives, options.population)
+        self._varying = varying
+        self._weights = uniform_directions(len(varying), options.r2_partitions)
+        self.ranking = Nsga3Ranking(len(varying), options.population)
         count = len(self.species)
         self.slots = max(options.population, count)
         self.allocation = share_slots(np.ones(count), self.slots, options.min_size)
@@ -81,8 +83,9 @@ class Population:
             constraints: in force.
             box: float[2, K], in which hypervolumes are measured.
         """
-        parts = [keeping(members, constraints) for members in self.members]
-        indicators, utility = utilities(parts, self._weights, box, self.options.utility)
+        parts = [only(self._varying, keeping(members, constraints)) for members in self.members]
+        seen = only(self._varying, box)
+        indicators, utility = utilities(parts, self._weights, seen, self.options.utility)
         return list(map(float, indicators)), ucb_scores(utility, self.evaluated, self.options.ucb_c)
 
     def survive(
@@ -103,7 +106,7 @@ class Population:
             if member.objectives is not None and s not in controls.frozen
         ]
         alive: set[tuple[int, bytes]] = set()
-        for row in self.ranking.order(vectors_of(everyone), self.rng, penalties_of(everyone, constraints)):
+        for row in self.ranking.order(self.compared(everyone), self.rng, penalties_of(everyone, constraints)):
             member = everyone[row]
             held = survivors[member.species]
             if len(held) >= self.allocation[member.species]:
@@ -172,6 +175,10 @@ class Population:
         self.allocation = np.append(self.allocation, 0)
         self.evaluated = np.append(self.evaluated, 0)
         self.owed = np.append(self.owed, 0.0)
+
+    def compared(self, members: Sequence[Member]) -> NDArray[np.float64]:
+        """Objective vectors of evaluated members, as far as they can differ."""
+        return only(self._varying, vectors_of(members))
 
     def forget_beyond(self, count: int) -> None:
         """Only the first ``count`` species ever took part."""

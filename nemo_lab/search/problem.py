@@ -18,7 +18,9 @@ class Problem(Protocol):
     """A space of bit-width configurations and K objectives to minimise.
 
     Optional members: ``objective_bounds`` float[2, K], the reachable box that the hypervolume is
-    normalised by (0 to 1 by default); ``cost_names`` with ``costs(bits)`` -> float[N, C], the
+    normalised by (0 to 1 by default), in which one that has no room is left out of the search;
+    ``objectives``, a ``nemo_lab.objective.Objective`` for each name, which says how it is called and shown;
+    ``cost_names`` with ``costs(bits)`` -> float[N, C], the
     objectives that are exact and cost no evaluation; ``workload``, for the picture of the graph.
 
     A long ``evaluate`` should call ``nemo_lab.check_interrupted`` now and then, such as before each batch of
@@ -38,10 +40,14 @@ class Problem(Protocol):
 
 
 def bounds_of(problem: Problem) -> NDArray[np.float64]:
-    """float64[2, K]: the problem's reachable box, the unit box where it names none."""
-    count = len(problem.objective_names)
-    default = np.array([np.zeros(count), np.ones(count)])
-    return np.asarray(getattr(problem, "objective_bounds", default), dtype=np.float64)
+    """float64[2, K]: the problem's reachable box; where it names none, that of its objectives, or 0 to 1."""
+    given = getattr(problem, "objective_bounds", None)
+    if given is not None:
+        return np.asarray(given, dtype=np.float64)
+    own = getattr(problem, "objectives", ())
+    described = own if isinstance(own, tuple | list) and own else [None] * len(problem.objective_names)
+    ends = [(getattr(one, "low", None), getattr(one, "high", None)) for one in described]
+    return np.array([(0.0, 1.0) if None in pair else pair for pair in ends], dtype=np.float64).T
 
 
 def checked_objectives(problem: Problem, value: Any, count: int = 1) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.ranking import Nsga3Ranking
 from nemo_lab.search.species import Bits
-from nemo_lab.search.utility import penalties_of, vectors_of
+from nemo_lab.search.utility import penalties_of
 from nemo_lab.search.view import SearchView
 
 SOURCES = ("random", "front", "uniform", "sensitivity")
@@ -84,6 +84,6 @@ def _best_first(
     waiting = [member for member in members if member.objectives is None]
     if done:
         ranking = Nsga3Ranking(population.ranking.objectives, population.options.population)
-        order = ranking.order(vectors_of(done), rng, penalties_of(done, constraints))
+        order = ranking.order(population.compared(done), rng, penalties_of(done, constraints))
         done = [done[row] for row in order]
     return [*done, *waiting]

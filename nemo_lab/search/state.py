@@ -15,6 +15,7 @@ import numpy as np
 from nemo_lab.search.archive import Archive, Evaluations
 from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, GenerationRecord, Member
+from nemo_lab.search.objective import varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem, bounds_of
@@ -62,9 +63,10 @@ class SearchState:
         self.bounds = bounds_of(problem)
         own, *seeds = np.random.SeedSequence(seed).spawn(1 + len(species))
         self.rng = np.random.default_rng(own.spawn(1)[0])
-        self.population = Population(species, options, len(problem.objective_names), [own, *seeds])
+        columns = varying(problem)
+        self.population = Population(species, options, columns, [own, *seeds])
         self.queue = Queue()
-        self.archive = Archive(problem.num_nodes, self.bounds)
+        self.archive = Archive(problem.num_nodes, self.bounds, columns)
         self.begun_with = tuple(one.name for one in species)
         self.ledger = Ledger(self.begun_with)
         self.done: tuple[Turnover, ...] = ()

@@ -9,11 +9,13 @@ from typing import Any
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import Problem, SearchOptions
+from nemo_lab.search.objective import constant
 from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
 from nemo_lab.study.journal import Header, Journal, StoredProblem
 from nemo_lab.study.parsing.budget import checked_whole
 from nemo_lab.study.provenance import as_problem, fingerprint, versions
+from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
 
@@ -54,6 +56,9 @@ def create_study(
         ArgumentError, DataError: on anything else that cannot be used.
         StorageError: if the file cannot be written.
 
+    Warns:
+        NemoWarning: if an objective is the same for every configuration: the search leaves it out.
+
     >>> study = create_study("digits", seed=1, population=8, min_size=2)
     >>> study.optimize(16, progress=False).state
     'finished'
@@ -61,6 +66,7 @@ def create_study(
     16
     """
     problem, recipe = as_problem(problem)
+    same = [one.name for one in constant(problem)]
     seed = checked_whole("seed", seed, 0)
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
@@ -79,6 +85,11 @@ def create_study(
     study = Study(
         problem, seed=seed, species=wanted, options=made, workers=workers, journal=journal, recipe=recipe
     )
+    if same:
+        notice(
+            f"the same for every configuration: {', '.join(same)}; search and figures leave out what cannot "
+            "vary, tables keep it"
+        )
     if constraints:
         study.constrain(*((constraints,) if isinstance(constraints, str) else constraints))
     if aspiration:

@@ -127,8 +127,8 @@ class Steering:
         The front shows what keeps all of them; until something does, what violates them least.
 
         Args:
-            constraints: such as ``"task_error <= 0.05"``, ``"accuracy >= 0.9"``, ``"model_mb <= 2"``,
-                ``"gbops <= 1.5"``, or any objective.
+            constraints: of any objective, by its name, as it is shown, or in its units:
+                ``"task_error <= 0.1"``, ``"accuracy >= 0.9"``, ``"model_mb <= 2"``, ``"gbops <= 1.5"``.
 
         Raises:
             ArgumentError: on what cannot be read so.
@@ -142,13 +142,14 @@ class Steering:
         names = self._problem.objective_names
         return {names[k]: limit for k, limit in self._runner.ledger.constraints.limits.items()}
 
-    def aspire(self, /, **box: float | tuple[float, float] | None) -> None:
+    def aspire(self, /, **box: float | tuple[float | None, float | None] | None) -> None:
         """Concentrate the search on a box of objectives, in place of the one before; nothing frees it.
 
         The front still shows everything; what lies outside is followed up last.
 
         Args:
-            **box: objective, ``model_mb`` or ``gbops`` = its largest value, or (smallest, largest).
+            **box: objective, under any name that ``constrain`` takes = its largest value (its smallest, where
+                larger is better), or (smallest, largest).
 
         Raises:
             ArgumentError: on a box that is empty, or outside of what can be reached.

@@ -205,21 +205,24 @@ class Study:
                 raise ArgumentError(f"cannot write {str(path)!r}: {error}", "give another path") from error
         return text
 
-    def validate(self, ids: Any = None, data: Any = None) -> pd.DataFrame:
-        """Top-1 accuracy on images the search has never seen, with 95 % confidence intervals. Blocks.
+    def validate(self, ids: Any = None, data: Any = None, metric: Any = None) -> pd.DataFrame:
+        """The first objective, as it is shown, on images that the search has never seen. Blocks.
 
         Args:
             ids: config ids; the front by default.
             data: as the problem's own; the workload's held-out images by default.
+            metric: what to measure instead, such as ``"top1"``.
 
         Returns:
-            per configuration ``searched`` (one minus the first objective), ``held_out``, ``low``, ``high``.
+            per configuration ``searched_accuracy`` beside ``held_out_accuracy``, called by what is measured;
+            without the former if the search does not measure it. ``low`` and ``high`` are the 95 %
+            confidence interval of a share of right answers, NaN for other metrics; ``examples`` their number.
         """
         chosen = list(self.front().index if ids is None else np.atleast_1d(ids))
         bits = [self.config(i).to_numpy() for i in chosen]
-        self.validated |= zip(chosen, validate(self.problem, bits, data), strict=True)
+        self.validated |= zip(chosen, validate(self.problem, bits, data, metric), strict=True)
         self._runner.tell_listeners()
-        return validation_frame(self.snapshot, self.validated, chosen)
+        return validation_frame(self.snapshot, self.validated, chosen, self.problem)
 
     @property
     def title(self) -> str:

@@ -156,7 +156,7 @@ class Hub:
 
     def prefer(self, choice: Choice) -> None:
         """Select what a choice prefers of the front, now and as the front goes on."""
-        wanted = choose(self.study.snapshot, choice)
+        wanted = choose(self.study.snapshot, choice, self.problem)
         self._preferred = None  # somebody looked at the one before: it is compared with
         self._turn_to(wanted)
         self._preferred = choice
@@ -218,7 +218,7 @@ class Hub:
         now, moment = self.study.snapshot, self.moment
         snapshot = now if moment is None else past(now, moment, self.problem)
         if self._preferred is not None and len(snapshot.front) and self.draft is None:
-            self._turn_to(choose(snapshot, self._preferred))
+            self._turn_to(choose(snapshot, self._preferred, self.problem))
         there = len(snapshot.evaluations)
         config, previous, kept = (
             one if one is None or one < there else None for one in (*self._selected, self.kept)

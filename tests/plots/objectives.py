@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.cost.objectives import RATIOS
+from nemo_lab.objective import MEASURED
 from tests.toy import ToyProblem
 
 
@@ -15,6 +17,7 @@ class ByHandProblem(ToyProblem):
 
     objective_names = ("task_error", "model_ratio", "bitop_ratio")
     cost_names = ("model_ratio", "bitop_ratio")
+    objectives = (MEASURED["top1"], *RATIOS)
 
     def costs(self, bits: Any) -> NDArray[np.float64]:
         b = np.atleast_2d(np.asarray(bits, dtype=np.float64))

@@ -28,7 +28,7 @@ def figures(study: Study) -> Iterator[Filled]:
     graph = plots.graph_info(problem)
     front = plots.front_info(snapshot, problem, names)
     widths = problem.bit_widths
-    yield plots.front_plot(problem, infos.drawn_objectives(problem)), plots.front_columns(front, config)
+    yield plots.front_plot(infos.drawn_objectives(problem)), plots.front_columns(front, config)
     yield plots.graph_plot(graph), plots.graph_columns(graph, bits, widths, snapshot.pins)
     species = plots.species_info(snapshot, names)
     yield plots.species_plot(names), plots.species_columns(species)

@@ -31,7 +31,7 @@ def by_hand() -> Study:
 
 def test_values_by_hand_and_an_error_is_drawn_as_accuracy(by_hand: Study) -> None:
     info = shown(by_hand)
-    assert info.names == ("task_error", "model_ratio", "bitop_ratio")
+    assert [one.name for one in info.axes] == ["task_error", "model_ratio", "bitop_ratio"]
     expected = [
         [127 / 128, 8 / 32, 8 / 32],
         [7 / 8, 4 / 32, 4 / 32],
@@ -116,7 +116,7 @@ def test_any_number_of_objectives(
 ) -> None:
     study = study_of(count)
     info = shown(study)
-    assert info.names == names
+    assert tuple(one.name for one in info.axes) == names
     table = study.evaluations()
     for k, name in enumerate(names):
         assert info.values[:, k].tolist() == table[name].tolist()

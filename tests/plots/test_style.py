@@ -10,7 +10,6 @@ from nemo_lab.plots.style import (
     MARKER_SIGNS,
     MUTED,
     SPECIES_COLORS,
-    objective_label,
     species_color,
     species_marker,
     text_on,
@@ -58,12 +57,6 @@ def test_species_differ_in_colour_and_in_marker() -> None:
 def test_more_species_than_colours_still_get_one() -> None:
     assert species_color(len(SPECIES_COLORS)) == species_color(0)
     assert species_marker(50) in MARKER_SIGNS
-
-
-def test_axes_speak_of_accuracy_and_of_what_is_unknown_by_its_name() -> None:
-    assert objective_label("task_error") == "accuracy"
-    assert "32 bit" in objective_label("model_ratio")
-    assert objective_label("energy_per_image") == "energy per image"
 
 
 def test_coded_text_expands_to_the_text() -> None:

@@ -115,7 +115,7 @@ def test_names_and_bounds_that_cannot_be_are_refused(metric: Any, message: str) 
 
 
 def test_names_of_objectives_are_told_apart() -> None:
-    assert [m.objective for m in as_metrics(["top1", "top5", "kl", returns(0, "loss")])] == [
+    assert [m.objective.name for m in as_metrics(["top1", "top5", "kl", returns(0, "loss")])] == [
         "task_error", "top5_error", "kl_divergence", "loss",
     ]  # fmt: skip
 

@@ -148,7 +148,7 @@ def made(vectors: list[list[list[float]]], options: SearchOptions) -> Population
     """A population whose members have the given objectives; widths are 2 + the species' position."""
     species = [Uneven(f"s{s}", 2 + s) for s in range(len(vectors))]
     seeds = np.random.SeedSequence(0).spawn(1 + len(species))
-    population = Population(species, options, 3, seeds)
+    population = Population(species, options, np.arange(3), seeds)
     population.members = [
         [
             Member(s, object(), "initial", np.full(6, 2 + s, dtype=np.uint8), np.array(vector))

@@ -7,18 +7,19 @@ import pytest
 
 from nemo_lab import QuantizationProblem, Workload, create_study
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
-from nemo_lab.study.results.validation import wilson
+from nemo_lab.objective import MEASURED
+from nemo_lab.study.results.validation import Validation, wilson
 from tests.toy import ToyProblem
 
 
 def test_the_interval_by_hand() -> None:
     # 90 of 100: middle (0.9 + 0.0192) / 1.0384, half 1.96 sqrt(0.0009 + 0.000096) / 1.0384
     found = wilson(90, 100)
-    assert (found.accuracy, found.examples) == (0.9, 100)
-    assert (found.low, found.high) == pytest.approx((0.82563, 0.94477), abs=1e-5)
-    assert wilson(0, 10).low == 0
-    assert wilson(10, 10).high == pytest.approx(1)
-    assert str(found) == "90.00% (82.6% to 94.5%, 100 examples)"
+    assert found == pytest.approx((0.82563, 0.94477), abs=1e-5)
+    assert wilson(0, 10)[0] == 0
+    assert wilson(10, 10)[1] == pytest.approx(1)
+    said = Validation(MEASURED["top1"], 0.9, *found, 100)
+    assert str(said) == "90.00% (82.6% to 94.5%, 100 examples)"
 
 
 def test_the_front_is_validated_on_held_out_images(digits: Workload) -> None:
@@ -33,10 +34,10 @@ def test_the_front_is_validated_on_held_out_images(digits: Workload) -> None:
     held_out = digits.data.held_out
     for config, row in frame.iterrows():
         error = problem.error(study.config(int(config)), held_out)[0]  # type: ignore[arg-type]
-        assert row.held_out == pytest.approx(1 - error)
-        assert row.low <= row.held_out <= row.high
+        assert row.held_out_accuracy == pytest.approx(1 - error)
+        assert row.low <= row.held_out_accuracy <= row.high
         assert row.examples == len(held_out)
-        assert row.searched == 1 - study.evaluations().task_error[config]
+        assert row.searched_accuracy == 1 - study.evaluations().task_error[config]
     assert set(study.validated) == set(frame.index)
 
 

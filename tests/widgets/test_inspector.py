@@ -10,7 +10,9 @@ import pytest
 
 import nemo_lab as nl
 from nemo_lab import create_study
+from nemo_lab.cost.objectives import RATIOS
 from nemo_lab.export import load_front
+from nemo_lab.objective import MEASURED, Objective
 from nemo_lab.study.results.decision_making import choices
 from nemo_lab.widgets.panels import inspector_html
 from tests.toy import GatedProblem, ToyProblem
@@ -27,11 +29,11 @@ POINTS = np.array(
     [("smallest within a point of the best", 1), ("most accurate", 3), ("smallest", 0), ("balanced", 4)],
 )
 def test_choices_by_hand(name: str, row: int) -> None:
-    assert choices(("task_error", "model_ratio", "bitop_ratio"))[name](POINTS) == row
+    assert choices((MEASURED["top1"], *RATIOS))[name](POINTS) == row
 
 
 def test_choices_are_called_by_what_the_problem_has() -> None:
-    assert list(choices(("loss", "watts"))) == [
+    assert list(choices((Objective("loss"), Objective("watts")))) == [
         "lowest watts within 0.01 of the best loss", "lowest loss", "lowest watts", "balanced"
     ]  # fmt: skip
 
@@ -180,8 +182,8 @@ def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> N
     dashboard.select(0)
     until(lambda: "kB" in words(dashboard.inspector))
     megabytes, giga = problem.cost_model.absolute(np.full(36, 8))[0]
-    assert f"0.2500 = {1000 * megabytes:.1f} kB" in words(dashboard.inspector)
-    assert f"= {1000 * giga:.2f} MBOPs" in words(dashboard.inspector)
+    assert f"0.2500 = {1000 * megabytes:.4g} kB" in words(dashboard.inspector)
+    assert f"= {1000 * giga:.4g} MBOPs" in words(dashboard.inspector)
 
 
 def test_the_front_is_saved_where_it_is_said(

@@ -8,6 +8,7 @@ import pytest
 
 from nemo_lab import create_study
 from nemo_lab.errors import ArgumentError
+from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.widgets.panels.steering import box
 from tests.toy import SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
@@ -87,5 +88,5 @@ def test_a_run_is_extended(open_dashboard: Open) -> None:
 
 @pytest.mark.parametrize("text", ["loss", "loss 0 bis 1", "loss <= little", "0 to 1 loss"])
 def test_a_box_that_cannot_be_read_says_how_to_write_it(text: str) -> None:
-    with pytest.raises(ArgumentError, match=r"write .task_error 0 to 0\.1"):
-        box(text)
+    with pytest.raises(ArgumentError, match=r"write .loss 0 to 0\.1. or .loss <= 0\.1."):
+        box(text, ObjectiveNames(ToyProblem()))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.search.objective import only, varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem, blocks_of, bounds_of
 from nemo_lab.search.surrogate import kernels
@@ -21,7 +22,7 @@ Levels = NDArray[np.uint8]
 
 
 class Proposals:
-    """Models of every measured objective, and the best configurations by them.
+    """Models of every measured objective that can vary, and the best configurations by them.
 
     Args:
         problem: whose exact costs are called as often as need be.
@@ -32,10 +33,11 @@ class Proposals:
         self.options = options
         self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
         self._problem = problem
-        self._bounds = bounds_of(problem)
+        self._varying = varying(problem)
+        self._bounds = only(self._varying, bounds_of(problem))
         self._span = np.maximum(self._bounds[1] - self._bounds[0], 1e-12)
         exact = tuple(getattr(problem, "cost_names", ()))
-        names = list(problem.objective_names)
+        names = [problem.objective_names[k] for k in self._varying]
         self._exact = [names.index(name) for name in exact if name in names]
         self._columns = [exact.index(names[k]) for k in self._exact]
         self._measured = [k for k in range(len(names)) if k not in self._exact]
@@ -106,7 +108,7 @@ class Proposals:
                 model.recall(levels, errors, point)
 
     def predict(self, levels: Levels) -> Floats:
-        """Objectives, scaled to the problem's bounds, of uint8[N, Q]: float[N, K]."""
+        """Objectives that can vary, scaled to the problem's bounds, of uint8[N, Q]."""
         found = np.empty((len(levels), len(self._span)))
         found[:, self._exact] = self._costs(levels)
         for k, model in zip(self._measured, self._models, strict=True):
@@ -156,4 +158,4 @@ class Proposals:
         return np.asarray((costs - self._bounds[0, self._exact]) / self._span[self._exact])
 
     def _scaled(self, objectives: Floats) -> Floats:
-        return np.asarray((objectives - self._bounds[0]) / self._span)
+        return np.asarray((only(self._varying, objectives) - self._bounds[0]) / self._span)

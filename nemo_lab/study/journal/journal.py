@@ -78,7 +78,7 @@ class Journal:
                         f"{str(path)!r} has a study {name!r} already",
                         "load_study(path, name) goes on with it; another name begins another study",
                     )
-                fields = {**vars(header), "name": name, "problem": vars(header.problem)}
+                fields = {**vars(header), "name": name, "problem": header.problem.saved()}
                 text, blob = pack(fields)
                 study = connection.execute(
                     "INSERT INTO studies (name, fingerprint, header, arrays, status, writer) "
@@ -181,7 +181,7 @@ class Journal:
         text, blob = self._connection.execute(query, (self._study,)).fetchone()
         fields = unpack(text, blob)
         try:
-            fields["problem"] = StoredProblem.read(fields["problem"])
+            fields["problem"] = StoredProblem.read(fields["problem"], fields.get("recipe"))
             fields["species"] = tuple(map(str, fields["species"]))
             for name in ("options", "fingerprint", "versions"):
                 fields[name] = {str(key): value for key, value in fields[name].items()}

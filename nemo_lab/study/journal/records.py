@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.cost.objectives import RATIOS
 from nemo_lab.errors import StorageError, StudyStateError
+from nemo_lab.objective import MEASURED, PERCENT, Objective, Scale
 from nemo_lab.search import Evaluations, GenerationRecord, Problem
+from nemo_lab.search.objective import objectives_of
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.study.results.snapshot import Intervention
 
@@ -27,6 +30,7 @@ class StoredProblem:
     edges: NDArray[np.int64] = field(repr=False)
     objective_bounds: NDArray[np.float64] = field(repr=False)
     title: str = "stored problem"
+    objectives: tuple[Objective, ...] = ()
 
     @classmethod
     def of(cls, problem: Problem, title: str) -> StoredProblem:
@@ -40,11 +44,16 @@ class StoredProblem:
             np.asarray(problem.edges, dtype=np.int64),
             bounds_of(problem),
             title,
+            objectives_of(problem),
         )
 
+    def saved(self) -> dict[str, Any]:
+        """What ``read`` takes."""
+        return {**vars(self), "objectives": [one.saved() for one in self.objectives]}
+
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> StoredProblem:
-        """From what a file says.
+    def read(cls, fields: Mapping[str, Any], recipe: Mapping[str, Any] | None = None) -> StoredProblem:
+        """From what a file says, and how nemo_lab makes the problem by itself, if it can.
 
         Raises:
             StorageError: if it does not fit together.
@@ -60,6 +69,7 @@ class StoredProblem:
                 np.asarray(fields["edges"], dtype=np.int64),
                 np.asarray(fields["objective_bounds"], dtype=np.float64),
                 str(fields["title"]),
+                _objectives(fields, recipe),
             )
             nodes, objectives = made.num_nodes, len(made.objective_names)
             fits = (
@@ -72,6 +82,7 @@ class StoredProblem:
                 and len(made.edges) == 2
                 and bool(((made.edges >= 0) & (made.edges < nodes)).all())
                 and made.objective_bounds.shape == (2, objectives)
+                and tuple(one.name for one in made.objectives) == made.objective_names
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"the journal's problem cannot be read: {error!r}") from error
@@ -92,6 +103,19 @@ class StoredProblem:
             f"the journal does not hold the network of {self.title!r}",
             "give it: load_study(path, problem=...)",
         )
+
+
+def _objectives(fields: Mapping[str, Any], recipe: Mapping[str, Any] | None) -> tuple[Objective, ...]:
+    """As a file describes them; those of an older file, which has only names, as far as these say it."""
+    if fields.get("objectives"):
+        return tuple(Objective.read(one) for one in fields["objectives"])
+    accuracy = MEASURED["top1"]
+    if not recipe:  # whether top-1, top-5 or agreement was measured is not known
+        accuracy = Objective(
+            accuracy.name, f"1 - {accuracy.name.replace('_', ' ')}", Scale("", 1, -1), format=PERCENT
+        )
+    known = {one.name: one for one in (accuracy, *RATIOS)}
+    return tuple(known.get(str(name), Objective(str(name))) for name in fields["objective_names"])
 
 
 @dataclass(frozen=True)

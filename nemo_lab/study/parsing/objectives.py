@@ -8,32 +8,45 @@ from decimal import Decimal
 from typing import Any
 
 from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.objective import PLAIN, Scale
 from nemo_lab.search import Problem
-from nemo_lab.search.problem import bounds_of
+from nemo_lab.search.objective import objectives_of, varied
 
 ROUNDING = 1e-12  # what a limit was read from keeps it, though ratios are rounded otherwise
 FORM = re.compile(r"\s*(.+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*")
 
 
 class ObjectiveNames:
-    """Every name of every objective of a problem: its own, and absolute ones where it has a cost model."""
+    """Every name under which an objective may be written: its own, that of its display, and its units.
+
+    Attributes:
+        example: a constraint that can be written for this problem, such as ``accuracy >= 0.9``.
+        examples: one or two of them, for hints.
+        box_example: an interval, such as ``accuracy 0.9 to 1``.
+    """
 
     def __init__(self, problem: Problem) -> None:
-        self._bounds = bounds_of(problem)
-        self._units = {name: (k, 1.0) for k, name in enumerate(problem.objective_names)}
-        model = getattr(problem, "cost_model", None)
-        if model is not None:
-            for unit, ratio, full in zip(
-                ("model_mb", "gbops"), ("model_ratio", "bitop_ratio"), model.full_precision, strict=True
-            ):
-                if ratio in self._units:
-                    self._units.setdefault(unit, (self._units[ratio][0], (1.0 + ROUNDING) / full))
+        self._objectives = objectives_of(problem)
+        scales = [(one.name, k, PLAIN) for k, one in enumerate(self._objectives)]
+        scales += [(one.display.name, k, one.display) for k, one in enumerate(self._objectives)]
+        scales += [(unit.name, k, unit) for k, one in enumerate(self._objectives) for unit in one.units]
+        self._scales: dict[str, tuple[int, Scale]] = {}
+        for name, k, scale in scales:  # the names of objectives come first, so they win
+            if name:
+                self._scales.setdefault(name, (k, scale))
+        first, *others = varied(problem)
+        self.example = self._example(first.written)
+        ends = sorted(self._best_tenth(*self._known(first.written)))
+        self.box_example = f"{first.written} {ends[0]:.4g} to {ends[1]:.4g}"
+        units = [unit.name for one in others for unit in one.units if unit.name in self._scales]
+        second = units[0] if units else next((one.written for one in others), None)
+        self.examples = repr(self.example) + (f" or {self._example(second)!r}" if second else "")
 
     def limits(self, constraints: Sequence[str]) -> dict[int, float]:
         """Objective -> largest value, from texts such as ``"model_mb <= 2"``; the tightest of several.
 
         Raises:
-            ArgumentError: on what has another form.
+            ArgumentError: on what has another form, or bounds an objective on its good side.
             UnknownNameError: if there is no such objective.
         """
         found: dict[int, float] = {}
@@ -41,24 +54,23 @@ class ObjectiveNames:
             match = FORM.fullmatch(text) if isinstance(text, str) else None
             number = None if match is None else _number(match[3])
             if match is None or number is None:
-                raise ArgumentError(
-                    f"constraint {text!r} cannot be read",
-                    "write 'task_error <= 0.05' or 'model_mb <= 2'",
-                )
-            name, sign = match[1], match[2]
-            if name == "accuracy" and "accuracy" not in self._units and "task_error" in self._units:
-                error = 1 - Decimal(match[3])  # 0.1, not 0.09999999999999998, for 0.9
-                name, number, sign = "task_error", float(error), "<=" if sign in (">=", ">") else ">="
-            if sign in (">=", ">"):
-                raise ArgumentError(
-                    f"constraint {text!r} asks for more of what is minimised", f"write '{name} <= ...'"
-                )
+                raise ArgumentError(f"constraint {text!r} cannot be read", f"write {self.examples}")
+            name, at_least = match[1], match[2] in (">=", ">")
             k, scale = self._known(name)
-            found[k] = min(number * scale, found.get(k, float("inf")))
+            if at_least != scale.larger_is_better:
+                wrong = "less of what is maximised" if scale.larger_is_better else "more of what is minimised"
+                raise ArgumentError(
+                    f"constraint {text!r} asks for {wrong}", f"write '{name} {_sign(scale)} ...'"
+                )
+            found[k] = min(_stored(scale, number), found.get(k, float("inf")))
         return found
 
     def box(self, given: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
-        """Objective -> (smallest, largest), from names = largest or (smallest, largest); None for no limit.
+        """Objective -> (smallest, largest), as stored, from names with what is wanted of them.
+
+        Args:
+            given: name = (smallest, largest), or one number: the largest wanted, or the smallest where
+                larger is better; None for no limit.
 
         Raises:
             ArgumentError: if an interval is empty, not finite, or outside of what can be reached.
@@ -69,26 +81,62 @@ class ObjectiveNames:
             k, scale = self._known(name)
             if value is None:
                 continue
-            low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (None, value)
-            least, most = (float(x) for x in self._bounds[:, k])
-            first = least if low is None else _number(low)
-            last = _number(high)
+            pair = tuple(value) if isinstance(value, tuple | list) and len(value) == 2 else None
+            ends = pair or ((value, None) if scale.larger_is_better else (None, value))
+            best, worst = ends[::-1] if scale.larger_is_better else ends
+            least, most = self._bounds(k)
+            first = least if best is None else _number(best)
+            last = _number(worst)
             if first is None or last is None:
-                raise ArgumentError(f"{name}={value!r}", "give the largest value, or (smallest, largest)")
-            first = first if low is None else first * scale
-            last *= scale
+                what = "smallest" if scale.larger_is_better else "largest"
+                raise ArgumentError(f"{name}={value!r}", f"give the {what} value, or (smallest, largest)")
+            first = first if best is None else _stored(scale, first)
+            last = _stored(scale, last)
             if not (first < last and last > least and first < most):
+                low, high = sorted((scale.of(least), scale.of(most)))
                 raise ArgumentError(
-                    f"{name}={value!r} leaves nothing",
-                    f"it can be reached from {least / scale:.4g} to {most / scale:.4g}",
+                    f"{name}={value!r} leaves nothing", f"it can be reached from {low:.4g} to {high:.4g}"
                 )
             found[k] = (first, last)
         return found
 
-    def _known(self, name: str) -> tuple[int, float]:
-        if name not in self._units:
-            raise UnknownNameError("objective", name, self._units)
-        return self._units[name]
+    def _bounds(self, k: int) -> tuple[float, float]:
+        low, high = self._objectives[k].low, self._objectives[k].high
+        return float(low or 0.0), 1.0 if high is None else float(high)
+
+    def _known(self, name: str) -> tuple[int, Scale]:
+        if name not in self._scales:
+            raise UnknownNameError("objective", name, self._scales)
+        return self._scales[name]
+
+    def _example(self, name: str) -> str:
+        """A constraint a tenth of the way from the best to the worst that can be reached."""
+        k, scale = self._known(name)
+        best, near = self._best_tenth(k, scale)
+        return f"{name} {_sign(scale)} {_short(near, abs(near - best) / 2)}"
+
+    def _best_tenth(self, k: int, scale: Scale) -> tuple[float, float]:
+        """The best that can be reached, and what is a tenth of the way to the worst, on a scale."""
+        low, high = self._bounds(k)
+        return float(scale.of(low)), float(scale.of(low + 0.1 * (high - low)))
+
+
+def _sign(scale: Scale) -> str:
+    return ">=" if scale.larger_is_better else "<="
+
+
+def _stored(scale: Scale, shown: float) -> float:
+    """As stored; 0.1, not 0.09999999999999998, for 0.9 of what is 1 at best."""
+    if scale.offset:
+        exact, offset, factor = (Decimal(repr(float(x))) for x in (shown, scale.offset, scale.factor))
+        return float((exact - offset) / factor) + 0.0
+    return shown if scale.factor == 1 else shown / scale.factor * (1.0 + ROUNDING)
+
+
+def _short(value: float, off: float) -> str:
+    """With as few digits as keep it within ``off``."""
+    texts = (f"{value:.{digits}g}" for digits in range(1, 17))
+    return next((text for text in texts if abs(float(text) - value) <= off), repr(value))
 
 
 def _number(value: Any) -> float | None:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.objective import PERCENT, Objective
+from nemo_lab.search import Problem
+from nemo_lab.search.objective import only, varying
 from nemo_lab.study.results.snapshot import Snapshot
 
 Objectives = NDArray[np.float64]
@@ -14,13 +17,13 @@ POINT = 0.01  # of the first objective
 
 
 def within_a_point(objectives: Objectives) -> int:
-    """The smallest in the second objective within a point of the best in the first."""
+    """The best in the second objective within a point of the best in the first."""
     good = objectives[:, 0] <= objectives[:, 0].min() + POINT
     return int(np.where(good, objectives[:, min(1, objectives.shape[1] - 1)], np.inf).argmin())
 
 
 def best(objectives: Objectives) -> int:
-    """The best in the first objective; of several, the smallest in the second."""
+    """The best in the first objective; of several, the best in the second."""
     return int(np.lexsort(objectives.T[::-1])[0])
 
 
@@ -37,22 +40,21 @@ def balanced(objectives: Objectives) -> int:
     return int((scaled**2).sum(axis=1).argmin())
 
 
-def choices(names: Sequence[str]) -> dict[str, Callable[[Objectives], int]]:
-    """What can be asked for, in the words of a problem with objectives of these names."""
-    if names[0] == "task_error":
-        words = "smallest within a point of the best", "most accurate", "smallest"
-    else:
-        first, second = names[0], names[min(1, len(names) - 1)]
-        words = f"lowest {second} within {POINT} of the best {first}", f"lowest {first}", f"lowest {second}"
+def choices(objectives: Sequence[Objective]) -> dict[str, Callable[[Objectives], int]]:
+    """What can be asked for, in the words of these objectives, see ``nemo_lab.search.objective.varied``."""
+    first, second = objectives[0], objectives[min(1, len(objectives) - 1)]
+    near = "a point of the best" if first.format == PERCENT else f"{POINT} of the best {first.label}"
+    words = f"{second.superlative} within {near}", first.superlative, second.superlative
     return dict(zip((*words, "balanced"), (within_a_point, best, smallest, balanced), strict=True))
 
 
-def choose(snapshot: Snapshot, choice: Callable[[Objectives], int]) -> int:
-    """Config id of the member of the front that a choice prefers.
+def choose(snapshot: Snapshot, choice: Callable[[Objectives], int], problem: Problem) -> int:
+    """Config id of the member of the front that a choice prefers, by the objectives that vary.
 
     Raises:
         ValueError: while the front is empty.
     """
     if not len(snapshot.front):
         raise ValueError("the front is still empty; press Start")
-    return int(snapshot.front[choice(snapshot.evaluations.objectives[snapshot.front])])
+    objectives = only(varying(problem), snapshot.evaluations.objectives[snapshot.front])
+    return int(snapshot.front[choice(objectives)])

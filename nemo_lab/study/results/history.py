@@ -7,6 +7,7 @@ import dataclasses
 from nemo_lab.search import Ledger, Problem
 from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.indicators import hypervolume
+from nemo_lab.search.objective import only, varying
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.study.commands.registry import followed
 from nemo_lab.study.results.snapshot import Snapshot
@@ -26,6 +27,8 @@ def past(snapshot: Snapshot, evaluations: int, problem: Problem) -> Snapshot:
     front.rebuild(log, ledger.constraints)
     history = tuple(one for one in snapshot.history if one.evaluations <= evaluations)
     last = history[-1] if history else None
+    seen = varying(problem)
+    vectors, bounds = (only(seen, one) for one in (log.objectives[front.ids], bounds_of(problem)))
     return dataclasses.replace(
         snapshot,
         evaluations=log,
@@ -35,5 +38,5 @@ def past(snapshot: Snapshot, evaluations: int, problem: Problem) -> Snapshot:
         allocation=tuple(one.allocation for one in last.species) if last else snapshot.allocation,
         history=history,
         record=record,
-        hypervolume=hypervolume(log.objectives[front.ids], bounds_of(problem)),
+        hypervolume=hypervolume(vectors, bounds),
     )

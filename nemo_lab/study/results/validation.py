@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.objective import MEASURED, Objective
+from nemo_lab.search.objective import objectives_of
 from nemo_lab.study.results.snapshot import Snapshot
 
 Z = 1.959963984540054  # of a two-sided 95 % interval
@@ -18,33 +20,50 @@ Z = 1.959963984540054  # of a two-sided 95 % interval
 
 @dataclass(frozen=True)
 class Validation:
-    """Top-1 accuracy on held-out examples.
+    """What was measured of a configuration on held-out examples.
 
     Attributes:
-        accuracy: share of right answers.
-        low, high: its 95 % confidence interval, by Wilson's score, J. Am. Stat. Assoc. 22 (1927).
+        objective: what it is, one of the problem's if the problem has it.
+        value: on the objective's display, such as the accuracy.
+        low, high: its 95 % confidence interval, None for what is no share of the examples.
         examples: how many there were.
     """
 
-    accuracy: float
-    low: float
-    high: float
+    objective: Objective
+    value: float
+    low: float | None
+    high: float | None
     examples: int
 
+    @property
+    def interval(self) -> str:
+        """The confidence interval as text, empty without one."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.objective.brief(self.low)} to {self.objective.brief(self.high)}"
+
     def __str__(self) -> str:
-        return f"{self.accuracy:.2%} ({self.low:.1%} to {self.high:.1%}, {self.examples:,} examples)"
+        value = self.objective.text(self.objective.display.stored(self.value))
+        inside = ", ".join(part for part in (self.interval, f"{self.examples:,} examples") if part)
+        return f"{value} ({inside})"
 
 
-def wilson(right: int, examples: int) -> Validation:
-    """Share of right answers among ``examples`` and its 95 % confidence interval."""
+def wilson(right: int, examples: int) -> tuple[float, float]:
+    """95 % confidence interval of the share ``right / examples``: Wilson, J. Am. Stat. Assoc. 22 (1927)."""
     share, z2 = right / examples, Z * Z / examples
     middle = (share + z2 / 2) / (1 + z2)
     half = Z * math.sqrt(share * (1 - share) / examples + z2 / (4 * examples)) / (1 + z2)
-    return Validation(share, max(0.0, middle - half), min(1.0, middle + half), examples)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def validate(problem: Any, bits: Sequence[Any], data: Any) -> list[Validation]:
+def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -> list[Validation]:
     """Every configuration on ``data``, or on the held-out images of the workload.
+
+    Args:
+        problem: with ``error(bits, data, metric=, count=)``.
+        bits: of the configurations.
+        data: as the problem's own.
+        metric: as the problem's own; the problem's first objective by default.
 
     Raises:
         ArgumentError: if the problem has no network to run.
@@ -62,16 +81,50 @@ def validate(problem: Any, bits: Sequence[Any], data: Any) -> list[Validation]:
         data = shipped.held_out
     if not len(bits):
         return []
-    errors, examples = problem.error(np.array(bits), data, metric="top1", count=True)
-    return [wilson(round((1 - error) * examples), examples) for error in errors]
+    errors, examples = problem.error(np.array(bits), data, metric=metric, count=True)
+    objective = _measured_by(metric, problem)
+    return [_validation(objective, float(error), examples) for error in errors]
 
 
-def validation_frame(snapshot: Snapshot, found: dict[int, Validation], ids: Sequence[int]) -> pd.DataFrame:
-    """One row per configuration: the searched value beside the held-out accuracy."""
-    searched = 1 - snapshot.evaluations.objectives[list(ids), 0]
-    rows = [(found[i].accuracy, found[i].low, found[i].high, found[i].examples) for i in ids]
+def _measured_by(metric: Any, problem: Any) -> Objective:
+    own = objectives_of(problem)
+    if metric is None:
+        return own[0]
+    name = metric if isinstance(metric, str) else str(getattr(metric, "__name__", metric)).strip("<>")
+    plain = Objective(name, metric=name)
+    return next((one for one in own if one.metric == name), MEASURED.get(name, plain))
+
+
+def _validation(objective: Objective, error: float, examples: int) -> Validation:
+    value = float(objective.display.of(error))
+    if not objective.share:
+        return Validation(objective, value, None, None, examples)
+    low, high = wilson(round((1 - error) * examples), examples)
+    ends = (objective.display.of(1 - high), objective.display.of(1 - low))
+    return Validation(objective, value, min(ends), max(ends), examples)
+
+
+def held_out(found: Sequence[Validation | None], missing: str = "") -> tuple[str, list[str]]:
+    """A heading and a text for each, which say what was measured; ``missing`` where nothing was."""
+    labels = list(dict.fromkeys(one.objective.label for one in found if one is not None))
+    if len(labels) == 1:
+        return f"held out, {labels[0]}", [missing if one is None else str(one) for one in found]
+    return "held out", [missing if one is None else f"{one.objective.label} {one}" for one in found]
+
+
+def validation_frame(
+    snapshot: Snapshot, found: dict[int, Validation], ids: Sequence[int], problem: Any
+) -> pd.DataFrame:
+    """One row per configuration: the searched value of what was measured, if any, and the held-out one."""
+    rows = [(found[i].value, found[i].low, found[i].high, found[i].examples) for i in ids]
+    objectives = objectives_of(problem)
+    one = found[ids[0]].objective if len(ids) else objectives[0]
+    name = one.written
     frame = pd.DataFrame(
-        rows, columns=["held_out", "low", "high", "examples"], index=pd.Index(ids, name="config")
-    )
-    frame.insert(0, "searched", searched)
+        rows, columns=[f"held_out_{name}", "low", "high", "examples"], index=pd.Index(ids, name="config")
+    ).astype({"low": float, "high": float})
+    same = [k for k, own in enumerate(objectives) if own.measured_as(one)]
+    if same:
+        searched = snapshot.evaluations.objectives[list(ids), same[0]]
+        frame.insert(0, f"searched_{name}", one.display.of(searched))
     return frame

@@ -11,8 +11,7 @@ import numpy as np
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
 from nemo_lab.plots.front import VIEWS, Places
-from nemo_lab.plots.front_info import drawn
-from nemo_lab.search.problem import bounds_of
+from nemo_lab.search.objective import varied
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.elements.slider import Slider
@@ -34,13 +33,13 @@ class FrontPanel(Panel):
         self._quiet = False
         self.heading, self.chosen = w.HTML(), w.HTML()
         self.figure = Figure(
-            lambda: plots.front_plot(problem, infos.drawn_objectives(problem)),
+            lambda: plots.front_plot(infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False, "beyond": False},
             on_select=lambda _, keys: hub.select(keys[-1]),
             on_box=lambda plot, box: self.do(lambda: self._aspire(plot, box)),
         )
         self.parallel = Figure(
-            lambda: plots.parallel_plot(problem.objective_names),
+            lambda: plots.parallel_plot(varied(problem)),
             selectable={"lines": False},
             on_select=lambda _, keys: hub.select(keys[-1]),
         )
@@ -118,13 +117,12 @@ class FrontPanel(Panel):
 
     def _aspire(self, plot: str, box: tuple[float, ...]) -> None:
         """Ask the search to concentrate on a box drawn in one of the views."""
-        names = dict(zip(plots.front.PLACES, infos.drawn_objectives(self.problem), strict=True))
+        drawn = dict(zip(plots.front.PLACES, infos.drawn_objectives(self.problem), strict=True))
         x, y, _ = VIEWS[plot]
         asked: dict[str, tuple[float, float]] = {}
-        for name, ends in ((names[x], box[:2]), (names[y], box[2:])):
-            low, high = np.sort(drawn(np.array(ends), name))
-            least, most = bounds_of(self.problem)[:, self.problem.objective_names.index(name)]
-            asked[name] = (max(float(low), float(least)), min(float(high), float(most)))
+        for one, ends in ((drawn[x], box[:2]), (drawn[y], box[2:])):
+            low, high = np.clip(sorted(one.display.stored(end) for end in ends), one.low, one.high)
+            asked[one.name] = (float(low), float(high))
         self.study.aspire(**asked)
 
     def show(self, view: View) -> None:

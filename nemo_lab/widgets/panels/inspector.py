@@ -9,6 +9,7 @@ import ipywidgets as w
 
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
+from nemo_lab.search.objective import varied
 from nemo_lab.study.results.decision_making import choices
 from nemo_lab.widgets.elements.copy_button import Copy
 from nemo_lab.widgets.elements.figure import Figure
@@ -62,7 +63,7 @@ class InspectorPanel(Panel):
         self.next = self.button("Next", "The next larger model of the front", lambda: hub.step(1))
         self.config = field(w.BoundedIntText, "Config", 150, 48, value=0, min=0, max=0)
         self.config.observe(self._typed, names="value")
-        self._choices = choices(hub.problem.objective_names)
+        self._choices = choices(varied(hub.problem))
         self.choice = field(w.Dropdown, "Choose the", 330, 76, options=[NO_CHOICE, *self._choices])
         self.choice.observe(lambda change: self._prefer(change["new"]), names="value")
         # at once: they mean what is shown when they are pressed, not what is selected next

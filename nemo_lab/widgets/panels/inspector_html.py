@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.plots.style import objective_label
 from nemo_lab.search import ORIGINS, Problem
+from nemo_lab.search.objective import Objective, objectives_of, varied
 from nemo_lab.study import Snapshot
 from nemo_lab.study.results.decision_making import choices
+from nemo_lab.study.results.validation import Validation, held_out
 from nemo_lab.widgets.view_state import Draft, View
 
 SAME = "same"
@@ -36,7 +37,7 @@ class Subject:
     title: str
     bits: Bits
     objectives: Mapping[str, float]
-    held_out: Any = None
+    held_out: Validation | None = None
     unknown: str = "not measured"
 
 
@@ -64,21 +65,18 @@ def line(view: View, problem: Problem) -> str:
     one = evaluated(view.snapshot, problem, view.config, {})
     parts = [f"<b>Configuration {view.config}</b>"]
     if view.preferred is not None:
-        names = choices(problem.objective_names).items()
-        parts[0] += f" ({next(name for name, choice in names if choice is view.preferred)})"
-    parts += [
-        f"{html.escape(objective_label(name).split(',')[0])} {_value(problem, name, one)}"
-        for name in problem.objective_names
-    ]
+        names = choices(varied(problem)).items()
+        parts[0] += f" ({html.escape(next(name for name, choice in names if choice is view.preferred))})"
+    parts += [f"{html.escape(known.label)} {_value(known, one)}" for known in objectives_of(problem)]
     return f'<span class="nemo-selected">{" · ".join(parts)}</span>'
 
 
 def table(problem: Problem, kinds: Sequence[str], subjects: Sequence[Subject]) -> str:
     """Configurations side by side in numbers, and what the first has more than the second."""
-    rows = [_row(problem, name, subjects) for name in problem.objective_names]
+    rows = [_row(one, subjects) for one in objectives_of(problem)]
     if any(subject.held_out is not None for subject in subjects):
-        held = ["-" if s.held_out is None else html.escape(str(s.held_out)) for s in subjects]
-        rows.insert(1, ("held out", held, ""))
+        heading, texts = held_out([subject.held_out for subject in subjects], "-")
+        rows.insert(1, (html.escape(heading), [html.escape(text) for text in texts], ""))
     weight = np.array([kind == "weight" for kind in kinds])
     for label, chosen in (("weights", weight), ("activations", ~weight)):
         if chosen.any():
@@ -106,32 +104,23 @@ def _beside(cells: Sequence[str], difference: str) -> list[str]:
     return [*cells[:2], difference, *cells[2:]] if len(cells) > 1 else list(cells)
 
 
-def _row(problem: Problem, name: str, subjects: Sequence[Subject]) -> Row:
-    label = html.escape(objective_label(name).split(",")[0])
-    cells = [_value(problem, name, subject) for subject in subjects]
-    first, second = (subject.objectives.get(name) for subject in (subjects[0], subjects[:2][-1]))
+def _row(one: Objective, subjects: Sequence[Subject]) -> Row:
+    label = html.escape(one.label)
+    cells = [_value(one, subject) for subject in subjects]
+    first, second = (subject.objectives.get(one.name) for subject in (subjects[0], subjects[:2][-1]))
     if first is None or second is None:
         return label, cells, "-"
     if first == second:
         return label, cells, SAME
-    if name == "task_error":
-        return label, cells, f"{100 * (second - first):+.2f} points"
-    percent = f" ({first / second - 1:+.1%})" if second else ""
-    return label, cells, f"{'+' if first > second else ''}{number(first - second)}{percent}"
+    return label, cells, one.difference(first, second)
 
 
-def _value(problem: Any, name: str, subject: Subject) -> str:
-    value = subject.objectives.get(name)
+def _value(one: Objective, subject: Subject) -> str:
+    """As it is shown, then in its other units: ``0.2500 = 0.54 MB``."""
+    value = subject.objectives.get(one.name)
     if value is None:
         return subject.unknown
-    if name == "task_error":
-        return f"{1 - value:.2%}"
-    return f"{number(value)}{absolute(problem, subject.bits).get(name, '')}"
-
-
-def number(value: float) -> str:
-    """With four decimals, or as many digits where those would show nothing, or too many stand before them."""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
+    return " = ".join([one.text(value), *(unit.text(value) for unit in one.units)])
 
 
 def marks(subjects: Sequence[Subject]) -> str:
@@ -146,17 +135,6 @@ def marks(subjects: Sequence[Subject]) -> str:
         f'<span class="nemo-hint">▲ {int((now > was).sum())} raised, ▼ {int((now < was).sum())} lowered; '
         f"the line is the bit-width in {title}.</span>"
     )
-
-
-def absolute(problem: Any, bits: Bits) -> dict[str, str]:
-    """The two ratios of a configuration in bytes and bit-operations, where the problem has a cost model."""
-    model = getattr(problem, "cost_model", None)
-    if model is None:
-        return {}
-    megabytes, giga = model.absolute(bits)[0]
-    size = f"{megabytes:,.2f} MB" if megabytes >= 1 else f"{megabytes * 1000:.1f} kB"
-    work = f"{giga:,.2f} GBOPs" if giga >= 1 else f"{giga * 1000:.2f} MBOPs"
-    return {"model_ratio": f" = {size}", "bitop_ratio": f" = {work}"}
 
 
 def origin(snapshot: Snapshot, species: Sequence[str], config: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets as w
 
 from nemo_lab.errors import ArgumentError
+from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.view_state import Hub, View
@@ -56,13 +57,13 @@ class SteeringPanel(Panel):
 
     def _make_wishes(self) -> None:
         study = self.study
-        first = study.problem.objective_names[0]
+        names = ObjectiveNames(study.problem)
         self.constraints = field(
             w.Text,
             "Keep to",
             300,
             76,
-            placeholder=f"{first} <= 0.05, ...",
+            placeholder=f"{names.example}, ...",
             tooltip="Constraints that every good configuration keeps, separated by commas; empty for none",
         )
         self.aspiration = field(
@@ -70,7 +71,7 @@ class SteeringPanel(Panel):
             "Look within",
             300,
             76,
-            placeholder=f"{first} 0 to 0.1, ...",
+            placeholder=f"{names.box_example}, ...",
             tooltip="A box of objectives to concentrate on, separated by commas; empty for everything",
         )
         self.constrain = self.button(
@@ -81,7 +82,7 @@ class SteeringPanel(Panel):
         self.aspire = self.button(
             "Aspire",
             "Concentrate the search on this box, in place of the one before",
-            lambda: study.aspire(**box(self.aspiration.value)),
+            lambda: study.aspire(**box(self.aspiration.value, names)),
         )
         self.wishes = w.HTML()
 
@@ -116,24 +117,25 @@ def _parts(given: str) -> list[str]:
     return [part.strip() for part in given.split(",") if part.strip()]
 
 
-def box(given: str) -> dict[str, float | tuple[float, float]]:
-    """``"task_error 0 to 0.1, model_mb <= 2"`` as keywords of ``Study.aspire``.
+def box(given: str, names: ObjectiveNames) -> dict[str, tuple[float | None, float | None]]:
+    """``"accuracy 0.9 to 1, model_mb <= 2"`` as keywords of ``Study.aspire``.
 
     Raises:
         ArgumentError: on what cannot be read so.
     """
-    found: dict[str, float | tuple[float, float]] = {}
+    found: dict[str, tuple[float | None, float | None]] = {}
     for part in _parts(given):
-        name, sign, high = (one.strip() for one in part.partition("<="))
+        sign = next((one for one in ("<=", ">=") if one in part), None)
         try:
             if sign:
-                found[name] = float(high)
+                name, _, end = part.partition(sign)
+                found[name.strip()] = (None, float(end)) if sign == "<=" else (float(end), None)
             else:
                 rest, _, last = part.rpartition(" to ")
                 name, _, first = rest.strip().rpartition(" ")
                 found[name.strip()] = (float(first), float(last))
         except ValueError as error:
             raise ArgumentError(
-                f"{part!r} cannot be read", "write 'task_error 0 to 0.1' or 'model_mb <= 2'"
+                f"{part!r} cannot be read", f"write {names.box_example!r} or {names.example!r}"
             ) from error
     return found

@@ -7,7 +7,6 @@ import datetime
 import html
 
 from nemo_lab.plots import info as infos
-from nemo_lab.plots import style
 from nemo_lab.plots.png import WIDTH, front_picture
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.results.decision_making import choose, within_a_point
@@ -47,11 +46,11 @@ def picture(study: Study, snapshot: Snapshot, config: int | None = None) -> str:
     if not len(snapshot.front):
         return ""
     if config is None or config >= len(log):
-        config = choose(snapshot, within_a_point)
+        config = choose(snapshot, within_a_point, study.problem)
     names = tuple(one.name for one in study.species)
     drawn = infos.front_info(snapshot, study.problem, names)
     png = front_picture(drawn, config, log.bits[config], study.problem.bit_widths)
-    labels = [style.objective_label(name) for name in drawn.names]
+    labels = [one.axis for one in drawn.axes]
     described = (
         f"{labels[0]} over {labels[1]}, and over {labels[2]}: {len(log)} evaluations, {len(snapshot.front)} "
         f"on the front; below, the bit-widths of configuration {config}"

@@ -58,7 +58,7 @@ def page(study: Study, config: int | None = None, references: References = ()) -
     """The report as HTML, see ``save``."""
     snapshot = study.snapshot
     if config is None or config >= len(snapshot.evaluations):
-        config = choose(snapshot, within_a_point) if len(snapshot.front) else None
+        config = choose(snapshot, within_a_point, study.problem) if len(snapshot.front) else None
     record = front_to_dict(study, snapshot)
     title = html.escape(f"Mixed precision for {study.title}")
     body = "\n".join(
@@ -156,7 +156,7 @@ def _figures(
     if len(snapshot.front):
         front = infos.front_info(snapshot, problem, names)
         drawn["front"] = (
-            _with_toolbar(plots.front_plot(problem, infos.drawn_objectives(problem))),
+            _with_toolbar(plots.front_plot(infos.drawn_objectives(problem))),
             plots.front_columns(front, config, references),
         )
     if len(snapshot.evaluations):

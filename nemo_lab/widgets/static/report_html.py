@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from nemo_lab.plots import info as infos
-from nemo_lab.plots.style import objective_label, text_on, width_colors
+from nemo_lab.plots.style import text_on, width_colors
+from nemo_lab.search.objective import Objective, objectives_of
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.results.frames import NO_SPECIES
+from nemo_lab.study.results.validation import held_out
 from nemo_lab.widgets import markup
 
 NOTHING_YET = (
@@ -59,10 +61,10 @@ def facts(study: Study, snapshot: Snapshot, versions: Mapping[str, str]) -> str:
 
 def chooser(study: Study, snapshot: Snapshot) -> str:
     """The keyboard's way to a configuration: a menu of the front by size, and steps along it."""
-    log, names = snapshot.evaluations, study.problem.objective_names
-    size = log.objectives[snapshot.front][:, min(1, len(names) - 1)]
+    values, objectives = snapshot.evaluations.objectives, objectives_of(study.problem)
+    size = values[snapshot.front][:, min(1, len(objectives) - 1)]
     options = "".join(
-        f'<option value="{config}">{config}: {html.escape(_brief(names, log.objectives[config]))}</option>'
+        f'<option value="{config}">{config}: {html.escape(_brief(objectives, values[config]))}</option>'
         for config in snapshot.front[np.argsort(size, kind="stable")]
     )
     return (
@@ -72,15 +74,10 @@ def chooser(study: Study, snapshot: Snapshot) -> str:
     )
 
 
-def _brief(names: Sequence[str], objectives: np.ndarray) -> str:
+def _brief(objectives: Sequence[Objective], values: np.ndarray) -> str:
     return ", ".join(
-        f"{objective_label(name).split(',')[0]} {_objective(name, float(value))}"
-        for name, value in zip(names, objectives, strict=True)
+        f"{one.label} {one.text(float(value))}" for one, value in zip(objectives, values, strict=True)
     )
-
-
-def _objective(name: str, value: float) -> str:
-    return f"{1 - value:.2%}" if name == "task_error" else f"{value:.4f}"
 
 
 def front_table(study: Study, snapshot: Snapshot) -> str:
@@ -113,26 +110,23 @@ def _columns(study: Study, snapshot: Snapshot, rows: np.ndarray) -> list[Column]
     problem, log = study.problem, snapshot.evaluations
     bits = log.bits[rows]
     columns = []
-    for k, name in enumerate(problem.objective_names):
-        values = log.objectives[rows, k].tolist()
-        shown = [1 - value for value in values] if name == "task_error" else values
-        label = objective_label(name).split(",")[0]
-        ratio = " ratio" if name.endswith("_ratio") else ""
-        columns.append(Column(label + ratio, [_objective(name, value) for value in values], shown))
-    model = getattr(problem, "cost_model", None)
-    if model is not None:
-        for units, values in zip((("kB", "MB"), ("MBOPs", "GBOPs")), model.absolute(bits).T, strict=True):
-            large = bool(values.max() >= 1)
-            scaled = (values if large else values * 1000).tolist()
-            columns.append(Column(units[large], [f"{value:,.4g}" for value in scaled], scaled))
+    for one, values in zip(objectives_of(problem), log.objectives[rows].T, strict=True):
+        texts = [one.text(value) for value in values.tolist()]
+        columns.append(Column(one.heading, texts, one.display.of(values).tolist()))
+    for one, values in zip(objectives_of(problem), log.objectives[rows].T, strict=True):
+        for unit in one.units:
+            scaled, sign = unit.of(values), unit.sign
+            if unit.thousandth and scaled.max() < 1:
+                scaled, sign = scaled * 1000, unit.thousandth
+            columns.append(Column(sign, [f"{value:,.4g}" for value in scaled], scaled.tolist()))
     weight = np.array([kind == "weight" for kind in infos.graph_info(problem).kinds])
     if weight.any() and not weight.all():
         for kind, chosen in (("weight", weight), ("activation", ~weight)):
             mean = bits[:, chosen].mean(axis=1).tolist()
             columns.append(Column(f"mean {kind} bits", [f"{value:.2f}" for value in mean], mean))
     if any(int(config) in study.validated for config in rows):
-        held_out = [str(study.validated.get(int(config), "")) for config in rows]
-        columns.append(Column("held out", held_out, held_out))
+        heading, texts = held_out([study.validated.get(int(config)) for config in rows])
+        columns.append(Column(heading, texts, texts))
     names = [*(one.name for one in study.species), NO_SPECIES]
     owners = [names[owner] for owner in log.species[rows]]
     generations = log.generation[rows].tolist()
