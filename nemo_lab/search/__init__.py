@@ -1,11 +1,11 @@
 """NEMO's search: species, variation, utility, allocation, ranking, and the ask/tell engine."""
 
+from nemo_lab.problem import Problem, adapt_problem
 from nemo_lab.search.archive import ORIGINS, Evaluations, front_ids
 from nemo_lab.search.constraints import Rules
 from nemo_lab.search.engine import Engine
 from nemo_lab.search.members import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.problem import Problem
 
 __all__ = [
     "ORIGINS",
@@ -17,5 +17,6 @@ __all__ = [
     "Rules",
     "SearchOptions",
     "SpeciesRecord",
+    "adapt_problem",
     "front_ids",
 ]

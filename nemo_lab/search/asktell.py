@@ -156,10 +156,8 @@ class AskTell:
             member.genome = self.population.learn(member.species, member.imitates)
             member.imitates = None
         bits = self.rules.apply(np.array(one.decode(member.genome), dtype=np.uint8))
-        if self.options.lift and not getattr(one, "final", False):
-            costs = getattr(self.problem, "costs", None)
-            if costs is not None:
-                return lift(bits, tuple(self.problem.bit_widths), self._allowed, costs)
+        if self.options.lift and not one.final and self.problem.cost_names:
+            return lift(bits, tuple(self.problem.bit_widths), self._allowed, self.problem.costs)
         return bits
 
     def _known(self, bits: Bits) -> bool:

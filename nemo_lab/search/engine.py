@@ -124,7 +124,7 @@ class Engine(AskTell):
         if species.name not in names:
             names.append(species.name)
             self.population.append(species, self._seed_of(len(names) - 1))
-            if self._view is not None and hasattr(species, "observe"):
+            if self._view is not None:
                 species.observe(self._view)
             self.controls = replace(self.controls, removed=self.controls.removed | {len(names) - 1})
         position = names.index(species.name)

@@ -137,9 +137,7 @@ class Population:
         self.owed -= counts
         waiting: list[list[Member]] = []
         for s, (one, members) in enumerate(zip(self.species, self.members, strict=True)):
-            observe = getattr(one, "observe", None)
-            if observe is not None:
-                observe(view)
+            one.observe(view)
             for member in members:
                 member.parent = member.objectives is not None
             unborn = [member for member in members if not member.parent]

@@ -16,15 +16,11 @@ from nemo_lab.search.changes import Change
 from nemo_lab.search.constraints import Rules
 from nemo_lab.search.engine import Engine
 from nemo_lab.search.members import GenerationRecord, Member
-from nemo_lab.search.species import Genome, Species
+from nemo_lab.search.species import Genome, OpaqueError, Species
 from nemo_lab.search.species_controls import Controls
 from nemo_lab.search.view import SearchView
 
 State = dict[str, Any]
-
-
-class OpaqueError(Exception):
-    """Something in the engine is of a kind that cannot be written down: a genome, or a species' own state."""
 
 
 def save(engine: Engine) -> State:
@@ -32,7 +28,7 @@ def save(engine: Engine) -> State:
 
     Raises:
         OpaqueError: if a genome is neither an array nor a sequence of arrays, or a species observes the
-            search and has no methods ``state`` and ``restore``.
+            search and has no method ``state_dict``.
         RuntimeError: while a candidate is out.
     """
     if engine._in_flight or engine._twins:
@@ -60,7 +56,7 @@ def save(engine: Engine) -> State:
     view = engine._view
     return {
         "species": [one.name for one in engine.species],
-        "own": [_own(one) for one in engine.species],
+        "own": [one.state_dict() for one in engine.species],
         "random": [_rng(one) for one in (engine._rng, population.rng, *population.streams)],
         "allocation": population.allocation,
         "evaluated": population.evaluated,
@@ -144,18 +140,9 @@ def restore(
             seen, np.array(view["front"], dtype=np.intp), view["allowed"], view["box"], engine._known
         )
     for one, own in zip(engine.species, state["own"], strict=True):
-        if hasattr(one, "observe") and engine._view is not None:
+        if engine._view is not None:
             one.observe(engine._view)
-        if hasattr(one, "restore"):
-            one.restore(own)
-
-
-def _own(species: Species) -> Any:
-    if hasattr(species, "state"):
-        return species.state()
-    if hasattr(species, "observe"):
-        raise OpaqueError(f"species {species.name} observes the search and has no method state")
-    return None
+        one.load_state_dict(own)
 
 
 def _rng(rng: np.random.Generator) -> Any:

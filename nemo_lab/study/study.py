@@ -284,8 +284,7 @@ class Study(Steering):
     @property
     def title(self) -> str:
         """The workload's name, or the problem's title or class."""
-        own = getattr(self.problem, "title", type(self.problem).__name__)
-        return str(getattr(getattr(self.problem, "workload", None), "name", own))
+        return str(self.problem.title)
 
     def _repr_html_(self) -> str:
         return frames.study_html(self.snapshot, f"study of {self.title}", self.front())

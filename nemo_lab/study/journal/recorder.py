@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine, Problem
-from nemo_lab.search.species import Bits
-from nemo_lab.search.state import OpaqueError, controls_saved, rules_saved, save
+from nemo_lab.search.species import Bits, OpaqueError
+from nemo_lab.search.state import controls_saved, rules_saved, save
 from nemo_lab.study.commands.search import Command, Prepare
 from nemo_lab.study.journal import Checkpoint, Journal, Stored
 from nemo_lab.study.results.snapshot import Intervention

@@ -21,7 +21,7 @@ class ObjectiveNames:
     def __init__(self, problem: Problem) -> None:
         self._bounds = bounds_of(problem)
         self._units = {name: (k, 1.0) for k, name in enumerate(problem.objective_names)}
-        model = getattr(problem, "cost_model", None)
+        model = problem.cost_model
         if model is not None:
             for unit, ratio, full in zip(
                 ("model_mb", "gbops"), ("model_ratio", "bitop_ratio"), model.full_precision, strict=True

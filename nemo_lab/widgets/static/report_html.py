@@ -119,7 +119,7 @@ def _columns(study: Study, snapshot: Snapshot, rows: np.ndarray) -> list[Column]
         label = objective_label(name).split(",")[0]
         ratio = " ratio" if name.endswith("_ratio") else ""
         columns.append(Column(label + ratio, [_objective(name, value) for value in values], shown))
-    model = getattr(problem, "cost_model", None)
+    model = problem.cost_model
     if model is not None:
         for units, values in zip((("kB", "MB"), ("MBOPs", "GBOPs")), model.absolute(bits).T, strict=True):
             large = bool(values.max() >= 1)
