@@ -64,6 +64,11 @@ def _check_description(problem: Problem) -> None:
         )
     if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
         raise ContractError("node_features are not all finite numbers", "replace NaN and infinity")
+    if problem.workload is not None and len(problem.workload.nodes) != count:
+        raise ContractError(
+            f"the workload has {len(problem.workload.nodes)} nodes, the problem {count}",
+            "give the workload whose nodes are searched, or none",
+        )
     for name, graph in (("edges", problem.edges), ("topology", problem.topology)):
         edges = np.asarray(graph)
         if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
@@ -74,11 +79,6 @@ def _check_description(problem: Problem) -> None:
             raise ContractError(
                 f"{name} name nodes that do not exist", f"use positions from 0 to {count - 1}"
             )
-    if problem.workload is not None and len(problem.workload.nodes) != count:
-        raise ContractError(
-            f"the workload has {len(problem.workload.nodes)} nodes, the problem {count}",
-            "give the workload whose nodes are searched, or none",
-        )
 
 
 def _check_provenance(problem: Problem) -> None:

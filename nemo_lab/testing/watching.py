@@ -21,13 +21,13 @@ from nemo_lab.testing.genomes import check_count, decoded
 from nemo_lab.testing.same import same
 
 
-def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 12)) -> list[SearchView]:
-    """What a species sees after so many evaluations each: first free, then with the first node pinned."""
+def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 9, 12)) -> list[SearchView]:
+    """What a species sees after so many evaluations each: free, with the first node pinned, free again."""
     rng = np.random.default_rng(seed)
     widths = tuple(problem.bit_widths)
     log = EvaluationLog(problem.num_nodes, len(problem.objective_names))
     views: list[SearchView] = []
-    for pins in ({}, {0: widths[-1]}):
+    for pins in ({}, {0: widths[-1]}, {}):
         rules, front = Rules(pins=pins), ParetoFront()
         while len(log) < counts[len(views)]:
             bits = rules.apply(rng.choice(widths, size=problem.num_nodes).astype(np.uint8))
@@ -90,14 +90,16 @@ def check_state(
         ContractError: if they do not, or the state is nothing that can be written to a file.
     """
     never, saved, loaded = fresh(), fresh(), fresh()
-    for species in (never, saved):
-        _show(species, views[0])
-        _children(species, problem, seed)
+    *earlier, last = views
+    for view in earlier:
+        for species in (never, saved):
+            _show(species, view)
+            _children(species, problem, seed)
     try:
         state = _written(saved.state_dict())
     except OpaqueError:
         return
-    _show(loaded, views[0])
+    _show(loaded, earlier[-1])
     loaded.load_state_dict(state)
 
     def compare() -> None:
@@ -111,10 +113,9 @@ def check_state(
             )
 
     compare()
-    for view in views[1:]:
-        for species in (never, saved, loaded):
-            _show(species, view)
-        compare()
+    for species in (never, saved, loaded):
+        _show(species, last)
+    compare()
 
 
 def _children(species: Species, problem: Problem, seed: int) -> list[NDArray[np.uint8]]:
@@ -136,13 +137,16 @@ def _written(state: Any) -> Any:
         return state.item()
     if isinstance(state, np.ndarray) and state.dtype.kind in "biuf":
         return state.copy()
-    if isinstance(state, Mapping) and all(isinstance(key, str) for key in state):
-        return {key: _written(value) for key, value in state.items()}
     if isinstance(state, list | tuple):
         return [_written(value) for value in state]
+    if isinstance(state, Mapping):
+        found = next((f"the key {key!r:.40}" for key in state if not isinstance(key, str)), "")
+        if not found:
+            return {key: _written(value) for key, value in state.items()}
+    else:
+        found = f"an object of type {type(state).__name__}"
     raise ContractError(
-        f"state_dict has {state!r:.60} in it",
-        "return numbers, texts, arrays, lists, and dicts with text keys",
+        f"state_dict returned {found}", "return numbers, texts, arrays, lists, and dicts with text keys"
     )
 
 
