@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab import check_interrupted
+from nemo_lab.search import Problem
 
 
-class ToyProblem:
+class ToyProblem(Problem):
     """Six nodes, three objectives in conflict; pure arithmetic, the same on every call."""
 
     objective_names = ("loss", "size", "work")

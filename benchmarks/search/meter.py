@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.search import Problem
 from nemo_lab.search.indicators import hypervolume
 from nemo_lab.search.problem import bounds_of
 
@@ -16,7 +17,7 @@ class BudgetSpentError(Exception):
     """A method asked for one evaluation more than it may have."""
 
 
-class Meter:
+class Meter(Problem):
     """A problem that evaluates one configuration at a time, up to a budget.
 
     Attributes:

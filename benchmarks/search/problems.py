@@ -47,7 +47,7 @@ NETWORKS = (
 )
 
 
-class SyntheticProblem:
+class SyntheticProblem(Problem):
     """Exact costs of a real network, with a made-up accuracy that is quick to evaluate.
 
     Every node q at b bits adds noise of power ``p = s_q * r_q**-(b - 4) * jitter[q, b]``: sensitivities

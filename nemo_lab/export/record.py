@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nemo_lab._version import __version__
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
-from nemo_lab.search import Problem
+from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.study import Study
 from nemo_lab.study.results.frames import NO_SPECIES
 
@@ -127,8 +127,9 @@ def load_bits(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint
     bits: NDArray[np.uint8] = as_bits(
         [[found[name] for name in known]], len(known), tuple(problem.bit_widths)
     )[0]
-    own = getattr(getattr(problem, "workload", None), "name", None)
-    if own is not None and record.get("workload") != own:
+    workload = adapt_problem(problem).workload
+    own = record.get("workload") if workload is None else workload.name
+    if record.get("workload") != own:
         warnings.warn(
             f"the record is of workload {record.get('workload')!r}, the problem of {own!r}: the nodes have "
             "the same names, but objectives and ranges may differ",
@@ -148,15 +149,16 @@ def _whole(value: object) -> int | None:
 def settings(problem: Problem) -> dict[str, Any]:
     """What a problem was told, as far as it says."""
     told: dict[str, Any] = {"bit_widths": [int(width) for width in problem.bit_widths]}
-    if hasattr(problem, "metric"):
+    if problem.metric:
         told["metric"] = str(problem.metric)
-    if hasattr(problem, "cost_model"):
+    if problem.cost_model is not None:
         told["bitops"] = str(problem.cost_model.bitops)
     return told
 
 
 def _nodes(problem: Problem, bits: list[int]) -> list[dict[str, Any]]:
-    known = {node.name: node for node in getattr(getattr(problem, "workload", None), "nodes", ())}
+    workload = problem.workload
+    known = {} if workload is None else {node.name: node for node in workload.nodes}
     nodes: list[dict[str, Any]] = []
     for name, width in zip(problem.node_names, bits, strict=True):
         found = known.get(name)
@@ -171,13 +173,9 @@ def _nodes(problem: Problem, bits: list[int]) -> list[dict[str, Any]]:
     return nodes
 
 
-def _integers(problem: Any, name: str, width: int) -> dict[str, Any]:
+def _integers(problem: Problem, name: str, width: int) -> dict[str, Any]:
     """The calibrated range of an activation and the integers it becomes; nothing for a weight."""
-    if not hasattr(problem, "quantizer"):  # spares the import of torch
-        return {}
-    from nemo_lab.quantize import QuantizationProblem
-
-    found = problem.quantizer(name, width) if isinstance(problem, QuantizationProblem) else None
+    found = problem.quantizer(name, width)
     if found is None:
         return {}
     bounds, quantizer = found

@@ -108,15 +108,15 @@ class GraphInfo:
 
 def graph_info(problem: Problem) -> GraphInfo:
     """What the graph panel shows of a problem; plain names and edges where it has no workload."""
-    workload = getattr(problem, "workload", None)
+    workload = problem.workload
     names = tuple(problem.node_names)
-    nodes = getattr(workload, "nodes", None)
-    if nodes is None:
+    if workload is None:
         blank = ("",) * len(names)
         zero = np.zeros(len(names))
         kinds = tuple("activation" if name.endswith((".input", ".output")) else "weight" for name in names)
         groups = _groups(names)
-        return GraphInfo(names, kinds, blank, blank, zero, zero, groups, problem.edges, _stages(groups))
+        return GraphInfo(names, kinds, blank, blank, zero, zero, groups, problem.topology, _stages(groups))
+    nodes = workload.nodes
     return GraphInfo(
         names=names,
         kinds=tuple(node.kind for node in nodes),
@@ -125,7 +125,7 @@ def graph_info(problem: Problem) -> GraphInfo:
         params=np.array([node.params for node in nodes], dtype=np.float64),
         macs=np.array([node.macs for node in nodes], dtype=np.float64),
         groups=_groups(names),
-        edges=workload.topology if workload is not None else problem.edges,
+        edges=problem.topology,
         stages=_stages(_groups(names)),
     )
 

@@ -18,6 +18,7 @@ from nemo_lab.cost.model import BitOps
 from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.interruption import held
+from nemo_lab.problem import Problem
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.arguments import checked_bytes, checked_count, checked_device, checked_widths
 from nemo_lab.quantize.data import Examples, as_examples, shipped
@@ -36,7 +37,7 @@ BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 MANY_MACS = 2 * 10**7  # from here on an example keeps more than one thread busy
 
 
-class QuantizationProblem:
+class QuantizationProblem(Problem):
     """Task error, model ratio, bit-operation ratio (and more) of mixed-precision configurations.
 
     Args:
@@ -77,6 +78,9 @@ class QuantizationProblem:
     ``evaluate`` may be called from any thread; calls wait for each other. Configurations that were
     evaluated before cost nothing. A run that is stopped leaves it between two batches of images.
     """
+
+    workload: Workload
+    cost_model: CostModel
 
     def __init__(
         self,

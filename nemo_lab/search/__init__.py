@@ -1,12 +1,12 @@
 """NEMO's search: species, variation, utility, allocation, ranking, and the ask/tell engine."""
 
+from nemo_lab.problem import Problem, adapt_problem
 from nemo_lab.search.archive import ORIGINS, Evaluations, front_ids
 from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.engine import Engine
 from nemo_lab.search.members import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.problem import Problem
 
 __all__ = [
     "ORIGINS",
@@ -19,5 +19,6 @@ __all__ = [
     "Problem",
     "SearchOptions",
     "SpeciesRecord",
+    "adapt_problem",
     "front_ids",
 ]

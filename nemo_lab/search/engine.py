@@ -133,10 +133,8 @@ class Engine:
             member.genome = self.population.learn(member.species, member.imitates)
             member.imitates = None
         bits = constraints.apply(np.array(one.decode(member.genome), dtype=np.uint8))
-        if self.options.lift and not getattr(one, "final", False):
-            costs = getattr(self.problem, "costs", None)
-            if costs is not None:
-                return lift(bits, tuple(self.problem.bit_widths), self.state.allowed(), costs)
+        if self.options.lift and not one.final and self.problem.cost_names:
+            return lift(bits, tuple(self.problem.bit_widths), self.state.allowed(), self.problem.costs)
         return bits
 
     def _retry(self, member: Member, bits: Bits) -> Bits:

@@ -27,8 +27,8 @@ def objectives_of(problem: Problem) -> tuple[Objective, ...]:
         ArgumentError: if ``objectives`` are no such records, or do not agree with ``objective_names``.
     """
     names = tuple(problem.objective_names)
-    exact = tuple(getattr(problem, "cost_names", ()))
-    own: Sequence[Objective] = getattr(problem, "objectives", ())
+    exact = tuple(problem.cost_names)
+    own: Sequence[Objective] = problem.objectives
     if not isinstance(own, tuple | list) or not all(isinstance(one, Objective) for one in own):
         raise ArgumentError(
             f"objectives of a {type(problem).__name__} are {own!r:.60}",

@@ -18,7 +18,7 @@ from nemo_lab.search.members import Member
 from nemo_lab.search.objective import only
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.ranking import Nsga3Ranking
-from nemo_lab.search.roster import OpaqueError, Roster
+from nemo_lab.search.roster import Roster
 from nemo_lab.search.species import Genome, Species
 from nemo_lab.search.species_controls import SpeciesControls
 from nemo_lab.search.utility import keeping, penalties_of, utilities, vectors_of
@@ -138,9 +138,7 @@ class Population:
         self.owed -= counts
         waiting: list[list[Member]] = []
         for s, (one, members) in enumerate(zip(self.species, self.members, strict=True)):
-            observe = getattr(one, "observe", None)
-            if observe is not None:
-                observe(view)
+            one.observe(view)
             for member in members:
                 member.parent = member.objectives is not None
             unborn = [member for member in members if not member.parent]
@@ -198,7 +196,7 @@ class Population:
             OpaqueError: if a species remembers something that it cannot write down.
         """
         return {
-            "own": [_own(one) for one in self.species],
+            "own": [one.state_dict() for one in self.species],
             "random": [rng.bit_generator.state for rng in (self.rng, *self.streams)],
             "allocation": self.allocation,
             "evaluated": self.evaluated,
@@ -217,10 +215,9 @@ class Population:
         self.ranking.memory = saved["ranking"]
         self.members = [roster.named(living) for living in saved["living"]]
         for one, own in zip(self.species, saved["own"], strict=True):
-            if hasattr(one, "observe") and view is not None:
+            if view is not None:
                 one.observe(view)
-            if hasattr(one, "restore"):
-                one.restore(own)
+            one.load_state_dict(own)
 
     def _parents(self, s: int) -> list[Genome]:
         return [member.genome for member in self.members[s] if member.parent]
@@ -230,11 +227,3 @@ class Population:
             return []
         one, rng = self.species[s], self.streams[s]
         return one.offspring(parents, count, rng) if parents else one.initial(count, rng)
-
-
-def _own(species: Species) -> Any:
-    if hasattr(species, "state"):
-        return species.state()
-    if hasattr(species, "observe"):
-        raise OpaqueError(f"species {species.name} observes the search and has no method state")
-    return None

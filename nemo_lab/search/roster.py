@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 
 from nemo_lab.search.members import Member
-from nemo_lab.search.species import Genome
+from nemo_lab.search.species import Genome, OpaqueError
 
 PLAIN = ("species", "origin", "retried", "parent")
 VECTORS = ("bits", "objectives", "imitates")
-
-
-class OpaqueError(Exception):
-    """Something in the search is of a kind that cannot be written down: a genome, or a species' own state."""
 
 
 class Roster:

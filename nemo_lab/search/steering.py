@@ -125,7 +125,7 @@ class Steering:
         position = after.species.index(species.name)
         if position == len(state.population.species):
             state.population.append(species, state.seed_of(position))
-            if state.view is not None and hasattr(species, "observe"):
+            if state.view is not None:
                 species.observe(state.view)
         with self._taking_effect(after):
             state.queue.put_first(state.population.enter(position, after.controls))

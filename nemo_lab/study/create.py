@@ -107,7 +107,6 @@ def _journal(
     options: SearchOptions,
     workers: int,
 ) -> Journal:
-    title = str(getattr(getattr(problem, "workload", None), "name", type(problem).__name__))
     if name is not None and (not isinstance(name, str) or not name.strip()):
         raise ArgumentError(f"name={name!r}", "give a text, or leave it out")
     header = Header(
@@ -116,7 +115,7 @@ def _journal(
         species=tuple(one.name for one in make_species(species, problem, options)),
         options=vars(options),
         workers=workers,
-        problem=StoredProblem.of(problem, title),
+        problem=StoredProblem.of(problem),
         recipe=recipe,
         fingerprint=fingerprint(problem),
         versions=versions(),

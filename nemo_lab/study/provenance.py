@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import platform
 from typing import Any
 
-import numpy as np
-
 from nemo_lab._version import __version__
-from nemo_lab.errors import ArgumentError, DataError
-from nemo_lab.search import Problem
+from nemo_lab.errors import DataError
+from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.workload.workload import Workload
 
 PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pymoo", "moocore", "numba")
@@ -39,12 +36,7 @@ def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
         from nemo_lab.quantize import QuantizationProblem
 
         problem = QuantizationProblem(problem)
-    if not isinstance(problem, Problem):
-        raise ArgumentError(
-            f"a {type(problem).__name__} is no problem to search",
-            "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
-        )
-    return problem, recipe
+    return adapt_problem(problem), recipe
 
 
 def versions() -> dict[str, str]:
@@ -61,14 +53,6 @@ def versions() -> dict[str, str]:
 def fingerprint(problem: Problem) -> dict[str, str]:
     """Digests by part of all that a problem's results depend on, as far as can be known.
 
-    A problem may have a method ``fingerprint`` that says it; else its description and its class are taken.
+    See ``Problem.fingerprint``.
     """
-    own = getattr(problem, "fingerprint", None)
-    if own is not None:
-        return {str(part): str(value) for part, value in own().items()}
-    description = repr((problem.node_names, problem.bit_widths, problem.objective_names)).encode()
-    found = hashlib.blake2b(description, digest_size=16)
-    for array in (problem.node_features, problem.edges):
-        found.update(np.ascontiguousarray(array).tobytes())
-    kind = type(problem)
-    return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}
+    return {str(part): str(value) for part, value in problem.fingerprint().items()}

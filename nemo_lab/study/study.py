@@ -226,9 +226,8 @@ class Study:
 
     @property
     def title(self) -> str:
-        """The workload's name, or the problem's title or class."""
-        own = getattr(self.problem, "title", type(self.problem).__name__)
-        return str(getattr(getattr(self.problem, "workload", None), "name", own))
+        """What the problem is called: its own title, the workload's name, or its class."""
+        return str(self.problem.title)
 
     def _repr_html_(self) -> str:
         return study_html(self.snapshot, f"study of {self.title}", self.front())

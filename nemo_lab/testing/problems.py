@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.errors import ContractError, NemoError
-from nemo_lab.search.problem import Problem, bounds_of, checked_objectives, evaluate_one
-
-MEMBERS = (
-    "num_nodes",
-    "node_names",
-    "bit_widths",
-    "objective_names",
-    "node_features",
-    "edges",
-    "evaluate",
-)
+from nemo_lab.problem import NEEDED, Problem, adapt_problem
+from nemo_lab.search.problem import bounds_of, checked_objectives, evaluate_one
+from nemo_lab.testing.hooks import check_hooks
 
 
 def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> None:
@@ -31,15 +23,18 @@ def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> No
         seed: of those configurations.
 
     Raises:
-        ContractError: at the first broken promise; says which, and how to mend it.
+        ContractError: at the first broken promise, or hook that is misspelt; says which, and how to mend it.
     """
-    missing = [name for name in MEMBERS if not hasattr(problem, name)]
+    check_hooks(problem, Problem)
+    missing = [name for name in NEEDED if not hasattr(problem, name)]
     if missing:
         raise ContractError(
             f"{type(problem).__name__} lacks {', '.join(missing)}",
             "add the members that nemo_lab.search.Problem lists",
         )
+    problem = adapt_problem(problem)
     _check_description(problem)
+    _check_provenance(problem)
     rng = np.random.default_rng(seed)
     bits = rng.choice(problem.bit_widths, size=(configurations, problem.num_nodes)).astype(np.uint8)
     objectives = _check_evaluate(problem, bits)
@@ -69,13 +64,35 @@ def _check_description(problem: Problem) -> None:
         )
     if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
         raise ContractError("node_features are not all finite numbers", "replace NaN and infinity")
-    edges = np.asarray(problem.edges)
-    if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
+    if problem.workload is not None and len(problem.workload.nodes) != count:
         raise ContractError(
-            f"edges have shape {edges.shape} and type {edges.dtype}", "give int[2, E]: sources, targets"
+            f"the workload has {len(problem.workload.nodes)} nodes, the problem {count}",
+            "give the workload whose nodes are searched, or none",
         )
-    if edges.size and not 0 <= edges.min() <= edges.max() < count:
-        raise ContractError("edges name nodes that do not exist", f"use positions from 0 to {count - 1}")
+    for name, graph in (("edges", problem.edges), ("topology", problem.topology)):
+        edges = np.asarray(graph)
+        if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
+            raise ContractError(
+                f"{name} have shape {edges.shape} and type {edges.dtype}", "give int[2, E]: sources, targets"
+            )
+        if edges.size and not 0 <= edges.min() <= edges.max() < count:
+            raise ContractError(
+                f"{name} name nodes that do not exist", f"use positions from 0 to {count - 1}"
+            )
+
+
+def _check_provenance(problem: Problem) -> None:
+    for name, text in (("title", problem.title), ("metric", problem.metric)):
+        if not isinstance(text, str):
+            raise ContractError(f"{name} is {text!r:.60}", "give a text")
+    found = problem.fingerprint()
+    whole = isinstance(found, Mapping) and all(isinstance(one, str) for pair in found.items() for one in pair)
+    if not whole or not found:
+        raise ContractError(
+            f"fingerprint returned {found!r:.60}", "return a dict of texts, one digest a part"
+        )
+    if problem.fingerprint() != found:
+        raise ContractError("fingerprint changes from call to call", "digest only what results depend on")
 
 
 def _check_names(name: str, values: Sequence[str], length: int | None) -> None:
@@ -116,6 +133,10 @@ def _check_evaluate(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.flo
 
 def _check_bounds(problem: Problem, objectives: NDArray[np.float64]) -> None:
     bounds = bounds_of(problem)
+    if bounds.shape == (2, objectives.shape[1]) and not np.isfinite(bounds).all():
+        raise ContractError(
+            "objective_bounds are not finite", "give the best and the worst that can be reached"
+        )
     if bounds.shape != (2, objectives.shape[1]) or not np.all(bounds[0] <= bounds[1]):
         raise ContractError(
             f"objective_bounds have shape {bounds.shape}, or a best above its worst",
@@ -130,20 +151,19 @@ def _check_bounds(problem: Problem, objectives: NDArray[np.float64]) -> None:
 
 
 def _check_costs(problem: Problem, bits: NDArray[np.uint8], objectives: NDArray[np.float64]) -> None:
-    has_names, has_costs = hasattr(problem, "cost_names"), hasattr(problem, "costs")
-    if not has_names and not has_costs:
-        return
-    if has_names != has_costs:
-        raise ContractError("only one of cost_names and costs is there", "add the other, or drop both")
-    names: tuple[str, ...] = tuple(getattr(problem, "cost_names"))  # noqa: B009  optional member
+    names = tuple(problem.cost_names)
     unknown = [name for name in names if name not in problem.objective_names]
     if unknown:
         raise ContractError(f"cost {unknown[0]!r} is no objective", "name costs as in objective_names")
-    costs = np.asarray(getattr(problem, "costs")(bits))  # noqa: B009
+    given = bits.copy()
+    costs = np.asarray(problem.costs(bits))
     if costs.shape != (len(bits), len(names)):
         raise ContractError(
-            f"costs returned shape {costs.shape}", f"return float[N, {len(names)}], one column per cost"
+            f"costs returned shape {costs.shape}, with cost_names {names}",
+            f"return float[N, {len(names)}], one column per cost",
         )
+    if not np.array_equal(bits, given):
+        raise ContractError("costs changed the bits it was given", "work on a copy")
     columns = [list(problem.objective_names).index(name) for name in names]
     if not np.allclose(costs, objectives[:, columns], rtol=1e-9, atol=1e-12):
         raise ContractError("costs and evaluate disagree", "compute the exact objectives in one place")

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from nemo_lab.cost.model import as_bits
 from nemo_lab.errors import ArgumentError
+from nemo_lab.problem import Problem
 from nemo_lab.search.indicators import hypervolume, non_dominated
 
 Floats = NDArray[np.float64]
 
 
-class ReferenceProblem:
+class ReferenceProblem(Problem):
     """A network on paper: layers of an input and a weight node, and an error in closed form.
 
     Node q at b bits makes noise n_q = sensitivity_q * 4^(2 - b) * bump_q(b), and the error is
@@ -40,6 +41,7 @@ class ReferenceProblem:
 
     objective_names = ("error", "size", "work")
     cost_names = ("size", "work")
+    objective_bounds: Floats
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import pytest
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import ORIGINS, Candidate, Engine, SearchOptions
 from nemo_lab.search.archive import front_ids
-from nemo_lab.search.species import make_species
+from nemo_lab.search.species import Species, make_species
 from tests.toy import ToyProblem
 
 
@@ -34,7 +34,7 @@ def run(engine: Engine, count: int) -> Engine:
     return engine
 
 
-class Uneven:
+class Uneven(Species):
     """A species whose members all decode to one width, so that its utility is known."""
 
     summary = "one width for all"

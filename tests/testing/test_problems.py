@@ -54,6 +54,12 @@ def overwriting(problem: ToyProblem, bits: Any) -> Any:
     return answer
 
 
+def spoiling(bits: Any) -> Any:
+    answer = ToyProblem().costs(bits)
+    bits[:] = 2
+    return answer
+
+
 def drifting(problem: ToyProblem, bits: Any) -> Any:
     answer = ToyProblem.evaluate(problem, bits)
     answer[:, 0] += 1e-3 * problem.calls
@@ -90,6 +96,12 @@ def drifting(problem: ToyProblem, bits: Any) -> Any:
         (change(costs=lambda bits: np.zeros((len(bits), 2))), "costs and evaluate disagree"),
         (change(costs=lambda bits: np.zeros(len(bits))), "one column per cost"),
         (change(cost_names=("size", "watts")), "cost 'watts' is no objective"),
+        (change(cost_names=()), r"shape \(4, 2\), with cost_names \(\); return float\[N, 0\]"),
+        (change(costs=lambda bits: np.zeros((len(bits), 0))), r"cost_names .*; return float\[N, 2\]"),
+        (change(costs=spoiling), "costs changed the bits it was given; work on a copy"),
+        (change(objective_bounds=np.array([[0.0] * 3, [1.0, 1.0, np.inf]])), "bounds are not finite"),
+        (change(objective_bounds=np.array([[0.0] * 3, [1.0, -1.0, 1.0]])), "a best above its worst"),
+        (change(objective_bounds=np.zeros((2, 2))), r"objective_bounds have shape \(2, 2\)"),
     ],
 )
 def test_a_broken_promise_is_named(
@@ -107,3 +119,11 @@ def test_a_broken_promise_is_named(
 def test_missing_members_are_listed() -> None:
     with pytest.raises(ContractError, match=r"lacks num_nodes, .*, evaluate; add the members"):
         check_problem(object())
+
+
+def test_another_workload_than_what_is_searched_is_refused(digits_problem: QuantizationProblem) -> None:
+    class Wrong(ToyProblem):
+        workload = digits_problem.workload
+
+    with pytest.raises(ContractError, match="the workload has 36 nodes, the problem 6"):
+        check_problem(Wrong())

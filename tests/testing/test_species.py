@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -214,3 +215,89 @@ def test_watchers_see_a_search_as_the_engine_shows_it(toy: ToyProblem) -> None:
         pins = {q: toy.bit_widths[row.argmax()] for q, row in enumerate(view.allowed) if row.sum() == 1}
         assert view.front.tolist() == front_ids(log, pins).tolist()
     assert {int(view.allowed[0].sum()) for view in seen} == {1, 7}, "with and without a pin"
+
+
+class Remembering(Watchful):
+    """Breeds around all fronts it has seen, in turn."""
+
+    def __init__(self, problem: Any, options: SearchOptions) -> None:
+        super().__init__(problem, options)
+        self.fronts: list[Any] = []
+
+    def observe(self, view: SearchView) -> None:
+        self.fronts.append(view.evaluations.bits[view.front].astype(float))
+        self.seen = np.concatenate(self.fronts)
+
+    def state_dict(self) -> Any:
+        return {"fronts": tuple(self.fronts)}
+
+    def load_state_dict(self, state: Any) -> None:
+        self.fronts = list(state["fronts"])
+        self.seen = np.concatenate(self.fronts)
+
+
+class Unloading(Remembering):
+    def load_state_dict(self, state: Any) -> None:
+        self.fronts = []
+
+
+class HalfSaved(Remembering):
+    """Of all the fronts, it saves the latest."""
+
+    def state_dict(self) -> Any:
+        return {"fronts": self.fronts[-1:]}
+
+
+class Sharing(Remembering):
+    """Hands out what it goes on to change; on its way to a file it is copied."""
+
+    def state_dict(self) -> Any:
+        return {"fronts": self.fronts}
+
+
+class Emptied(Remembering):
+    def state_dict(self) -> Any:
+        fronts, self.fronts = self.fronts, [np.full((1, 6), 2.0)]
+        self.seen = self.fronts[0]
+        return {"fronts": fronts}
+
+
+class Unwritable(Remembering):
+    def state_dict(self) -> Any:
+        return {"fronts": {1, 2}}
+
+
+class Numbered(Remembering):
+    def state_dict(self) -> Any:
+        return {1: self.fronts}
+
+
+class CommonDice(Remembering):
+    def observe(self, view: SearchView) -> None:
+        super().observe(view)
+        np.random.seed(3)  # noqa: NPY002
+
+
+class PlainDice(Remembering):
+    def observe(self, view: SearchView) -> None:
+        super().observe(view)
+        random.random()
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (Unloading, "saved and loaded has other offspring than one that was not; let state_dict return all"),
+        (HalfSaved, "saved and loaded has other offspring than one that was not"),
+        (Emptied, "state_dict changed what comes next"),
+        (Unwritable, "state_dict returned an object of type set; return numbers, texts, arrays"),
+        (Numbered, "state_dict returned the key 1; return numbers"),
+        (CommonDice, "observe drew random numbers; draw them in offspring"),
+        (PlainDice, "observe drew random numbers; draw them in offspring"),
+    ],
+)
+def test_a_broken_promise_about_memory_is_named(toy: ToyProblem, broken: Any, message: str) -> None:
+    check_species(Remembering, toy)
+    check_species(Sharing, toy)
+    with pytest.raises(ContractError, match=message):
+        check_species(broken, toy)

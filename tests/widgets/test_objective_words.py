@@ -329,7 +329,7 @@ def test_a_journal_keeps_what_objectives_are(metric: Any, tmp_path: Path) -> Non
     [(None, "1 - task error", "75.00%"), ({"workload": "digits"}, "accuracy", "75.00%")],
 )
 def test_an_older_journal_says_what_is_certain(recipe: Any, label: str, text: str) -> None:
-    saved = StoredProblem.of(problem("agreement"), "tiny").saved()
+    saved = StoredProblem.of(problem("agreement")).saved()
     del saved["objectives"]
     error, size, work = objectives_of(StoredProblem.read(saved, recipe))  # type: ignore[arg-type]
     assert (error.label, error.text(0.25)) == (label, text)

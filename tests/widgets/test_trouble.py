@@ -153,7 +153,7 @@ def test_pinning_a_finished_study_says_so_and_prints_nothing(open_dashboard: Ope
 def test_what_cannot_be_opened_says_why_and_leaves_no_noise() -> None:
     with pytest.raises(NemoError, match="did you mean 'digits'"):
         Dashboard("digitz")
-    with pytest.raises(NemoError, match="a list is no problem"):
+    with pytest.raises(NemoError, match="an object of type list cannot be searched"):
         Dashboard([1, 2])
     gc.collect()  # pytest fails on what a half-made dashboard raises when it goes
 

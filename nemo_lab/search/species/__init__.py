@@ -8,9 +8,10 @@ from typing import Any
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
-from nemo_lab.search.species.base import Bits, Genome, Species
+from nemo_lab.search.species.adapted import adapt_species
+from nemo_lab.search.species.base import Bits, Genome, OpaqueError, Species
 
-__all__ = ["NAMES", "Bits", "Genome", "Species", "make_species"]
+__all__ = ["NAMES", "Bits", "Genome", "OpaqueError", "Species", "adapt_species", "make_species"]
 
 NAMES = ("continuous", "floor", "gcn", "unet", "integer", "surrogate")
 SpeciesFactory = Callable[[Problem, SearchOptions], Species]
@@ -41,7 +42,7 @@ def make_species(given: Sequence[Any], problem: Problem, options: SearchOptions)
 
     Raises:
         UnknownNameError: on a name that is none of ``NAMES``.
-        ArgumentError: if there is none, or two have the same name.
+        ArgumentError: if there is none, two have the same name, or one lacks what a species needs.
     """
     if isinstance(given, str):
         given = (given,)
@@ -49,7 +50,7 @@ def make_species(given: Sequence[Any], problem: Problem, options: SearchOptions)
     for item in given:
         if isinstance(item, str):
             item = _by_name(item)
-        species.append(item(problem, options) if callable(item) else item)
+        species.append(adapt_species(item(problem, options) if callable(item) else item))
     names = [one.name for one in species]
     if not names:
         raise ArgumentError("no species given", f"choose from {', '.join(NAMES)}")

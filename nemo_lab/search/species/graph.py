@@ -15,12 +15,12 @@ from nemo_lab._torch import torch_threads
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import ssne
-from nemo_lab.search.species.base import Bits
+from nemo_lab.search.species.base import Bits, Species
 from nemo_lab.search.species.mating import spread_levels
 from nemo_lab.search.species.ssne import Parameters
 
 
-class GraphSpecies:
+class GraphSpecies(Species):
     """A graph network per member; a node's bit-width is the argmax of its logits.
 
     An untrained graph network gives nearly the same width to every node, so a new genome's output
@@ -35,10 +35,7 @@ class GraphSpecies:
     def __init__(self, problem: Problem, options: SearchOptions) -> None:
         self.options = options
         self.widths = np.asarray(problem.bit_widths)
-        edges = problem.edges
-        if options.gnn_edges == "topology":
-            workload = getattr(problem, "workload", None)
-            edges = getattr(workload, "topology", edges)
+        edges = problem.topology if options.gnn_edges == "topology" else problem.edges
         both_ways = np.concatenate([edges, edges[::-1]], axis=1)
         features = np.array(problem.node_features, dtype=np.float32)
         features = np.concatenate([features, _positions(len(features), options.gnn_position)], axis=1)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem, blocks_of
-from nemo_lab.search.species.base import Bits
+from nemo_lab.search.species.base import Bits, Species
 from nemo_lab.search.species.mating import partners, spread_levels
 from nemo_lab.search.view import SearchView
 
 
-class IntegerSpecies:
+class IntegerSpecies(Species):
     """A bit-width per node; parents also come from the front, whoever found them.
 
     A child takes the widths of its first parent, half of the time with a stretch of nodes from the second,
@@ -41,12 +41,9 @@ class IntegerSpecies:
         """Take the front as further parents."""
         self._front = view.evaluations.bits[view.front]
 
-    def state(self) -> Any:
+    def state_dict(self) -> Any:
         """Nothing: the view says it all."""
         return None
-
-    def restore(self, state: Any) -> None:
-        """Nothing to do."""
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Bits]:
         """Mixtures around width levels."""

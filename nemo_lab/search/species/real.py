@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
-from nemo_lab.search.species.base import Bits
+from nemo_lab.search.species.base import Bits, Species
 from nemo_lab.search.species.mating import partners, spread_levels
 
 Reals = NDArray[np.float64]
 
 
-class ContinuousSpecies:
+class ContinuousSpecies(Species):
     """A real in [min B, max B] per node, rounded to the nearest allowed bit-width."""
 
     name = "continuous"

@@ -55,13 +55,13 @@ class SurrogateSpecies(IntegerSpecies):
             chosen = []
         return [*chosen, *super().offspring(parents, count - len(chosen), rng)]
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What is learnt, and which proposals nobody has taken yet."""
-        learnt = self._proposals.state() if "_proposals" in vars(self) else None
+        learnt = self._proposals.state_dict() if "_proposals" in vars(self) else None
         return {"learnt": learnt, "waiting": self._waiting and list(self._waiting)}
 
-    def restore(self, state: Any) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Go on from a state; after ``observe``."""
         if state["learnt"] is not None and self._view is not None:
-            self._proposals.restore(state["learnt"], self._view)
+            self._proposals.load_state_dict(state["learnt"], self._view)
         self._waiting = state["waiting"]

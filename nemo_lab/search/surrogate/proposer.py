@@ -36,7 +36,7 @@ class Proposals:
         self._varying = varying(problem)
         self._bounds = only(self._varying, bounds_of(problem))
         self._span = np.maximum(self._bounds[1] - self._bounds[0], 1e-12)
-        exact = tuple(getattr(problem, "cost_names", ()))
+        exact = tuple(problem.cost_names)
         names = [problem.objective_names[k] for k in self._varying]
         self._exact = [names.index(name) for name in exact if name in names]
         self._columns = [exact.index(names[k]) for k in self._exact]
@@ -95,12 +95,12 @@ class Proposals:
         for k, model in zip(self._measured, self._models, strict=True):
             yield model, levels, self._scaled(log.objectives[rows])[:, k]
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What the models have learnt, and from which evaluations."""
         points = [model.point.copy() for model in self._models] if self._learnt else []
         return {"learnt": self._learnt, "rows": self._rows, "points": points}
 
-    def restore(self, state: Mapping[str, Any], view: SearchView) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], view: SearchView) -> None:
         """Go on from a state, of a search that has at least those evaluations."""
         self._learnt, self._rows = state["learnt"], state["rows"]
         if self._learnt:
@@ -154,7 +154,7 @@ class Proposals:
     def _costs(self, levels: Levels) -> Floats:
         if not self._exact:
             return np.zeros((len(levels), 0))
-        costs = np.asarray(self._problem.costs(self.widths[levels]))[:, self._columns]  # type: ignore[attr-defined]
+        costs = np.asarray(self._problem.costs(self.widths[levels]))[:, self._columns]
         return np.asarray((costs - self._bounds[0, self._exact]) / self._span[self._exact])
 
     def _scaled(self, objectives: Floats) -> Floats:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine
-from nemo_lab.search.roster import OpaqueError
-from nemo_lab.search.species import Bits
+from nemo_lab.search.species import Bits, OpaqueError
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.journal.journal import Journal
 from nemo_lab.study.journal.records import Checkpoint, Stored

@@ -19,7 +19,7 @@ from nemo_lab.study.results.snapshot import Intervention
 
 
 @dataclass(frozen=True, eq=False)
-class StoredProblem:
+class StoredProblem(Problem):
     """A problem as a journal describes it: to look at, not to evaluate. Attributes as of ``Problem``."""
 
     num_nodes: int
@@ -33,7 +33,7 @@ class StoredProblem:
     objectives: tuple[Objective, ...] = ()
 
     @classmethod
-    def of(cls, problem: Problem, title: str) -> StoredProblem:
+    def of(cls, problem: Problem) -> StoredProblem:
         """The description of a problem."""
         return cls(
             int(problem.num_nodes),
@@ -43,7 +43,7 @@ class StoredProblem:
             np.asarray(problem.node_features, dtype=np.float32),
             np.asarray(problem.edges, dtype=np.int64),
             bounds_of(problem),
-            title,
+            str(problem.title),
             objectives_of(problem),
         )
 

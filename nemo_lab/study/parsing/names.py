@@ -20,7 +20,8 @@ class NodeNames:
         self.names = tuple(problem.node_names)
         self.widths = tuple(problem.bit_widths)
         self.index = {name: position for position, name in enumerate(self.names)}
-        for node in getattr(getattr(problem, "workload", None), "nodes", ()):
+        workload = problem.workload
+        for node in () if workload is None else workload.nodes:
             for alias in node.aliases:
                 self.index.setdefault(alias, node.index)
 

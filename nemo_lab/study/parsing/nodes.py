@@ -27,8 +27,8 @@ class Selection:
         self._widths = tuple(problem.bit_widths)
         self._index = names.index
         self._own = {name: position for position, name in enumerate(names.names)}
-        workload = getattr(problem, "workload", None)
-        nodes = getattr(workload, "nodes", ())
+        workload = problem.workload
+        nodes = () if workload is None else workload.nodes
         for node in nodes:
             for quantizer in node.quantizers:
                 self._own.setdefault(quantizer.name, node.index)
@@ -37,7 +37,7 @@ class Selection:
             known.rpartition(".")[0] for known in self._index if known.endswith(ends)
         )
         self._kinds = _kinds(nodes) if nodes else _kinds_by_name(names.names)
-        self._layer_ops = {layer.name: layer.op for layer in getattr(workload, "layers", ())}
+        self._layer_ops = {} if workload is None else {one.name: one.op for one in workload.layers}
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -69,13 +69,13 @@ def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -
         ArgumentError: if the problem has no network to run.
         DataError: if there are no held-out images.
     """
-    if not hasattr(problem, "error"):
+    if problem.error is None:
         raise ArgumentError(
             f"a {type(problem).__name__} cannot be validated",
             "use a problem with error(bits, data, metric=, count=), see QuantizationProblem.error",
         )
     if data is None:
-        shipped = getattr(getattr(problem, "workload", None), "data", None)
+        shipped = None if problem.workload is None else problem.workload.data
         if shipped is None:
             raise DataError("there are no held-out images", "pass data=(images, labels)")
         data = shipped.held_out

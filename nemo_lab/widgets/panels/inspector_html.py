@@ -52,8 +52,8 @@ def drafted(problem: Any, draft: Draft) -> Subject:
     """One that is being made by hand: its costs answer at once, the rest once it is measured."""
     if draft.objectives is not None:
         return Subject("draft", draft.bits, dict(zip(problem.objective_names, draft.objectives, strict=True)))
-    names = tuple(getattr(problem, "cost_names", ()))
-    costs = problem.costs(draft.bits[None])[0].tolist() if names else []
+    names = problem.cost_names
+    costs = problem.costs(draft.bits[None])[0].tolist()
     unknown = "being measured" if draft.pending else "not measured"
     return Subject("draft", draft.bits, dict(zip(names, costs, strict=True)), unknown=unknown)
 

@@ -32,7 +32,7 @@ class Measures:
         self._hub, self._aside = hub, aside
         problem: Any = hub.problem
         self.names = [BITS, *([] if hub.study.following else [SENSITIVITY])]
-        self.names += [SQNR] if hasattr(problem, "sqnr") else []
+        self.names += [SQNR] if problem.sqnr is not None else []
         self.chosen = BITS
         self.failed = False  # what was chosen could not be measured, bit-widths are shown in its place
         self._sensitivity = np.full(problem.num_nodes, np.nan)

@@ -38,7 +38,7 @@ def header(name: str = "a", fingerprint: str = "w") -> Header:
         species=("floor", "gcn"),
         options={"population": 8},
         workers=1,
-        problem=StoredProblem.of(ToyProblem(), "toy"),
+        problem=StoredProblem.of(ToyProblem()),
         recipe=None,
         fingerprint={"workload": fingerprint},
         versions={"nemo_lab": "1"},

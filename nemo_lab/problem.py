@@ -1,0 +1,215 @@
+"""What is searched: a base class with a default for everything optional, and how other objects are completed.
+
+A problem is described by what every search needs, and by hooks that only some problems have. Whoever reads a
+problem reads plain attributes: nobody asks whether one is there. An object that has the right members without
+inheriting from ``Problem`` is completed at the door, by ``adapt_problem``, and stays what it is inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.errors import ArgumentError
+from nemo_lab.objective import Objective
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nemo_lab.cost import CostModel
+    from nemo_lab.workload.workload import Workload
+
+    default = property
+else:
+
+    class default:  # noqa: N801  used like property
+        """A default that is computed; a property, a field or a plain attribute may take its place."""
+
+        def __init__(self, compute):
+            self.compute = compute
+            self.__doc__ = compute.__doc__
+
+        def __get__(self, problem, owner=None):
+            if problem is None:  # a dataclass must not take it for the default of a field
+                raise AttributeError(self.compute.__name__)
+            return self.compute(problem)
+
+
+class Problem(ABC):
+    """A space of bit-width configurations and K objectives to minimise.
+
+    Everything below the first six attributes and ``evaluate`` has a default. Check a problem of your own with
+    ``nemo_lab.testing.check_problem``: it finds what is missing, broken or misspelt.
+
+    Attributes:
+        num_nodes: Q, how many bit-widths make a configuration.
+        node_names: of the nodes, each different.
+        bit_widths: the W widths to choose from, ascending.
+        objective_names: of the K objectives, each different.
+        node_features: float[Q, F], what graph species know of a node.
+        edges: int[2, E], sources and targets of the graph that graph species read.
+        objective_bounds: float[2, K], the reachable box, best and worst, that the hypervolume is normalised
+            by; what ``objectives`` say by default, or the unit box. The search leaves out one without room.
+        objectives: how each of the K objectives is called and shown; by its name by default.
+        cost_names: the C objectives that ``costs`` gives.
+        workload: the network, if there is one: its layers belong together, its graph is shown.
+        cost_model: gives sizes in MB and operations in GBOPs beside the ratios, if there is one.
+        topology: int[2, E], edges as they are shown and as ``gnn_edges="topology"`` reads them; by default
+            the workload's, else ``edges``.
+        title: what people call it; by default the workload's name, else that of the class.
+        metric: what the task error measures, as exported records say it.
+        error: ``error(bits, data, metric=None, count=False)``, the task error float[N] on other data, with
+            ``count`` also the number of examples; ``Study.validate`` calls it.
+        sqnr: ``sqnr()``, the signal to quantization noise in dB, a DataFrame of Q rows and W columns.
+    """
+
+    num_nodes: int
+    node_names: tuple[str, ...]
+    bit_widths: tuple[int, ...]
+    objective_names: tuple[str, ...]
+    node_features: NDArray[np.float32]
+    edges: NDArray[np.int64]
+
+    @abstractmethod
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        """Objectives of configurations: integers[N, Q] -> float[N, K].
+
+        A long one should call ``nemo_lab.check_interrupted`` now and then, such as before each batch of
+        images, so that a run can be stopped there; a run waits for one that does not.
+        """
+
+    objectives: tuple[Objective, ...] = ()
+    cost_names: tuple[str, ...] = ()
+    workload: Workload | None = None
+    cost_model: CostModel | None = None
+    metric: str = ""
+    error: Callable[..., Any] | None = None
+    sqnr: Callable[[], pd.DataFrame] | None = None
+
+    def costs(self, bits: Any) -> NDArray[np.float64]:
+        """Objectives that are exact and cost no evaluation: integers[N, Q] -> float[N, C].
+
+        A species may call it as often as it likes.
+        """
+        return np.empty((len(bits), 0))
+
+    def quantizer(self, name: str, bits: int) -> Any:
+        """Range (low, high) of an activation at a width, and its quantizer with ``scale``, ``low``, ``high``.
+
+        None where there is nothing to tell, as for weights.
+        """
+        return None
+
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of all that results depend on, by part: ``workload``, ``data`` and ``settings``.
+
+        A journal goes on only with a problem of the same digests; by default those of the description and
+        the class.
+        """
+        described = repr((self.node_names, self.bit_widths, self.objective_names)).encode()
+        found = hashlib.blake2b(described, digest_size=16)
+        for array in (self.node_features, self.edges):
+            found.update(np.ascontiguousarray(array).tobytes())
+        kind = self._kind
+        return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}
+
+    @default
+    def objective_bounds(self) -> NDArray[np.float64]:
+        """What the objectives say of themselves, float64[2, K]; from 0 to 1 where they say nothing."""
+        own = {one.name: one for one in self.objectives if isinstance(one, Objective)}
+        ends = [
+            (own[name].low, own[name].high) if name in own else (None, None) for name in self.objective_names
+        ]
+        return np.array([(0.0, 1.0) if None in pair else pair for pair in ends], dtype=np.float64).T
+
+    @default
+    def topology(self) -> NDArray[np.int64]:
+        """The workload's, or ``edges``."""
+        return self.edges if self.workload is None else self.workload.topology
+
+    @default
+    def title(self) -> str:
+        """The workload's name, or that of the class."""
+        return self._kind.__name__ if self.workload is None else self.workload.name
+
+    @property
+    def _kind(self) -> type:
+        return type(self)
+
+
+NEEDED = (
+    "num_nodes",
+    "node_names",
+    "bit_widths",
+    "objective_names",
+    "node_features",
+    "edges",
+    "evaluate",
+)
+MEMBERS = frozenset(name for name in (*vars(Problem), *Problem.__annotations__) if not name.startswith("_"))
+
+
+class AdaptedProblem(Problem):
+    """An object that has the members of a problem, with the defaults of ``Problem`` for those it lacks.
+
+    It reads and writes through: everything of the object is seen here as it is at that moment.
+
+    Attributes:
+        original: the object.
+    """
+
+    original: Any
+
+    def __init__(self, original: Any) -> None:
+        object.__setattr__(self, "original", original)
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        """As the object does."""
+        objectives: NDArray[np.float64] = self.original.evaluate(bits)
+        return objectives
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in MEMBERS:
+            original = object.__getattribute__(self, "original")
+            try:
+                return getattr(original, name)
+            except AttributeError:
+                if inspect.getattr_static(original, name, None) is not None:
+                    raise  # it is there, and fails
+        return object.__getattribute__(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "original" or name.startswith("__"):  # while it is being copied
+            raise AttributeError(name)
+        return getattr(self.original, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.original, name, value)
+
+    @property
+    def _kind(self) -> type:
+        return type(self.original)
+
+
+def adapt_problem(given: Any) -> Problem:
+    """A problem from anything with the members of one: itself if it inherits from ``Problem``.
+
+    Raises:
+        ArgumentError: if it lacks what every search needs.
+    """
+    if isinstance(given, Problem):
+        return given
+    missing = [name for name in NEEDED if not hasattr(given, name)]
+    if missing:
+        lacks = f": it lacks {', '.join(missing)}" if len(missing) < len(NEEDED) else ""
+        raise ArgumentError(
+            f"an object of type {type(given).__name__} cannot be searched{lacks}",
+            "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
+        )
+    return AdaptedProblem(given)
