@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import wait
 from typing import Any
 
@@ -17,13 +17,13 @@ from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import Bits
 from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Enqueue, Pin, Redo, Undo, Unpin, WhatIf
 from nemo_lab.study.parsing.budget import checked_whole
-from nemo_lab.study.parsing.names import NodeNames
-from nemo_lab.study.parsing.nodes import Selection, listed_nodes, said
+from nemo_lab.study.parsing.nodes import Selection, gathered, listed_nodes, said
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.run.follower import Watcher
 from nemo_lab.study.run.notices import tell_of_waiting
 from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.species_steering import SpeciesSteering
+from nemo_lab.workload.names import Called
 
 
 class Steering(SpeciesSteering):
@@ -34,14 +34,13 @@ class Steering(SpeciesSteering):
 
     def __init__(self, problem: Problem, worker: Worker | Watcher) -> None:
         self.problem = problem
-        self._names = NodeNames(problem)
-        self._selection = Selection(problem, self._names)
+        self._selection = Selection(problem)
         self._objectives = ObjectiveNames(problem)
         self._worker = worker
 
     def pin(
         self,
-        name: str | Sequence[str] | Mapping[str, Width] | None = None,
+        name: Called | Iterable[Called] | Mapping[Any, Width] | None = None,
         bits: Width | None = None,
         *,
         weight: Width | None = None,
@@ -55,9 +54,10 @@ class Steering(SpeciesSteering):
         A width is an integer, or a range (lowest, highest). A new pin replaces what its nodes were pinned to.
 
         Args:
-            name: a node, or a layer or module for all its nodes; a glob such as ``"*.dw.weight"``; several of
-                these; or a mapping from them to widths, in which later ones win. What exists under exactly
-                that name is not read as a glob.
+            name: a node, or a layer or module for all its nodes; a glob such as ``"*.dw.weight"``; a function
+                of a node, such as ``lambda node: node.params > 10_000``; several of these; or a mapping from
+                them to widths, in which later ones win. What exists under exactly that name is not read as a
+                glob.
             bits: the width of all these nodes.
             weight, activation: the widths of the weights of layers, and of the tensors that layers read;
                 ``name`` then means layers.
@@ -81,11 +81,12 @@ class Steering(SpeciesSteering):
         >>> study.pins["stem.conv.input"], study.pins["blocks.0.depthwise.conv.weight"]
         ((4, 6), (6, 8))
         """
+        name = gathered(name)
         pins = self._selection.pins(name, bits, weight, activation, min, max, kind)
         self._worker.post(Pin(pins, said(name, kind)))
         tell_of_waiting(self.snapshot)
 
-    def unpin(self, name: str | Sequence[str] | None = None, *, kind: str | None = None) -> None:
+    def unpin(self, name: Called | Iterable[Called] | None = None, *, kind: str | None = None) -> None:
         """Free the nodes that ``name`` and ``kind`` select, as for ``pin``, or everything without them.
 
         Earlier evaluations come back.
@@ -94,7 +95,7 @@ class Steering(SpeciesSteering):
             UnknownNameError: if there is no such node, layer or kind, or a glob fits nothing.
             ArgumentError: if none of them is pinned.
         """
-        pinned = self.snapshot.pins
+        name, pinned = gathered(name), self.snapshot.pins
         everything = name is None and kind is None
         chosen = tuple(pinned) if everything else self._selection.nodes(name, kind)
         nodes = tuple(node for node in chosen if node in pinned)
@@ -106,7 +107,7 @@ class Steering(SpeciesSteering):
         self._worker.post(Unpin(nodes))
 
     def positions(
-        self, name: str | Sequence[str] | None = None, *, kind: str | None = None
+        self, name: Called | Iterable[Called] | None = None, *, kind: str | None = None
     ) -> tuple[int, ...]:
         """The nodes that ``name`` and ``kind`` select, as for ``pin``, by position in ``node_names``.
 
@@ -181,7 +182,7 @@ class Steering(SpeciesSteering):
         Raises:
             BitWidthError, UnknownNameError: if they do not fit.
         """
-        self._worker.post(Enqueue(self._names.bits(bits)))
+        self._worker.post(Enqueue(self._selection.bits(bits)))
 
     def set_budget(self, evaluations: int) -> None:
         """Change at how many evaluations in all the run ends, also while it goes on.
@@ -227,7 +228,7 @@ class Steering(SpeciesSteering):
         Raises:
             BitWidthError, UnknownNameError: if it does not fit.
         """
-        rows = self._names.bits(bits)
+        rows = self._selection.bits(bits)
         if len(rows) != 1:
             raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
         return pd.Series(self._answer(rows[0]), index=list(self.problem.objective_names), name="what_if")
