@@ -152,5 +152,5 @@ def test_a_row_for_a_layer_of_two_nodes_is_refused_with_a_hint_that_works() -> N
     [range(4), pd.MultiIndex.from_product([["a", "b"], ["weight", "activation"]]), [b"a", "b", None, 1.5]],
 )
 def test_rows_without_names_are_refused(index: Any) -> None:
-    with pytest.raises(ArgumentError, match="table 't' has .*, which is neither text nor function"):
+    with pytest.raises(ArgumentError, match=r"table 't' has .*, which is neither text nor function"):
         CostModel(PAIR, tables={"t": pd.DataFrame({2: [1.0] * 4}, index=index)})
