@@ -37,7 +37,7 @@ def test_finding_rings_what_fits_and_the_enter_key_selects_it(open_dashboard: Op
     assert len(column(graph, "folded", "key")) == 19
     assert dashboard._steering.nodes.index == (13, 15)
     panel.find.value = "LAYER?.1"  # inside of modules, as in a pin
-    until(lambda: "40 names fit" in words(panel.widget))
+    until(lambda: "36 names fit" in words(panel.widget))
     panel.find.value = "nothing like that"
     button(dashboard, "Select found").click()
     until(lambda: "no node's name has 'nothing like that' in it" in words(panel.widget))
