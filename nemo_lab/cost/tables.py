@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.cost.objectives import TAKEN
-from nemo_lab.errors import ArgumentError, BitWidthError, DataError, UnknownNameError
+from nemo_lab.errors import ArgumentError, BitWidthError, DataError
+from nemo_lab.workload.names import Found
 from nemo_lab.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ WIDTHS = 32
 def read_table(name: object, table: Any, workload: Workload, taken: tuple[str, ...]) -> NDArray[np.float64]:
     """Check a table and bring it to an array.
 
+    Rows are called as ``nemo_lab.workload.names`` says. A row for one node, by its name or that of its layer,
+    has its cost; several for the same are summed, such as those of tied quantizers. A glob, kind or function
+    gives its cost to each node that it means and that no other row is for; of several the last counts. A
+    layer or module of more nodes than one is refused: its cost could be meant for all of them together.
+
     Args:
         name: of the cost.
-        table: a DataFrame (index: node names, columns: bit-widths), the path of a CSV of that shape (first
-            column: node names), or a mapping node name -> {width: cost}. A row may have any name of a node,
-            or the name of one of its quantizers; rows of one node are summed.
+        table: a DataFrame (index: names, columns: bit-widths), the path of a CSV of that shape (first
+            column: names), or a mapping name -> {width: cost}.
         workload: whose nodes are named.
         taken: names of other tables.
 
@@ -34,7 +39,8 @@ def read_table(name: object, table: Any, workload: Workload, taken: tuple[str, .
         float64[Q, 33]: cost of each node at each width, NaN where the table has none.
 
     Raises:
-        ArgumentError: if the name is taken or no string.
+        ArgumentError: if the name is taken or no string, or a row is no name, or a layer or module of
+            several nodes.
         UnknownNameError: on a row that names no node; the hint proposes the nearest name.
         DataError: if the table cannot be read, is empty, lacks a node, or has costs that are no finite
             numbers of at least 0.
@@ -47,25 +53,38 @@ def read_table(name: object, table: Any, workload: Workload, taken: tuple[str, .
     rows = _rows(name, table)
     if not rows or not any(rows.values()):
         raise DataError(f"table {name!r} is empty", "give a row for each node, a column for each bit-width")
-    nodes = _node_names(workload)
-    found: NDArray[np.float64] = np.full((len(workload.nodes), WIDTHS + 1), np.nan)
-    seen: set[int] = set()
+    general: dict[int, NDArray[np.float64]] = {}
+    own: dict[int, NDArray[np.float64]] = {}
     for row, cells in rows.items():
-        if row not in nodes:
-            raise UnknownNameError(f"node of table {name!r} called", row, list(nodes))
+        found = workload.resolver.find(row, f"table {name!r}", f"node of table {name!r} called")
         values = np.full(WIDTHS + 1, np.nan)
         for width, cost in cells.items():
             values[_width(name, width)] = _cost(name, row, width, cost)
-        index = nodes[row]
-        found[index] = values if index not in seen else found[index] + values
-        seen.add(index)
-    missing = [node.name for node in workload.nodes if node.index not in seen]
+        if found.by in ("glob", "kind", "function"):
+            general.update(dict.fromkeys(found.nodes, values))
+        elif len(found.nodes) == 1:
+            node = found.nodes[0]
+            own[node] = own[node] + values if node in own else values
+        else:
+            raise _several(name, row, found, workload)
+    rest = {**general, **own}
+    missing = [node.name for node in workload.nodes if node.index not in rest]
     if missing:
         raise DataError(
-            f"table {name!r} has no row for node {missing[0]!r} ({len(missing)} of {len(found)} are missing)",
+            f"table {name!r} has no row for node {missing[0]!r} "
+            f"({len(missing)} of {len(workload.nodes)} are missing)",
             "give every node a row, of zeros if it costs nothing",
         )
-    return found
+    return np.array([rest[node.index] for node in workload.nodes])
+
+
+def _several(name: str, row: str, found: Found, workload: Workload) -> ArgumentError:
+    called = [workload.names[node] for node in found.nodes]
+    listed = ", ".join(map(repr, called[:8])) + (", ..." if len(called) > 8 else "")
+    return ArgumentError(
+        f"table {name!r} has one row {row!r} for the {len(called)} nodes of a {found.by}",
+        f"give a row to each: {listed}",
+    )
 
 
 def missing_width(
@@ -79,19 +98,6 @@ def missing_width(
         f"table {name!r} has no cost of node {workload.nodes[node].name!r} at {bits[row, node]} bits",
         f"it has the widths {has or 'of no column'}",
     )
-
-
-def _node_names(workload: Workload) -> dict[str, int]:
-    """Every name of every node: its own, its aliases, its quantizers' and theirs; node names win."""
-    names: dict[str, int] = {}
-    for node in workload.nodes:
-        for quantizer in node.quantizers:
-            for name in (quantizer.name, *quantizer.aliases):
-                names.setdefault(name, node.index)
-    for node in reversed(workload.nodes):  # the first that has an alias keeps it, as in ``find``
-        names.update(dict.fromkeys(node.aliases, node.index))
-    names.update((node.name, node.index) for node in workload.nodes)
-    return names
 
 
 def _rows(name: str, table: Any) -> dict[str, dict[Any, Any]]:

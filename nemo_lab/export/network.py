@@ -9,7 +9,7 @@ from torch import fx
 from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
-from nemo_lab.study.parsing.names import NodeNames
+from nemo_lab.study.parsing.nodes import Selection
 
 
 def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
@@ -34,7 +34,7 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
         raise ArgumentError(
             f"a {type(problem).__name__} has no network to export", "give a QuantizationProblem"
         )
-    rows = NodeNames(problem).bits(bits)
+    rows = Selection(problem).bits(bits)
     if len(rows) != 1:
         raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")
     widths: list[int] = rows[0].tolist()

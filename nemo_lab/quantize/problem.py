@@ -16,7 +16,7 @@ from nemo_lab._torch import torch_threads
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.cost.objectives import cost_objectives
-from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
+from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.interruption import held
 from nemo_lab.problem import Problem
 from nemo_lab.quantize.affine import Affine
@@ -215,13 +215,8 @@ class QuantizationProblem(Problem):
         Raises:
             UnknownNameError: if nothing is called so; the nearest name is proposed.
         """
-        found = self._network.ranges.get(name)
-        if found is None:
-            quantizers = [q for node in self.workload.nodes for q in node.quantizers]
-            if name not in [*self.node_names, *(q.name for q in quantizers)]:
-                raise UnknownNameError("quantizer", name, [q.name for q in quantizers])
-            return None
-        return found.at(bits), found.quantizer(bits)
+        found = self._network.ranges.get(self.workload.find_quantizer(name).name)
+        return None if found is None else (found.at(bits), found.quantizer(bits))
 
     def network(self) -> QuantizedNetwork:
         """A quantized network of the caller's own, with this problem's calibration and memory layout."""

@@ -14,7 +14,7 @@ from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
 from nemo_lab.search.species import Bits
 from nemo_lab.study.commands.evaluations import Enqueue, WhatIf
-from nemo_lab.study.parsing.names import NodeNames
+from nemo_lab.study.parsing.nodes import Selection
 from nemo_lab.study.run.runner import Runner
 
 
@@ -28,7 +28,7 @@ class Configurations:
 
     def __init__(self, problem: Problem, runner: Runner) -> None:
         self._problem, self._runner = problem, runner
-        self._names = NodeNames(problem)
+        self._names = Selection(problem)
 
     def enqueue(self, bits: Any) -> None:
         """Evaluate hand-made configurations next, as part of the run; pins in force are applied.

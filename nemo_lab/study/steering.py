@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.search import Problem
 from nemo_lab.search.constraints import Width
 from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Pin, Redo, Undo, Unpin
 from nemo_lab.study.parsing.budget import checked_whole
-from nemo_lab.study.parsing.names import NodeNames
-from nemo_lab.study.parsing.nodes import Selection, listed_nodes, said
+from nemo_lab.study.parsing.nodes import Selection, gathered, listed_nodes, said
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.run.notices import tell_of_waiting
 from nemo_lab.study.run.runner import Runner
+from nemo_lab.workload.names import Called
 
 
 class Steering:
@@ -29,12 +30,12 @@ class Steering:
 
     def __init__(self, problem: Problem, runner: Runner) -> None:
         self._problem, self._runner = problem, runner
-        self._selection = Selection(problem, NodeNames(problem))
+        self._selection = Selection(problem)
         self._objectives = ObjectiveNames(problem)
 
     def pin(
         self,
-        name: str | Sequence[str] | Mapping[str, Width] | None = None,
+        name: Called | Iterable[Called] | Mapping[Any, Width] | None = None,
         bits: Width | None = None,
         *,
         weight: Width | None = None,
@@ -48,9 +49,10 @@ class Steering:
         A width is an integer, or a range (lowest, highest). A new pin replaces what its nodes were pinned to.
 
         Args:
-            name: a node, or a layer or module for all its nodes; a glob such as ``"*.dw.weight"``; several of
-                these; or a mapping from them to widths, in which later ones win. What exists under exactly
-                that name is not read as a glob.
+            name: a node, or a layer or module for all its nodes; a glob such as ``"*.dw.weight"``; a function
+                of a node, such as ``lambda node: node.params > 10_000``; several of these; or a mapping from
+                them to widths, in which later ones win. What exists under exactly that name is not read as a
+                glob.
             bits: the width of all these nodes.
             weight, activation: the widths of the weights of layers, and of the tensors that layers read;
                 ``name`` then means layers.
@@ -74,11 +76,12 @@ class Steering:
         >>> study.pins["stem.conv.input"], study.pins["blocks.0.depthwise.conv.weight"]
         ((4, 6), (6, 8))
         """
+        name = gathered(name)
         pins = self._selection.pins(name, bits, weight, activation, min, max, kind)
         self._runner.post(Pin(pins, said(name, kind)))
         tell_of_waiting(self._runner.snapshot)
 
-    def unpin(self, name: str | Sequence[str] | None = None, *, kind: str | None = None) -> None:
+    def unpin(self, name: Called | Iterable[Called] | None = None, *, kind: str | None = None) -> None:
         """Free the nodes that ``name`` and ``kind`` select, as for ``pin``, or everything without them.
 
         Earlier evaluations come back.
@@ -87,7 +90,7 @@ class Steering:
             UnknownNameError: if there is no such node, layer or kind, or a glob fits nothing.
             ArgumentError: if none of them is pinned.
         """
-        pinned = self._runner.ledger.constraints.held
+        name, pinned = gathered(name), self._runner.ledger.constraints.held
         everything = name is None and kind is None
         chosen = tuple(pinned) if everything else self._selection.nodes(name, kind)
         nodes = tuple(node for node in chosen if node in pinned)
@@ -99,7 +102,7 @@ class Steering:
         self._runner.post(Unpin(nodes))
 
     def positions(
-        self, name: str | Sequence[str] | None = None, *, kind: str | None = None
+        self, name: Called | Iterable[Called] | None = None, *, kind: str | None = None
     ) -> tuple[int, ...]:
         """The nodes that ``name`` and ``kind`` select, as for ``pin``, by position in ``node_names``.
 

@@ -1,95 +1,90 @@
-"""What a user declares about quantizers: which stay in full precision, which share a decision."""
+"""What a user declares about quantizers: which stay in full precision, which share a decision.
+
+Both are asked of the graph as it is before: a node for every quantizer, nothing left out or tied.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
-from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.workload.records import Quantizer
+from nemo_lab.errors import ArgumentError
+from nemo_lab.workload.matching import fitting, inside, listed, quoted
+from nemo_lab.workload.names import Called, NameResolver
+from nemo_lab.workload.records import FullPrecision
 
 
 def ignored(
-    quantizers: Sequence[Quantizer], parts: Sequence[str], patterns: str | Iterable[str]
+    names: NameResolver, parts: Sequence[FullPrecision], given: Called | Iterable[Called]
 ) -> tuple[set[str], set[str]]:
-    """Names of the quantizers, and of the parts in full precision anyway, that a pattern names.
+    """Names of the quantizers, and of the parts in full precision anyway, that are to be ignored.
 
     Args:
-        quantizers: all of them.
-        parts: names of what cannot be quantized.
-        patterns: names, aliases, modules or globs, such as ``"classifier"`` or ``"blocks.*.attn.*"``.
+        names: of all quantizers.
+        parts: what cannot be quantized; a text may name these, too, by name, module, glob or operation.
+        given: see ``nemo_lab.workload.names``, such as ``"classifier"`` or ``"blocks.*.attn"``.
 
     Raises:
-        UnknownNameError: if a pattern names none.
-        ArgumentError: if ``patterns`` are not text.
+        UnknownNameError: if a text names nothing.
+        ArgumentError: if something is neither text nor function, or a function cannot be used.
     """
-    given = [patterns] if isinstance(patterns, str) else _listed("ignore", patterns)
     left_out: set[str] = set()
     declared: set[str] = set()
-    for pattern in given:
-        also = [part for part in parts if _fits(part, pattern, "ignore")]
-        left_out |= set(_matches(quantizers, pattern, "ignore", needed=not also))
-        declared |= set(also)
+    for one in listed(given, "ignore="):
+        found = names.look_up(one, "ignore=")
+        also = _parts(parts, one, exactly=found is not None and found.by != "glob")
+        if found is None and not also:
+            names.find(one, "ignore=", "quantizer")  # raises, and proposes a name
+        if found is not None and not (found.by == "glob" and _parts(parts, one, exactly=True)):
+            left_out |= {names.nodes[node].name for node in found.nodes}
+        declared |= also
     return left_out, declared
 
 
+def _parts(parts: Sequence[FullPrecision], one: Any, *, exactly: bool) -> set[str]:
+    """Names of the parts that a text names; what exists under ``exactly`` that name is not read as a glob."""
+    if not isinstance(one, str):
+        return set()
+    known = [part.name for part in parts]
+    found = inside(known, one) or ([] if exactly else fitting(known, one))
+    return set(found or [part.name for part in parts if part.op == one])
+
+
 def tied(
-    quantizers: Sequence[Quantizer], groups: Iterable[Sequence[str]], left_out: set[str]
+    names: NameResolver, groups: Iterable[Called | Iterable[Called]], left_out: set[str]
 ) -> dict[str, str]:
     """Every tied quantizer's name -> the name of the first of its group in execution order.
 
     Groups that share a quantizer become one.
 
     Args:
-        quantizers: all of them, in execution order.
-        groups: each a sequence of names, aliases, modules or globs; one glob may be a whole group.
+        names: of all quantizers.
+        groups: each several texts or functions, see ``nemo_lab.workload.names``; one glob, kind or function
+            may be a whole group.
         left_out: names that stay in full precision and cannot be tied.
 
     Raises:
-        UnknownNameError: if a pattern names none.
-        ArgumentError: if a group is no sequence of text, has fewer than two quantizers, or one that is
+        UnknownNameError: if a text names nothing.
+        ArgumentError: if a group is no such collection, has fewer than two quantizers, or one that is
             left out.
     """
     way_out = "give a list of groups: tie=[('a.weight', 'b.weight')]"
-    order = {quantizer.name: place for place, quantizer in enumerate(quantizers)}
-    merged: list[set[str]] = []
-    if isinstance(groups, str):
-        raise ArgumentError(f"tie={groups!r} is one name", way_out)
-    for group in _listed("tie", groups):
-        patterns = [group] if isinstance(group, str) else _listed("tie", group)
-        names = {name for pattern in patterns for name in _matches(quantizers, pattern, "tie")}
-        if len(names) < 2:
+    merged: list[set[int]] = []
+    if isinstance(groups, str) or callable(groups):
+        raise ArgumentError(f"tie={quoted(groups)} is one name", way_out)
+    for group in listed(groups, "tie="):
+        several = listed(group, "tie=")
+        chosen = {node for one in several for node in names.find(one, "tie=", "quantizer").nodes}
+        if len(chosen) < 2:
+            shown = group if isinstance(group, str) or callable(group) else tuple(several)
             raise ArgumentError(
-                f"tie group {group!r} names {len(names)} quantizer", f"name two or more, and {way_out}"
+                f"tie group {quoted(shown)} names {len(chosen)} quantizer", f"name two or more, and {way_out}"
             )
-        if names & left_out:
-            raise ArgumentError(
-                f"{min(names & left_out)!r} is both tied and ignored", "declare one of the two"
-            )
-        for other in [known for known in merged if known & names]:
+        both = sorted(name for node in chosen if (name := names.nodes[node].name) in left_out)
+        if both:
+            raise ArgumentError(f"{both[0]!r} is both tied and ignored", "declare one of the two")
+        for other in [known for known in merged if known & chosen]:
             merged.remove(other)
-            names |= other
-        merged.append(names)
-    return {name: min(names, key=order.__getitem__) for names in merged for name in names}
-
-
-def _listed(what: str, given: Any) -> list[Any]:
-    if not isinstance(given, Iterable):
-        raise ArgumentError(f"{what}= has a {type(given).__name__}", "give names or globs of quantizers")
-    return list(given)
-
-
-def _fits(name: str, pattern: object, what: str) -> bool:
-    if not isinstance(pattern, str):
-        raise ArgumentError(f"{what}= has a {type(pattern).__name__}", "give names or globs of quantizers")
-    return name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
-
-
-def _matches(
-    quantizers: Sequence[Quantizer], pattern: object, what: str, *, needed: bool = True
-) -> list[str]:
-    found = [q.name for q in quantizers if any(_fits(name, pattern, what) for name in (q.name, *q.aliases))]
-    if needed and not found:
-        raise UnknownNameError("quantizer", pattern, [q.name for q in quantizers])
-    return found
+            chosen |= other
+        merged.append(chosen)
+    return {names.nodes[node].name: names.nodes[min(nodes)].name for nodes in merged for node in nodes}

@@ -1,4 +1,4 @@
-"""Reads a measured graph: which tensors are multiplied, which are rounded, and what is left over."""
+"""Reads a measured graph: which tensors are multiplied, and which are rounded."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 
-import torch
 from torch import Tensor, fx, nn
 
 from nemo_lab.errors import TraceError
 from nemo_lab.workload.operations import Operations, label
-from nemo_lab.workload.records import FullPrecision, Quantizer
-
-CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+from nemo_lab.workload.records import Quantizer
 
 
 @dataclass
@@ -51,18 +48,16 @@ class Quantizers:
 
     Args:
         graph: traced and measured.
-        module: the network it was traced from.
         batch: examples in the measured batch.
 
     Raises:
         TraceError: if the weight of a layer is no plain parameter.
     """
 
-    def __init__(self, graph: fx.GraphModule, module: nn.Module, batch: int) -> None:
+    def __init__(self, graph: fx.GraphModule, batch: int) -> None:
         self.graph, self.batch = graph, batch
         self.operations = Operations(graph)
         self.products: list[Product] = []
-        self._modules = dict(module.named_modules())
         self._stored: dict[int, Source] = {}
         self._flowing: dict[fx.Node, Source] = {}
         for node in graph.graph.nodes:
@@ -203,75 +198,3 @@ class Quantizers:
         elif shape and self.batch > 1 and shape[0] % self.batch == 0:  # both in one axis
             shape = (shape[0] // self.batch, *shape[1:])
         return shape or (1,)
-
-    def left_out(self, names: set[str]) -> tuple[FullPrecision, ...]:
-        """What counts with 32 bits because the user ignores these quantizers."""
-        parts = _Parts()
-        ignored = {id(source) for source, q in zip(self.sources, self.all, strict=True) if q.name in names}
-        for source in self.sources:
-            if source.path is not None and id(source) in ignored:
-                op = self.operations.op(source.node)
-                parts.add(self.label(source.node), op, self.tensor(source).numel(), 0)
-        for product in self.products:
-            if all(id(source) in ignored for source in product.sources):
-                parts.add(self.label(product.node), self.operations.op(product.node), 0, product.macs)
-        return parts.all()
-
-    def not_quantizable(self) -> tuple[FullPrecision, ...]:
-        """What has weights or multiply-accumulates, and no quantizer stands for."""
-        parts = _Parts()
-        known = {product.node for product in self.products}
-        seen = set(self._stored)
-        for node in self.graph.graph.nodes:
-            if node.meta.get("macs", 0) and node not in known:
-                parts.add(*self._owner(label(node), node), 0, node.meta["macs"])
-            for path, tensor in self._reached(node):
-                if id(tensor) not in seen:
-                    parts.add(*self._owner(path, node), tensor.numel(), 0)
-                    seen.add(id(tensor))
-        return parts.all()
-
-    def _reached(self, node: fx.Node) -> list[tuple[str, Tensor]]:
-        """Weights, biases not counted, that a node reads from the module it calls or as an attribute."""
-        module = self.operations.module(node)
-        if module is not None:
-            named = [(f"{node.target}.{name}", p) for name, p in module.named_parameters()]
-        elif node.op == "get_attr":
-            named = [(str(node.target), attrgetter(str(node.target))(self.graph))]
-            owner = str(node.target).rpartition(".")[0]
-            if isinstance(self._modules.get(owner), torch.jit.ScriptModule):  # held as a whole
-                named = [(f"{owner}.{name}", p) for name, p in self._modules[owner].named_parameters()]
-        else:
-            return []
-        return [
-            (path, tensor)
-            for path, tensor in named
-            if isinstance(tensor, nn.Parameter) and tensor.numel() > max(tensor.shape, default=1)
-        ]
-
-    def _owner(self, path: str, node: fx.Node) -> tuple[str, str]:
-        """The name and operation type under which a part is listed: its module of torch.nn, or itself."""
-        if node.op == "call_module":
-            return str(node.target), self.operations.op(node)
-        parent = path.rpartition(".")[0]
-        module = self._modules.get(parent)
-        own = type(module).__module__.startswith(("torch.nn.", "torch.jit."))
-        if parent and own and not isinstance(module, CONTAINERS):
-            return parent, type(module).__name__.lower()
-        return path, self.operations.op(node)
-
-
-class _Parts:
-    """Adds up what belongs to the same part."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, tuple[str, int, int]] = {}
-
-    def add(self, name: str, op: str, params: int, macs: int) -> None:
-        """Count weights and multiply-accumulates under a name."""
-        _, p, m = self.found.get(name, (op, 0, 0))
-        self.found[name] = (self.found.get(name, (op,))[0], p + params, m + macs)
-
-    def all(self) -> tuple[FullPrecision, ...]:
-        """One record a part."""
-        return tuple(FullPrecision(name, *counted) for name, counted in self.found.items())

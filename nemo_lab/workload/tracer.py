@@ -11,19 +11,37 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from nemo_lab.errors import NemoWarning, TraceError
 from nemo_lab.workload.capture import capture
 from nemo_lab.workload.decisions import decisions
 from nemo_lab.workload.declared import ignored, tied
+from nemo_lab.workload.full_precision import left_in_full_precision, not_quantizable
+from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.quantization_points import Quantizers
-from nemo_lab.workload.records import FullPrecision
-from nemo_lab.workload.workload import Workload
+from nemo_lab.workload.records import FullPrecision, Layer, Node
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What was read from a module; for the fields see ``Workload``."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    layers: tuple[Layer, ...]
+    full_precision: tuple[FullPrecision, ...]
+    topology: NDArray[np.int64]
+    graph: fx.GraphModule
+    example_shapes: tuple[tuple[int, ...], ...]
+    traced_by: str
 
 
 def trace(
@@ -31,10 +49,10 @@ def trace(
     example_input: Any,
     *,
     name: str | None = None,
-    ignore: str | Iterable[str] = (),
-    tie: Iterable[Sequence[str]] = (),
-) -> Workload:
-    """The quantizers of ``module`` and how they hang together.
+    ignore: Called | Iterable[Called] = (),
+    tie: Iterable[Called | Iterable[Called]] = (),
+) -> Traced:
+    """The decisions of ``module`` and how they hang together, for ``Workload.from_module``.
 
     Args:
         module: a network that torch.fx or torch.export can trace. It is not modified, its weights
@@ -42,9 +60,12 @@ def trace(
         example_input: one batch: Tensor[N, ...], a tuple of positional arguments, or a dictionary of
             keyword arguments. The graph is held against the module on it.
         name: for tables and titles; the class name by default.
-        ignore: names or globs of quantizers that stay in full precision, such as ``"classifier.*"``.
-        tie: groups of names or globs that share one decision, such as
-            ``[("conv1.weight", "conv2.weight"), ("blocks.*.attn.*.weight",)]``.
+        ignore: quantizers that stay in full precision: names, layers, modules, globs, kinds or functions of
+            a node, see ``nemo_lab.workload.names``, such as ``"classifier"`` or
+            ``lambda node: node.params > 10_000``. A function is called with the ``Node`` that each quantizer
+            is with nothing ignored or tied.
+        tie: groups of the same that share one decision, such as
+            ``[("conv1.weight", "conv2.weight"), "blocks.*.attn.*.weight"]``.
 
     Raises:
         TraceError: if ``module`` is not a torch module, cannot be traced or run on the example, or has
@@ -53,7 +74,7 @@ def trace(
 
     Warns:
         NemoWarning: once, if something with weights or multiply-accumulates cannot be quantized. It
-            stays in full precision and counts with 32 bits.
+            stays in full precision and counts with 32 bits. It points at the caller's caller.
     """
     if not isinstance(module, nn.Module):
         raise TraceError(f"expected a torch.nn.Module, got {type(module).__name__}", "pass the network")
@@ -64,23 +85,24 @@ def trace(
     args, kwargs = _arguments(example_input)
     name = name or type(module).__name__
     graph, traced_by, batch = capture(module, args, kwargs, name)
-    quantizers = Quantizers(graph, module, batch)
-    parts = quantizers.not_quantizable()
-    left_out, planned = ignored(quantizers.all, [part.name for part in parts], ignore)
-    groups = tied(quantizers.all, tie, left_out)
-    nodes, layers, topology = decisions(quantizers, left_out, groups)
+    quantizers = Quantizers(graph, batch)
+    parts = not_quantizable(quantizers, module)
+    whole = decisions(quantizers, set(), {})
+    names = NameResolver(*whole[:2])
+    left_out, planned = ignored(names, parts, ignore)
+    groups = tied(names, tie, left_out)
+    nodes, layers, topology = decisions(quantizers, left_out, groups) if left_out or groups else whole
     if not nodes:
         raise _nothing_to_quantize(name, quantizers, parts)
     unplanned = [part for part in parts if part.name not in planned]
     if unplanned:
         warnings.warn(_listed(name, unplanned), NemoWarning, stacklevel=3)
-    return Workload(
+    return Traced(
         name=name,
         nodes=nodes,
         layers=layers,
-        full_precision=(*quantizers.left_out(left_out), *parts),
+        full_precision=(*left_in_full_precision(quantizers, left_out), *parts),
         topology=topology,
-        module=module,
         graph=graph,
         example_shapes=tuple(
             tuple(t.shape) for t in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(t, Tensor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.workload.records import FullPrecision, Layer, Node, Splits
+from nemo_lab.errors import ArgumentError
+from nemo_lab.workload.names import Called, NameResolver
+from nemo_lab.workload.records import FullPrecision, Layer, Node, Quantizer, Splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,13 +64,24 @@ class Workload:
         example_input: Any,
         *,
         name: str | None = None,
-        ignore: str | Iterable[str] = (),
-        tie: Iterable[Sequence[str]] = (),
+        ignore: Called | Iterable[Called] = (),
+        tie: Iterable[Called | Iterable[Called]] = (),
     ) -> Workload:
-        """Trace ``module``; see ``nemo_lab.workload.tracer.trace``."""
-        from nemo_lab.workload.tracer import trace
+        """Trace ``module``; see ``nemo_lab.workload.tracer.trace`` for arguments, errors and warnings."""
+        from nemo_lab.workload.tracer import trace  # imports torch
 
-        return trace(module, example_input, name=name, ignore=ignore, tie=tie)
+        traced = trace(module, example_input, name=name, ignore=ignore, tie=tie)
+        return cls(
+            name=traced.name,
+            nodes=traced.nodes,
+            layers=traced.layers,
+            full_precision=traced.full_precision,
+            topology=traced.topology,
+            module=module,
+            graph=traced.graph,
+            example_shapes=traced.example_shapes,
+            traced_by=traced.traced_by,
+        )
 
     @property
     def macs(self) -> int:
@@ -106,16 +118,28 @@ class Workload:
         """The name of every node, in execution order."""
         return tuple(node.name for node in self.nodes)
 
+    @cached_property
+    def resolver(self) -> NameResolver:
+        """Finds nodes and layers by what people call them."""
+        return NameResolver(self.nodes, self.layers)
+
     def find(self, name: str) -> Node:
         """The node of that name or alias.
 
         Raises:
             UnknownNameError: if there is none; the hint proposes the nearest name.
         """
-        for node in self.nodes:
-            if name == node.name or name in node.aliases:
-                return node
-        raise UnknownNameError("node", name, [n for node in self.nodes for n in (node.name, *node.aliases)])
+        return self.nodes[self.resolver.position(name)]
+
+    def find_quantizer(self, name: str) -> Quantizer:
+        """The quantizer of that name or alias; that of a node, unless it is called like another tied to it.
+
+        Raises:
+            UnknownNameError: if there is none; the hint proposes the nearest name.
+        """
+        node = self.nodes[self.resolver.position(name, "quantizer")]
+        named = [q for q in node.quantizers if name in (q.name, *q.aliases)]
+        return (named or node.quantizers)[0]
 
     def to_frame(self, of: Literal["nodes", "layers", "full_precision"] = "nodes") -> pd.DataFrame:
         """A table: one row per node (default), per layer, or per part in full precision.

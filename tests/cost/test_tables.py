@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,51 @@ def test_names_that_cannot_be_used(name: Any) -> None:
         CostModel(W, tables={name: FRAME})
     with pytest.raises(ArgumentError, match="'a' already"):
         CostModel(W, tables={"a": FRAME}).with_table("a", FRAME)
+
+
+PAIR = workload(
+    [
+        node(0, name="a.input"),
+        node(1, 9, name="a.weight", channels=(1, 1)),  # two tied quantizers
+        node(2, name="b.input", aliases=("a.output",)),
+        node(3, 9, name="b.weight"),
+    ],
+    [((1, 0), 5), ((3, 2), 5)],
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "costs"),
+    [
+        ({"*": 1}, [1, 1, 1, 1]),
+        ({"weight": 2, "activation": 1}, [1, 2, 1, 2]),
+        ({lambda n: n.params > 0: 2, "*.input": 1}, [1, 2, 1, 2]),
+        ({"*": 1, "*.weight": 2, "b.weight": 3}, [1, 2, 1, 3]),  # of several that fit the last counts,
+        ({"b.weight": 3, "a.output": 4, "*": 1}, [1, 1, 4, 3]),  # and before them what is for one node
+        ({"*": 1, "a.weight": 3, "a.weight:1": 4}, [1, 7, 1, 1]),
+        ({"[ab]": 1}, [1, 1, 1, 1]),  # by layers
+    ],
+)
+def test_rows_for_several_nodes_give_each_the_cost(rows: Any, costs: list[int]) -> None:
+    table = {row: {2: 0, 4: cost} for row, cost in rows.items()}
+    bits = np.full((4, 4), 2)
+    np.fill_diagonal(bits, 4)
+    assert CostModel(PAIR, tables={"t": table}).evaluate(bits)[:, 2].tolist() == costs
+
+
+def test_a_row_for_a_layer_of_two_nodes_is_refused_with_a_hint_that_works() -> None:
+    cells = {2: 1.0}
+    with pytest.raises(ArgumentError, match="has one row 'a' for the 2 nodes of a layer") as caught:
+        CostModel(PAIR, tables={"t": {"a": cells, "b.*": cells}})
+    named = dict.fromkeys(re.findall(r"'([^']*)'", caught.value.hint), cells)
+    assert list(named) == ["a.input", "a.weight"]
+    assert CostModel(PAIR, tables={"t": {**named, "b.*": cells}}).uniform(2)[2] == 4
+
+
+@pytest.mark.parametrize(
+    "index",
+    [range(4), pd.MultiIndex.from_product([["a", "b"], ["weight", "activation"]]), [b"a", "b", None, 1.5]],
+)
+def test_rows_without_names_are_refused(index: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"table 't' has .*, which is neither text nor function"):
+        CostModel(PAIR, tables={"t": pd.DataFrame({2: [1.0] * 4}, index=index)})

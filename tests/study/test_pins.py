@@ -267,7 +267,16 @@ def test_the_script_makes_ranges_again() -> None:
         (("stem",), {"min": 9}, BitWidthError, "bit-width 9 is not allowed; choose from 2"),
         (("stem",), {"weight": (4, 5, 6)}, ArgumentError, "is no range of bit-widths"),
         (("stem",), {"weight": (4, None)}, BitWidthError, "bit-width None is not allowed"),
-        ((7, 4), {}, UnknownNameError, "no node or layer 7"),
+        ((7, 4), {}, ArgumentError, "has 7, which is neither text nor function; give names or globs"),
+        ((["stem", None], 4), {}, ArgumentError, "has None, which is neither"),
+        ((b"stem", 4), {}, ArgumentError, "has b'stem', which is neither"),
+        (([b"stem"],), {"weight": 4}, ArgumentError, "has b'stem', which is neither"),
+        ((["stem", ["stem"]], 4), {}, ArgumentError, r"has \['stem'\], which is neither"),
+        (("", 4), {}, UnknownNameError, "no node or layer ''"),
+        (("",), {"weight": 4}, UnknownNameError, "no layer ''"),
+        ((" stem", 4), {}, UnknownNameError, "no node or layer ' stem'; did you mean 'stem'"),
+        (("Stem", 4), {}, UnknownNameError, "did you mean 'stem'"),
+        (("depthwize", 4), {}, UnknownNameError, "did you mean 'depthwise'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_changes_nothing(

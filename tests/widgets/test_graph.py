@@ -36,6 +36,8 @@ def test_finding_rings_what_fits_and_the_enter_key_selects_it(open_dashboard: Op
     until(lambda: "2 of 80 nodes selected: layer2.1.conv0.weight" in words(panel.widget))
     assert len(column(graph, "folded", "key")) == 19
     assert dashboard._steering.nodes.index == (13, 15)
+    panel.find.value = "LAYER?.1"  # inside of modules, as in a pin
+    until(lambda: "36 names fit" in words(panel.widget))
     panel.find.value = "nothing like that"
     button(dashboard, "Select found").click()
     until(lambda: "no node's name has 'nothing like that' in it" in words(panel.widget))

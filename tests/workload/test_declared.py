@@ -260,8 +260,14 @@ def test_ties_and_ignored_parts_go_together() -> None:
         ({"tie": [("a.weight", "a.weight")]}, ArgumentError, ["names 1", "two or more"]),
         ({"tie": "*.weight"}, ArgumentError, ["is one name", "a list of groups"]),
         ({"tie": [("a.weight", "b.weight")], "ignore": "b.*"}, ArgumentError, ["'b.weight'", "both"]),
-        ({"ignore": [1]}, ArgumentError, ["ignore= has a int", "names or globs"]),
-        ({"tie": [("a.weight", None)]}, ArgumentError, ["tie= has a NoneType", "names or globs"]),
+        ({"ignore": [1]}, ArgumentError, ["ignore= has 1", "names or globs"]),
+        ({"ignore": b"a.weight"}, ArgumentError, ["ignore= has b'a.weight'", "names or globs"]),
+        ({"ignore": lambda node: 1 / 0}, ArgumentError, ["a function raised ZeroDivisionError", "a.input"]),
+        ({"ignore": lambda node: None}, ArgumentError, ["returned None for node 'a.input'", "True or False"]),
+        ({"ignore": lambda node: False}, ArgumentError, ["true for no node"]),
+        ({"tie": lambda node: True}, ArgumentError, ["tie=a function is one name", "a list of groups"]),
+        ({"tie": [lambda node: node.name == "a.input"]}, ArgumentError, ["a function names 1", "or more"]),
+        ({"tie": [("a.weight", None)]}, ArgumentError, ["tie= has None", "names or globs"]),
     ],
 )
 def test_what_cannot_be_declared_is_explained(

@@ -1,48 +1,65 @@
-"""Which nodes a person means, by name, module, glob or kind, and what they are pinned to."""
+"""What people pin, and the bit-widths they give, by the names of nodes; and how the log says it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nemo_lab.errors import ArgumentError, UnknownNameError
+import numpy as np
+
+from nemo_lab.cost import as_bits
+from nemo_lab.errors import ArgumentError, BitWidthError, UnknownNameError
 from nemo_lab.search import Problem
 from nemo_lab.search.constraints import Pins, Width, checked_width, width_text
-from nemo_lab.study.parsing.names import NodeNames
+from nemo_lab.search.species import Bits
+from nemo_lab.workload import Workload
+from nemo_lab.workload.matching import listed, quoted
+from nemo_lab.workload.names import NameResolver
+from nemo_lab.workload.records import Kind
 
-PARTS = {"weight": "weight", "activation": "input"}  # what people call them, what names end with
 LISTED = 4  # nodes that are named one by one in the log
 
 
 class Selection:
-    """Nodes and layers of a problem, to be found by what people call them.
+    """Nodes of a problem with what they are to be: pins, or the bit-widths of a configuration.
 
-    A text is first taken as the exact name of a node, then of a layer; then as a module, or a glob of nodes
-    or modules, and names everything that it fits. Aliases are looked at where nothing else fits.
+    What a name means is decided by ``nemo_lab.workload.names``.
     """
 
-    def __init__(self, problem: Problem, names: NodeNames) -> None:
+    def __init__(self, problem: Problem) -> None:
+        self._names = tuple(problem.node_names)
         self._widths = tuple(problem.bit_widths)
-        self._index = names.index
-        self._own = {name: position for position, name in enumerate(names.names)}
-        workload = problem.workload
-        nodes = () if workload is None else workload.nodes
-        for node in nodes:
-            for quantizer in node.quantizers:
-                self._own.setdefault(quantizer.name, node.index)
-        ends = tuple(f".{part}" for part in PARTS.values())
-        self._layers = dict.fromkeys(
-            known.rpartition(".")[0] for known in self._index if known.endswith(ends)
-        )
-        self._kinds = _kinds(nodes) if nodes else _kinds_by_name(names.names)
-        self._layer_ops = {} if workload is None else {one.name: one.op for one in workload.layers}
+        self._resolver = resolver_of(problem)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds that there are."""
-        return tuple(self._kinds)
+        return tuple(self._resolver.kinds)
+
+    def nodes(self, name: Any, kind: str | None = None) -> tuple[int, ...]:
+        """The nodes that a name, several, a kind, or both together select, in execution order.
+
+        Raises:
+            UnknownNameError: if a name, module, glob or kind is unknown.
+            ArgumentError: if nothing is named, or nothing that is named is of that kind; or if a function
+                that selects nodes cannot be used.
+        """
+        of_kind = None if kind is None else self._resolver.of_kind(kind)
+        if name is None:
+            if of_kind is None:
+                raise ArgumentError("no node is named", "give a name, a glob such as '*.weight', or kind=")
+            return of_kind
+        several = _several(name)
+        found = self._resolver.select(several, "the selection")
+        kept = tuple(node for node in found if of_kind is None or node in of_kind)
+        if not kept:
+            raise ArgumentError(
+                f"nothing that {_quoted(several)} names is of kind {kind!r}",
+                "give the name or the kind alone",
+            )
+        return kept
 
     def pins(
         self, name: Any, bits: Any, weight: Any, activation: Any, least: Any, most: Any, kind: str | None
@@ -63,7 +80,8 @@ class Selection:
             if not pins:
                 raise ArgumentError("pin got an empty mapping", "give node -> width")
             return pins
-        asked = "pin()" if name is None else f"pin({name!r})"
+        name = gathered(name)
+        asked = "pin()" if name is None else f"pin({_quoted(_several(name))})"
         if not used:
             raise ArgumentError(
                 f"{asked} got no bit-width", "add bits=, weight= or activation=, or min= and max= for a range"
@@ -75,151 +93,104 @@ class Selection:
                 "give bits=, or min= and max=, or a layer's weight= and activation=; a width may be (4, 6)",
             )
         if weight is None and activation is None:
-            if bits is None:
-                bits = (
-                    self._widths[0] if least is None else least,
-                    self._widths[-1] if most is None else most,
-                )
-            width = self._width(bits)
-            return dict.fromkeys(self.nodes(name, kind), width)
-        layers = self._found_layers(name, kind)
+            lowest, highest = self._widths[0], self._widths[-1]
+            span = (lowest if least is None else least, highest if most is None else most)
+            return dict.fromkeys(self.nodes(name, kind), self._width(span if bits is None else bits))
+        layers = self._layers(name, kind)
         wanted: dict[int, Width] = {}
-        for part, value in (("weight", weight), ("activation", activation)):
+        parts: dict[Kind, Any] = {"weight": weight, "activation": activation}
+        for part, value in parts.items():
             if value is not None:
-                width = self._width(value)
-                wanted.update(dict.fromkeys(self._part(layers, part, name), width))
+                wanted.update(dict.fromkeys(self._part(layers, part), self._width(value)))
         return wanted
 
-    def nodes(self, name: Any, kind: str | None = None) -> tuple[int, ...]:
-        """The nodes that a name, several, a kind, or both together select.
+    def bits(self, given: Any) -> Bits:
+        """Configurations uint8[N, Q] from an array, one width for all, or a mapping from names.
 
         Raises:
-            UnknownNameError: if a name, module, glob or kind is unknown.
-            ArgumentError: if nothing is named, or nothing that is named is of that kind.
+            BitWidthError, UnknownNameError: on widths or names that do not fit; a mapping has to have a width
+                for every node, where a later name goes before an earlier one.
         """
-        of_kind = None if kind is None else self._of_kind(kind)
-        if name is None:
-            if of_kind is None:
-                raise ArgumentError("no node is named", "give a name, a glob such as '*.weight', or kind=")
-            return of_kind
-        found = [node for one in _listed(name) for node in self._named(one)]
-        kept = tuple(dict.fromkeys(node for node in found if of_kind is None or node in of_kind))
-        if not kept:
-            raise ArgumentError(
-                f"nothing that {name!r} names is of kind {kind!r}", "give the name or the kind alone"
-            )
-        return kept
-
-    def _named(self, name: object) -> list[int]:
-        if isinstance(name, str):
-            if name in self._index:
-                return [self._index[name]]
-            parts = [self._index[key] for part in PARTS.values() if (key := f"{name}.{part}") in self._index]
-            if parts:
-                return parts
-            for known in (self._own, self._index):
-                found = {node for text, node in known.items() if _fits(text, name)}
-                if found:
-                    return sorted(found)
-        raise UnknownNameError("node or layer", name, self._index)
-
-    def _found_layers(self, name: Any, kind: str | None) -> list[str]:
-        """Layers by name, module, glob or one of their nodes; by kind; or both."""
-        if kind is not None:
-            self._of_kind(kind)
-            if kind in PARTS:
-                raise ArgumentError(
-                    f"kind={kind!r} is one of nodes, not of layers", "give bits=, min= or max= with it"
+        if isinstance(given, int | np.integer):
+            given = np.full(len(self._names), given)
+        elif isinstance(given, Mapping) or (hasattr(given, "to_dict") and getattr(given, "ndim", 0) == 1):
+            row = {
+                node: width
+                for name, width in given.items()
+                for node in self._resolver.find(name, "the configuration").nodes
+            }
+            if len(row) < len(self._names):
+                missing = next(name for node, name in enumerate(self._names) if node not in row)
+                raise BitWidthError(
+                    f"{len(row)} of {len(self._names)} nodes have a width, {missing!r} has none",
+                    "start from study.config(id) and change what you like",
                 )
-        elif name is None:
+            given = [row[node] for node in range(len(self._names))]
+        return as_bits(given, len(self._names), self._widths)
+
+    def _layers(self, name: Any, kind: str | None) -> Sequence[str]:
+        """Layers by name, module, glob, function or one of their nodes; by kind; or both."""
+        if name is None and kind is None:
             raise ArgumentError("no layer is named", "give a name, a glob such as 'blocks.*', or kind=")
-        found: list[str] = []
-        for one in self._layers if name is None else _listed(name):
-            found += self._layers_named(one)
-        kept = [layer for layer in dict.fromkeys(found) if kind is None or self._is_of(layer, kind)]
+        of_kind = None if kind is None else self._resolver.layers_of_kind(kind)
+        found = of_kind if name is None else self._resolver.select_layers(_several(name))
+        kept = [layer for layer in found or () if of_kind is None or layer in of_kind]
         if not kept:
-            within = "" if name is None else f" that {name!r} names"
+            within = "" if name is None else f" that {_quoted(_several(name))} names"
             raise ArgumentError(
                 f"no layer{within} is of kind {kind!r}", "give bits=, min= or max= to pin its nodes"
             )
         return kept
 
-    def _layers_named(self, name: object) -> list[str]:
-        if isinstance(name, str):
-            for part in PARTS.values():
-                name = name.removesuffix(f".{part}")
-            if name in self._layers:
-                return [name]
-            found = [layer for layer in self._layers if _fits(layer, name)]
-            if found:
-                return found
-        raise UnknownNameError("layer", name, self._layers)
-
-    def _is_of(self, layer: str, kind: str) -> bool:
-        weight = self._index.get(f"{layer}.weight")
-        return self._layer_ops.get(layer) == kind or (weight is not None and weight in self._kinds[kind])
-
-    def _part(self, layers: Sequence[str], part: str, name: object) -> list[int]:
+    def _part(self, layers: Sequence[str], part: Kind) -> list[int]:
         """Weights, or inputs, of those layers that have one."""
-        end = PARTS[part]
-        found = [self._index[key] for layer in layers if (key := f"{layer}.{end}") in self._index]
+        parts = self._resolver.layers
+        found = [node for layer in layers for node in parts[layer][part]]
         if not found:
-            known = [layer for layer in self._layers if f"{layer}.{end}" in self._index]
-            raise UnknownNameError(f"layer with {part}s to quantize", name or layers[0], known)
+            known = [layer for layer, nodes in parts.items() if nodes[part]]
+            raise UnknownNameError(f"layer with {part}s to quantize", layers[0], known)
         return found
-
-    def _of_kind(self, kind: str) -> tuple[int, ...]:
-        if not isinstance(kind, str) or kind not in self._kinds:
-            raise UnknownNameError("kind", kind, self._kinds)
-        return self._kinds[kind]
 
     def _width(self, value: Any) -> Width:
         return checked_width(value, self._widths)
 
 
-def _kinds(nodes: Iterable[Any]) -> dict[str, tuple[int, ...]]:
-    """Kind -> nodes: weights and activations; an operation's weights, or what it makes if it has none."""
-    found: dict[str, list[int]] = {"weight": [], "activation": [], "depthwise": []}
-    made: dict[str, list[int]] = {}
-    for node in nodes:
-        found[node.kind].append(node.index)
-        (found if node.kind == "weight" else made).setdefault(node.op, []).append(node.index)
-        if node.depthwise:
-            found["depthwise"].append(node.index)
-    for op, members in made.items():
-        found.setdefault(op, members)
-    return {kind: tuple(members) for kind, members in found.items() if members}
+def resolver_of(problem: Problem) -> NameResolver:
+    """What finds the nodes of a problem, by the names of its workload too, where it has one."""
+    names = tuple(problem.node_names)
+    workload = getattr(problem, "workload", None)
+    if not isinstance(workload, Workload) or len(workload.nodes) != len(names):
+        return NameResolver.of_names(names)
+    if names == workload.names:
+        return workload.resolver
+    nodes = [
+        dataclasses.replace(node, name=name, aliases=(node.name, *node.aliases))
+        for name, node in zip(names, workload.nodes, strict=True)
+    ]
+    return NameResolver(nodes, workload.layers)
 
 
-def _kinds_by_name(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    flows = [name.endswith((".input", ".output")) for name in names]
-    kinds = {
-        kind: tuple(node for node, one in enumerate(flows) if one == flowing)
-        for kind, flowing in (("weight", False), ("activation", True))
-    }
-    return {kind: members for kind, members in kinds.items() if members}
+def gathered(name: Any) -> Any:
+    """What was given, to be read more than once: what is no list, such as a generator, as one."""
+    return name if name is None or isinstance(name, str | Mapping) or callable(name) else _several(name)
 
 
-def _listed(name: Any) -> list[Any]:
-    if isinstance(name, str) or not isinstance(name, Iterable):
-        return [name]
-    listed = list(name)
-    if not listed:
+def _several(name: Any) -> list[Any]:
+    several = listed(name, "the selection")
+    if not several:
         raise ArgumentError("an empty list names nothing", "give a name or a glob such as '*.weight'")
-    return listed
+    return several
 
 
-def _fits(name: str, pattern: str) -> bool:
-    """Whether it is called so, or is inside of what is called so."""
-    inside = name.startswith(f"{pattern}.") or fnmatchcase(name, f"{pattern}.*")
-    return inside or fnmatchcase(name, pattern)
+def _quoted(several: Sequence[Any]) -> str:
+    shown = ", ".join(map(quoted, several[:LISTED]))
+    return shown if len(several) <= LISTED else f"{shown}, ..."
 
 
 def said(name: Any, kind: str | None) -> str:
     """What was asked for, for the log: ``" matching '*.weight' of kind 'depthwise'"``."""
-    texts = [] if name is None else [repr(one) for one in _listed(name)]
-    named = ", ".join(texts) if len(texts) <= LISTED else f"{', '.join(texts[:LISTED])}, ..."
-    return (f" matching {named}" if texts else "") + ("" if kind is None else f" of kind {kind!r}")
+    matching = "" if name is None else f" matching {_quoted(_several(name))}"
+    return matching + ("" if kind is None else f" of kind {kind!r}")
 
 
 def listed_nodes(nodes: Sequence[int], names: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 import ipywidgets as w
 import numpy as np
@@ -18,6 +17,7 @@ from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.panels.network_colouring import BITS, Measures
 from nemo_lab.widgets.view_state import Hub, View
+from nemo_lab.workload.matching import fitting
 
 LISTED = 3  # selected nodes that are named
 
@@ -131,10 +131,16 @@ class GraphPanel(Panel):
             self.do(self._find)
 
     def _found(self) -> list[int]:
-        """Nodes whose name fits what is typed, none for nothing."""
-        wanted = self.find.value.strip().lower()
-        glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
-        return [n for n, name in enumerate(self.info.names) if wanted and fnmatchcase(name.lower(), glob)]
+        """Nodes that have what is typed in their name, in any case, else those that it fits as a glob.
+
+        A search while people type, and so by parts of names, which select nothing anywhere else.
+        """
+        wanted, names = self.find.value.strip().lower(), [name.lower() for name in self.info.names]
+        if not wanted:
+            return []
+        having = [node for node, name in enumerate(names) if wanted in name]
+        fit = set() if having else set(fitting(names, wanted))
+        return having or [node for node, name in enumerate(names) if name in fit]
 
     def _find(self) -> None:
         wanted, found = self.find.value.strip(), self._found()

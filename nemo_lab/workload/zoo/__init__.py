@@ -79,20 +79,16 @@ def load_splits(entry: EmbeddedEntry) -> Splits:
 def _embedded(entry: EmbeddedEntry) -> Workload:
     import torch
 
-    from nemo_lab.workload.tracer import trace
-
     net = entry.build()
     net.load_state_dict(torch.load(DATA_FOLDER / f"{entry.name}.pt", weights_only=True))
     net.eval()
     data = load_splits(entry)
     example = torch.from_numpy(data.calibration.inputs[:1])
-    return dataclasses.replace(trace(net, example, name=entry.name), data=data)
+    return dataclasses.replace(Workload.from_module(net, example, name=entry.name), data=data)
 
 
 def _vision(entry: VisionEntry, pretrained: bool | None) -> Workload:
     import torch
-
-    from nemo_lab.workload.tracer import trace
 
     trained = pretrained is not False
     try:
@@ -107,6 +103,5 @@ def _vision(entry: VisionEntry, pretrained: bool | None) -> Workload:
             stacklevel=3,
         )
         net, trained = entry.untrained(), False
-    return dataclasses.replace(
-        trace(net, torch.zeros(1, *entry.input_shape), name=entry.name), trained=trained
-    )
+    workload = Workload.from_module(net, torch.zeros(1, *entry.input_shape), name=entry.name)
+    return dataclasses.replace(workload, trained=trained)

@@ -1,0 +1,104 @@
+"""What stays in full precision: because the user ignores it, or because it cannot be quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import attrgetter
+
+import torch
+from torch import Tensor, fx, nn
+
+from nemo_lab.workload.operations import Operations, label
+from nemo_lab.workload.quantization_points import Quantizers
+from nemo_lab.workload.records import FullPrecision
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+
+
+def left_in_full_precision(quantizers: Quantizers, names: set[str]) -> tuple[FullPrecision, ...]:
+    """What counts with 32 bits because the user ignores the quantizers of these names."""
+    parts = _Parts()
+    ignored = {id(s) for s, q in zip(quantizers.sources, quantizers.all, strict=True) if q.name in names}
+    for source in quantizers.sources:
+        if source.path is not None and id(source) in ignored:
+            op = quantizers.operations.op(source.node)
+            parts.add(quantizers.label(source.node), op, quantizers.tensor(source).numel(), 0)
+    for product in quantizers.products:
+        if all(id(source) in ignored for source in product.sources):
+            op = quantizers.operations.op(product.node)
+            parts.add(quantizers.label(product.node), op, 0, product.macs)
+    return parts.all()
+
+
+def not_quantizable(quantizers: Quantizers, module: nn.Module) -> tuple[FullPrecision, ...]:
+    """What has weights or multiply-accumulates, and no quantizer stands for.
+
+    Args:
+        quantizers: of the graph.
+        module: the network it was traced from.
+    """
+    parts = _Parts()
+    owners = _Owners(quantizers.operations, module)
+    known = {product.node for product in quantizers.products}
+    seen = {id(quantizers.tensor(source)) for source in quantizers.sources if source.path is not None}
+    for node in quantizers.graph.graph.nodes:
+        if node.meta.get("macs", 0) and node not in known:
+            parts.add(*owners.of(label(node), node), 0, node.meta["macs"])
+        for path, tensor in owners.weights(node, quantizers.graph):
+            if id(tensor) not in seen:
+                parts.add(*owners.of(path, node), tensor.numel(), 0)
+                seen.add(id(tensor))
+    return parts.all()
+
+
+class _Owners:
+    """Under which part of a network its weights and products are listed."""
+
+    def __init__(self, operations: Operations, module: nn.Module) -> None:
+        self.operations = operations
+        self.modules: Mapping[str, nn.Module] = dict(module.named_modules())
+
+    def weights(self, node: fx.Node, graph: fx.GraphModule) -> list[tuple[str, Tensor]]:
+        """Weights, biases not counted, that a node reads from the module it calls or as an attribute."""
+        module = self.operations.module(node)
+        if module is not None:
+            named = [(f"{node.target}.{name}", p) for name, p in module.named_parameters()]
+        elif node.op == "get_attr":
+            named = [(str(node.target), attrgetter(str(node.target))(graph))]
+            owner = str(node.target).rpartition(".")[0]
+            if isinstance(self.modules.get(owner), torch.jit.ScriptModule):  # held as a whole
+                named = [(f"{owner}.{name}", p) for name, p in self.modules[owner].named_parameters()]
+        else:
+            return []
+        return [
+            (path, tensor)
+            for path, tensor in named
+            if isinstance(tensor, nn.Parameter) and tensor.numel() > max(tensor.shape, default=1)
+        ]
+
+    def of(self, path: str, node: fx.Node) -> tuple[str, str]:
+        """The name and operation type under which a part is listed: its module of torch.nn, or itself."""
+        if node.op == "call_module":
+            return str(node.target), self.operations.op(node)
+        parent = path.rpartition(".")[0]
+        module = self.modules.get(parent)
+        own = type(module).__module__.startswith(("torch.nn.", "torch.jit."))
+        if parent and own and not isinstance(module, CONTAINERS):
+            return parent, type(module).__name__.lower()
+        return path, self.operations.op(node)
+
+
+class _Parts:
+    """Adds up what belongs to the same part."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[str, int, int]] = {}
+
+    def add(self, name: str, op: str, params: int, macs: int) -> None:
+        """Count weights and multiply-accumulates under a name."""
+        first, p, m = self.found.get(name, (op, 0, 0))
+        self.found[name] = (first, p + params, m + macs)
+
+    def all(self) -> tuple[FullPrecision, ...]:
+        """One record a part."""
+        return tuple(FullPrecision(name, *counted) for name, counted in self.found.items())
