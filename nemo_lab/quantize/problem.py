@@ -234,6 +234,10 @@ class QuantizationProblem:
         """Exact costs, in the order of ``cost_names``: integers[N, Q] -> float64[N, len(cost_names)]."""
         return self.cost_model.evaluate(bits)
 
+    def neighbour_costs(self, bits: Any) -> NDArray[np.float64]:
+        """Costs with one node alone at each width: integers[Q] -> float64[C, Q, W]."""
+        return self.cost_model.neighbours(bits, np.array(self.bit_widths, dtype=np.uint8))
+
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
         """All objectives, minimised, by real fake-quantized inference.
 

@@ -157,9 +157,7 @@ class AskTell:
             member.imitates = None
         bits = self.rules.apply(np.array(one.decode(member.genome), dtype=np.uint8))
         if self.options.lift and not getattr(one, "final", False):
-            costs = getattr(self.problem, "costs", None)
-            if costs is not None:
-                return lift(bits, tuple(self.problem.bit_widths), self._allowed, costs)
+            return lift(bits, self.problem, self._allowed)
         return bits
 
     def _known(self, bits: Bits) -> bool:
