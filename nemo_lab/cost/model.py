@@ -133,7 +133,7 @@ class CostModel:
         counts = self._counts
         operands = np.where(counts.operands < 0, FULL_PRECISION, chosen)
         per_mac = operands.max(axis=1) if self.bitops == "max" else operands.prod(axis=1)
-        totals = counts.constants + [chosen * counts.params.sum(), counts.macs @ per_mac]
+        totals = counts.constants + np.array([chosen * counts.params.sum(), counts.macs @ per_mac])
         sums = self._tables[:, :, chosen].sum(axis=1)
         self._check_tables(sums[None], bits)
         return (*(totals / counts.full).tolist(), *sums.tolist())
@@ -177,7 +177,7 @@ class CostModel:
         out = np.empty((len(self.cost_names), self._num_nodes, others.size))
         if not kernels.evaluate_neighbours(row, others, *self._arrays(self._counts.full), out):
             as_bits(np.concatenate([row, others], axis=1), row.size + others.size)  # raises
-        for k, q, w in np.argwhere(np.isnan(out))[:1] if len(self._tables) else ():
+        for _, q, w in np.argwhere(np.isnan(out))[:1] if len(self._tables) else ():
             changed = row.copy()
             changed[0, q] = others[0, w]
             self._check_tables(out[2:, q, w][None], changed)
@@ -241,7 +241,7 @@ def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -
 
 
 def _rows(bits: Any, num_nodes: int) -> NDArray[np.uint8]:
-    """Configurations as contiguous uint8[N, Q]. Of arrays that are of that type the kernels check the widths."""
+    """Configurations as contiguous uint8[N, Q]; where they are that already, the kernels check the widths."""
     if type(bits) is np.ndarray and bits.dtype == np.uint8 and bits.flags.c_contiguous:
         return _shaped(bits, num_nodes)
     return as_bits(bits, num_nodes)

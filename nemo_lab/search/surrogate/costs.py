@@ -1,4 +1,4 @@
-"""Exact costs as unary and pairwise tables: a part for each node, and one for each two nodes of a layer. Ours."""
+"""Exact costs as unary tables of nodes and pairwise tables of nodes of one layer. Ours."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def _condition(
     node: int, but: int, unary: Floats, pairwise: Floats, prices: Floats, starts: Integers, partners: Integers,
     allowed: NDArray[np.bool_], levels: Levels, out: Floats,
 ) -> None:  # fmt: skip
-    """What a node costs at each width, its partners ``but`` one being as they are: written to ``out`` [W]."""
+    """What a node costs at each width, its partners ``but`` one being as they are: to ``out`` [W]."""
     for w in range(len(out)):
         out[w] = unary[node, w] if allowed[node, w] else np.inf
     for entry in range(starts[node], starts[node + 1]):
@@ -39,7 +39,7 @@ def _condition(
 def _answer(
     entry: int, partner_costs: Floats, pairwise: Floats, prices: Floats, total: Floats, answers: Levels
 ) -> None:
-    """The partner's best width for each width of a node: to ``answers`` [W]; its cost is added to ``total``."""
+    """A partner's best width for each width of a node, to ``answers`` [W]; its cost is added to ``total``."""
     for w in range(len(total)):
         lowest = np.inf
         for answer in range(len(partner_costs)):
@@ -74,7 +74,7 @@ def _move(
         answer = answers[entry - first, best]
         changed |= answer != levels[partners[entry]]
         levels[partners[entry]] = answer
-    return changed
+    return bool(changed)
 
 
 @njit(

@@ -122,7 +122,7 @@ class Proposer:
         return np.union1d(newest, view.front)
 
     def _cheapest(self, view: SearchView, rng: np.random.Generator) -> Levels:
-        """Candidates that minimise damage plus priced costs, each for random prices and a sample of the models.
+        """Candidates that minimise damage plus priced costs, for random prices and samples of the models.
 
         Every state of the descent has its own prices and its own tables.
         """
