@@ -2,7 +2,8 @@
 
 Times ``CostModel.evaluate`` (checks included) on random populations of synthetic networks, beside the same
 sums in vectorised NumPy and as a torch gather; and ``CostModel.neighbours``, the costs of all configurations
-that differ from one in a single node, beside ``evaluate`` of as many whole rows. All are timed in turns, several rounds, and the best time of each counts. Writes RESULTS.md beside it.
+that differ from one in a single node, beside ``evaluate`` of as many whole rows. All are timed in turns,
+several rounds, and the best time of each counts. Writes RESULTS.md beside it.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def main() -> None:
         f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}\n\n"
         "`CostModel.evaluate` on uint8[N, Q], both ratios, checks and the array of results included: plain "
         "Numba loops on one thread. NumPy and torch (one thread each, without checks) are given as "
-        "multiples of its time.\n\n"
+        "multiples of its time. The machine had other work.\n\n"
         f"{table}\n\n"
         "`CostModel.neighbours` of one configuration at 7 widths, Q * 7 configurations that differ from it in "
         f"one node, and `evaluate` of the same configurations as whole rows.\n\n{second}\n"

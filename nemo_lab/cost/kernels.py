@@ -56,7 +56,7 @@ def _in_range(bits: Bits) -> bool:
     for n in range(bits.shape[0]):
         for q in range(bits.shape[1]):
             low, high = min(low, bits[n, q]), max(high, bits[n, q])
-    return bits.size == 0 or (low >= 1 and high <= FULL_PRECISION)
+    return bool(bits.size == 0 or (low >= 1 and high <= FULL_PRECISION))
 
 
 @njit([types.boolean(ROWS, *COUNTS, F3, F2)], cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -153,7 +153,7 @@ class CostModel:
         high = [*every[-1, :2], *of_tables.max(axis=2).sum(axis=1)]
         return np.array([low, high])
 
-    def neighbours(self, bits: Any, widths: Sequence[int]) -> NDArray[np.float64]:
+    def neighbours(self, bits: Any, widths: Sequence[int] | NDArray[np.uint8]) -> NDArray[np.float64]:
         """Costs of all configurations that differ from one in a single node.
 
         The same numbers as ``evaluate`` gives for these Q * W rows, as long as the sums are exact (below

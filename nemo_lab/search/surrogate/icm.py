@@ -21,10 +21,10 @@ Levels = NDArray[np.uint8]
 
 @njit(nogil=True)  # type: ignore[untyped-decorator]
 def _condition(
-    node: int, but: int, unary: Floats, pairwise: Floats, prices: Floats, starts: Integers, partners: Integers,
-    allowed: NDArray[np.bool_], levels: Levels, out: Floats,
+    node: int, but: int, unary: Floats, pairwise: Floats, prices: Floats, starts: Integers,
+    partners: Integers, allowed: NDArray[np.bool_], levels: Levels, out: Floats,
 ) -> None:  # fmt: skip
-    """What a node costs at each width, its partners ``but`` one being as they are: to ``out`` [W]."""
+    """What a node costs at each width, its partners but ``but`` as they are: to ``out`` [W]."""
     for w in range(len(out)):
         out[w] = unary[node, w] if allowed[node, w] else np.inf
     for entry in range(starts[node], starts[node + 1]):
