@@ -183,7 +183,7 @@ def main() -> None:
         "Numba loops on one thread. NumPy and torch (one thread each, without checks) are given as "
         "multiples of its time. The machine had other work.\n\n"
         f"{table}\n\n"
-        "`CostModel.neighbours` of one configuration at 7 widths, Q * 7 configurations that differ from it in "
+        "`CostModel.neighbours` of one configuration at 7 widths, Q * 7 configurations that differ in "
         f"one node, and `evaluate` of the same configurations as whole rows.\n\n{second}\n"
     )
     (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
