@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch torchvision
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
-	$(BIN)/python -c "import nemo_lab.cost.kernels, nemo_lab.quantize.kernels, nemo_lab.search.surrogate.kernels" # compiled once, so that the first search does not wait
+	$(BIN)/python -c "import nemo_lab.cost.kernels, nemo_lab.quantize.kernels, nemo_lab.search.surrogate.icm, nemo_lab.search.surrogate.kernels" # compiled once, so that the first search does not wait
 	touch $(STAMP)
 
 clean:

@@ -66,6 +66,8 @@ class Problem(ABC):
         metric: what the task error measures, as exported records say it.
         error: ``error(bits, data, metric=None, count=False)``, the task error float[N] on other data, with
             ``count`` also the number of examples; ``Study.validate`` calls it.
+        neighbour_costs: ``neighbour_costs(bits)``, float[C, Q, W]: what ``costs`` gives, bit for bit, where one
+            node of uint8[Q] alone takes each width; a faster way to ask for all of them.
         sqnr: ``sqnr()``, the signal to quantization noise in dB, a DataFrame of Q rows and W columns.
     """
 
@@ -91,6 +93,7 @@ class Problem(ABC):
     metric: str = ""
     error: Callable[..., Any] | None = None
     sqnr: Callable[[], pd.DataFrame] | None = None
+    neighbour_costs: Callable[[NDArray[np.uint8]], NDArray[np.float64]] | None = None
 
     def costs(self, bits: Any) -> NDArray[np.float64]:
         """Objectives that are exact and cost no evaluation: integers[N, Q] -> float[N, C].

@@ -108,6 +108,10 @@ class SyntheticProblem(Problem):
         """Model ratio and bit-operation ratio: integers[N, Q] -> float64[N, 2]."""
         return self.cost_model.evaluate(bits)
 
+    def neighbour_costs(self, bits: Any) -> NDArray[np.float64]:
+        """Costs with one node alone at each width: integers[Q] -> float64[2, Q, W]."""
+        return self.cost_model.neighbours(bits, np.array(self.bit_widths, dtype=np.uint8))
+
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
         """Task error, model ratio and bit-operation ratio: integers[N, Q] -> float64[N, 3]."""
         rows = as_bits(bits, self.num_nodes, self.bit_widths)

@@ -1,11 +1,6 @@
-"""Numba kernels: populations of bit-widths to exact costs. Arrays in, arrays out.
+"""Numba kernels: bit-widths to exact costs. Arrays in, arrays out; the arrays are those of ``Counts``.
 
-Serial and ``nogil``: safe from any number of threads at once, never holds up the kernel's main thread.
-Compiled once and cached on disk. Formulas: docs/method.md, section 3; the arrays are those of
-``nemo_lab.cost.plan.Plan``.
-
-Rows are taken in blocks that stay in the fastest cache; each block is checked, then each *term* of the plan
-is summed over it. All sums are of whole numbers, hence exact and the same in any order up to 2**53.
+Serial and ``nogil``: safe from any number of threads at once. Compiled once and cached on disk.
 """
 
 from __future__ import annotations
@@ -14,137 +9,146 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from nemo_lab.cost.plan import FULL_PRECISION, LINEAR, MAX
-from nemo_lab.cost.vectors import row_dots
+from nemo_lab.cost.counts import FULL_PRECISION
 
-BLOCK = 64  # rows; a multiple of 4
-BITS = types.Array(types.uint8, 2, "C", readonly=True)  # which takes writable ones, too
-I8, I2 = types.Array(types.int64, 2, "C"), types.Array(types.int16, 1, "C")
-F8, ROWS, TABLES = (types.Array(types.float64, dimensions, "C") for dimensions in (1, 2, 3))
+Bits = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
-add_linear, add_max, add_product = row_dots("linear"), row_dots("max"), row_dots("product")
+ROWS = types.Array(types.uint8, 2, "C", readonly=True)  # which takes writable ones, too
+I2 = types.Array(types.int64, 2, "C")
+F1, F2, F3 = (types.Array(types.float64, dimensions, "C") for dimensions in (1, 2, 3))
+COUNTS = (F1, I2, F1, types.boolean, F1, F1)  # params, operands, macs, product, constants, units
 
 
 @njit(nogil=True)  # type: ignore[untyped-decorator]
-def _add_term(
-    rows: int,
-    first: int,
-    stride: int,
-    term: NDArray[np.int64],
-    limbs: int,
-    units: NDArray[np.float64],
-    sums: int,
-) -> None:
-    """Add one term to the sums of ``rows`` rows, rounded up to whole groups; see ``row_dots``."""
-    kind, _, start, offset, steps, at = term
-    table = limbs + 2 * at
-    low, high = units
-    for row in range(0, rows, 4):
-        x, total = first + row * stride + start, sums + 8 * row
-        if kind == LINEAR:
-            add_linear(x, stride, offset, steps, table, low, high, total)
-        elif kind == MAX:
-            add_max(x, stride, offset, steps, table, low, high, total)
-        else:
-            add_product(x, stride, offset, steps, table, low, high, total)
+def _width(bits: Bits, node: int) -> float:
+    return float(bits[node]) if node >= 0 else float(FULL_PRECISION)
 
 
-@njit(
-    [types.int64(BITS, types.int64, types.int64, I8, ROWS, I2, I8, F8, ROWS, ROWS)],
-    cache=True,
-    nogil=True,
-    error_model="numpy",  # a division that could raise would not be vectorised
-)  # type: ignore[untyped-decorator]
-def sum_costs(
-    bits: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    terms: NDArray[np.int64],
-    units: NDArray[np.float64],
-    limbs: NDArray[np.int16],
-    pairs: NDArray[np.int64],
-    pair_macs: NDArray[np.float64],
-    ends: NDArray[np.float64],
-    out: NDArray[np.float64],
-) -> int:
-    """Both ratios of the rows ``begin`` to ``end``, written to the first two columns of ``out``.
+@njit(nogil=True)  # type: ignore[untyped-decorator]
+def _per_mac(left: float, right: float, product: bool) -> float:
+    """Bit-operations of one multiply-accumulate."""
+    return left * right if product else max(left, right)
+
+
+@njit(nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator]  # whole numbers: any order is exact
+def _size(bits: Bits, params: Floats) -> float:
+    """Bits stored by the nodes of one configuration uint8[Q]."""
+    size = 0.0
+    for q in range(len(bits)):
+        size += params[q] * bits[q]
+    return size
+
+
+@njit(nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator]
+def _work(bits: Bits, operands: NDArray[np.int64], macs: Floats, product: bool) -> float:
+    """Bit-operations of the layers of one configuration uint8[Q]."""
+    work = 0.0
+    for layer in range(len(macs)):
+        left, right = _width(bits, operands[layer, 0]), _width(bits, operands[layer, 1])
+        work += macs[layer] * _per_mac(left, right, product)
+    return work
+
+
+@njit(nogil=True)  # type: ignore[untyped-decorator]
+def _in_range(bits: Bits) -> bool:
+    low, high = np.uint8(255), np.uint8(0)
+    for n in range(bits.shape[0]):
+        for q in range(bits.shape[1]):
+            low, high = min(low, bits[n, q]), max(high, bits[n, q])
+    return bool(bits.size == 0 or (low >= 1 and high <= FULL_PRECISION))
+
+
+@njit([types.boolean(ROWS, *COUNTS, F3, F2)], cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def evaluate(
+    bits: Bits,
+    params: Floats,
+    operands: NDArray[np.int64],
+    macs: Floats,
+    product: bool,
+    constants: Floats,
+    units: Floats,
+    tables: Floats,
+    out: Floats,
+) -> bool:
+    """Size, work and the tables' costs of every configuration.
 
     Args:
         bits: uint8[N, Q].
-        begin, end: which rows.
-        terms: int64[T, 6], see ``Plan.terms``.
-        units: float64[T, 2], what a unit of each limb counts.
-        limbs: int16[...], the coefficients of all terms, one after the other.
-        pairs: int64[P, 3], pairs that are in no term: two nodes, and ``MAX`` or ``PRODUCT``.
-        pair_macs: float64[P].
-        ends: float64[2, 2], what is added to each sum, then what it is divided by.
-        out: float64[N, 2 + tables].
+        params, operands, macs, constants: see ``Counts``.
+        product: whether a MAC costs the product of its widths, not the wider.
+        units: float64[2], what size and work are divided by.
+        tables: float64[K, Q, 33], cost of each node at each width; NaN where it is not known.
+        out: float64[N, 2 + K], written.
 
     Returns:
-        -1, or the first row with a width outside 1 to 32; ``out`` is then of no use.
+        False if a width is outside 1 to 32; ``out`` is then of no use.
     """
-    nodes = bits.shape[1]
-    size = BLOCK * nodes
-    sums = np.empty((2, BLOCK))
-    last = np.empty(0, dtype=np.uint8)  # a copy of the rows that end the array: vectors read past them
-    slack = 0
-    for t in range(terms.shape[0]):
-        slack = max(slack, terms[t, 2] + terms[t, 3] + 32 * terms[t, 4] - nodes)
-    flat = bits.reshape(-1)
-    for row in range(begin, end, BLOCK):
-        rows = min(BLOCK, end - row)
-        here = flat[row * nodes : (row + rows) * nodes]
-        worst = np.uint8(0)
-        for i in range(here.shape[0]):
-            worst = max(worst, np.uint8(here[i] - np.uint8(1)))  # 0 becomes 255
-        if worst >= FULL_PRECISION:
-            for i in range(here.shape[0]):
-                if np.uint8(here[i] - np.uint8(1)) >= FULL_PRECISION:
-                    return int(row + i // nodes)
-        address = here.ctypes.data
-        if row * nodes + size + slack > flat.shape[0]:
-            groups = (rows + 3) // 4 * 4
-            last = np.ones(groups * nodes + slack, dtype=np.uint8)
-            last[: here.shape[0]] = here
-            address = last.ctypes.data
-        sums[0] = ends[0, 0]
-        sums[1] = ends[0, 1]
-        for t in range(terms.shape[0]):
-            target = sums.ctypes.data + terms[t, 1] * 8 * BLOCK
-            _add_term(rows, address, nodes, terms[t], limbs.ctypes.data, units[t], target)
-        for p in range(pairs.shape[0]):
-            left, right, kind = pairs[p]
-            for r in range(rows):
-                a, b = int(here[r * nodes + left]), int(here[r * nodes + right])
-                sums[1, r] += pair_macs[p] * (max(a, b) if kind == MAX else a * b)
-        for cost in range(2):
-            for r in range(BLOCK):  # all of them, so that the division takes whole registers
-                sums[cost, r] /= ends[1, cost]
-        for r in range(rows):
-            out[row + r, 0] = sums[0, r]
-            out[row + r, 1] = sums[1, r]
-    return -1
+    if not _in_range(bits):
+        return False
+    for n in range(len(bits)):
+        out[n, 0] = (constants[0] + _size(bits[n], params)) / units[0]
+        out[n, 1] = (constants[1] + _work(bits[n], operands, macs, product)) / units[1]
+        for k in range(len(tables)):
+            total = 0.0
+            for q in range(bits.shape[1]):
+                total += tables[k, q, bits[n, q]]
+            out[n, 2 + k] = total
+    return True
 
 
-@njit(
-    [types.void(BITS, types.int64, types.int64, TABLES, ROWS)],
-    cache=True,
-    nogil=True,
-)  # type: ignore[untyped-decorator]
-def sum_tables(
-    bits: NDArray[np.uint8], begin: int, end: int, tables: NDArray[np.float64], out: NDArray[np.float64]
-) -> None:
-    """sum_n table[n, b_n] of the rows ``begin`` to ``end``, written to ``out`` from its third column on.
+@njit([types.boolean(ROWS, ROWS, *COUNTS, F3, F3)], cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def evaluate_neighbours(
+    bits: Bits,
+    widths: Bits,
+    params: Floats,
+    operands: NDArray[np.int64],
+    macs: Floats,
+    product: bool,
+    constants: Floats,
+    units: Floats,
+    tables: Floats,
+    out: Floats,
+) -> bool:
+    """What ``evaluate`` finds, to the last digit, if one node alone takes another width.
 
     Args:
-        bits: uint8[N, Q], widths of 1 to 32.
-        begin, end: which rows.
-        tables: float64[K, Q, 33], cost of each node at each width; NaN where it is not known.
-        out: float64[N, 2 + K].
+        bits: uint8[1, Q].
+        widths: uint8[1, W].
+        params, operands, macs, product, constants, units, tables: see ``evaluate``.
+        out: float64[2 + K, Q, W], written: the costs with node q at the w-th width.
+
+    Returns:
+        False if a width is outside 1 to 32; ``out`` is then of no use.
     """
-    for row in range(begin, end):
-        for k in range(tables.shape[0]):
-            total = 0.0
-            for node in range(bits.shape[1]):
-                total += tables[k, node, bits[row, node]]
-            out[row, 2 + k] = total
+    if not (_in_range(bits) and _in_range(widths)):
+        return False
+    row, others = bits[0], widths[0]
+    size = constants[0] + _size(row, params)
+    work = constants[1] + _work(row, operands, macs, product)
+    for q in range(len(row)):
+        for w in range(len(others)):
+            out[0, q, w] = size + params[q] * (_width(others, w) - _width(row, q))
+            out[1, q, w] = work
+    for layer in range(len(macs)):  # its work changes with each of its two nodes
+        left, right = operands[layer]
+        now = _per_mac(_width(row, left), _width(row, right), product)
+        for w in range(len(others)):
+            new = _width(others, w)
+            if left >= 0:
+                other = new if right == left else _width(row, right)
+                out[1, left, w] += macs[layer] * (_per_mac(new, other, product) - now)
+            if right >= 0 and right != left:
+                out[1, right, w] += macs[layer] * (_per_mac(_width(row, left), new, product) - now)
+    for cost in range(2):
+        out[cost] /= units[cost]
+    for k in range(len(tables)):
+        before = 0.0
+        for q in range(len(row)):
+            for w in range(len(others)):
+                out[2 + k, q, w] = before + tables[k, q, others[w]]
+            for later in range(q + 1, len(row)):  # one by one, to round as ``evaluate`` does
+                for w in range(len(others)):
+                    out[2 + k, q, w] += tables[k, later, row[later]]
+            before += tables[k, q, row[q]]
+    return True

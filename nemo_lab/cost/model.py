@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.cost.counts import FULL_PRECISION, BitOps, Scales, count
 from nemo_lab.cost.objectives import RATIOS
-from nemo_lab.cost.plan import FULL_PRECISION, BitOps, Scales, count, make_plan
 from nemo_lab.cost.tables import missing_width, read_table
 from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.workload.workload import Workload
@@ -22,8 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COST_NAMES", "BitOps", "CostModel", "Scales", "as_bits"]
 COST_NAMES = tuple(one.name for one in RATIOS)
-THREADS_FROM = 1 << 22  # bytes of bits; fewer are done before a thread has started
-_kernels: Any = None  # numba is paid for by the first evaluation, not by an import
+ABSOLUTE = np.array([8e6, 1e9])  # bits in a megabyte, giga
 
 
 class CostModel:
@@ -71,10 +67,6 @@ class CostModel:
         self.scales: Scales = scales
         self._num_nodes = len(workload.nodes)
         self._counts = count(workload, bitops, scales)
-        plan = make_plan(self._counts, self._num_nodes, bitops)
-        self._arrays = (plan.terms, plan.units, plan.limbs, plan.pairs, plan.pair_macs)
-        self._ratio_ends = np.stack([plan.constants, plan.full])
-        self._absolute_ends = np.stack([plan.constants, [8e6, 1e9]])  # bits in a megabyte, giga
         self.cost_names: tuple[str, ...] = COST_NAMES
         self._tables = np.empty((0, self._num_nodes, FULL_PRECISION + 1))
         for name, table in (tables or {}).items():
@@ -104,7 +96,7 @@ class CostModel:
         Raises:
             BitWidthError: on a wrong shape, fractions, widths outside 1 to 32, or a width that a table lacks.
         """
-        return self._run(bits, self._ratio_ends)
+        return self._run(bits, self._counts.full)
 
     def absolute(self, bits: Any) -> NDArray[np.float64]:
         """Model size in MB (10^6 bytes) and 10^9 bit-operations: integers[N, Q] -> float64[N, 2].
@@ -114,13 +106,13 @@ class CostModel:
         Raises:
             BitWidthError: as ``evaluate``.
         """
-        return self._run(bits, self._absolute_ends)[:, :2]
+        return self._run(bits, ABSOLUTE)[:, :2]
 
     @property
     def full_precision(self) -> tuple[float, float]:
         """Size in MB and work in 10^9 bit-operations of the network with 32 bits everywhere."""
-        size, work = self._counts.full
-        return size / 8e6, work / 1e9
+        size, work = (self._counts.full / ABSOLUTE).tolist()
+        return size, work
 
     def to_frame(self, bits: Any) -> pd.DataFrame:
         """A table, one row a configuration: ratios, ``model_mb``, ``gbops``, then the tables' costs."""
@@ -139,16 +131,13 @@ class CostModel:
         """
         bits = as_bits(np.full((1, self._num_nodes), width), self._num_nodes)
         chosen = int(width)
-        pair = chosen if self.bitops == "max" else chosen * chosen
-        totals = [
-            constant + chosen * sum(linear.values())
-            for constant, linear in zip(self._counts.constants, self._counts.linear, strict=True)
-        ]
-        totals[1] += pair * sum(self._counts.pairs.values())
+        counts = self._counts
+        operands = np.where(counts.operands < 0, FULL_PRECISION, chosen)
+        per_mac = operands.max(axis=1) if self.bitops == "max" else operands.prod(axis=1)
+        totals = counts.constants + np.array([chosen * counts.params.sum(), counts.macs @ per_mac])
         sums = self._tables[:, :, chosen].sum(axis=1)
         self._check_tables(sums[None], bits)
-        ratios = (total / full for total, full in zip(totals, self._counts.full, strict=True))
-        return (*ratios, *sums.tolist())
+        return (*(totals / counts.full).tolist(), *sums.tolist())
 
     def bounds(self, widths: Iterable[int]) -> NDArray[np.float64]:
         """float64[2, K]: the lowest and the highest value that each cost takes over the given widths.
@@ -165,44 +154,51 @@ class CostModel:
         high = [*every[-1, :2], *of_tables.max(axis=2).sum(axis=1)]
         return np.array([low, high])
 
-    def _run(self, bits: Any, ends: NDArray[np.float64]) -> NDArray[np.float64]:
-        global _kernels
-        if _kernels is None:
-            from nemo_lab.cost import kernels
+    def neighbours(self, bits: Any, widths: Sequence[int] | NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Costs of all configurations that differ from one in a single node.
 
-            _kernels = kernels
-        if not (type(bits) is np.ndarray and bits.dtype == np.uint8 and bits.flags.c_contiguous):
-            bits = as_bits(bits, self._num_nodes)
-        elif bits.ndim != 2 or bits.shape[1] != self._num_nodes:
-            bits = _shaped(bits, self._num_nodes)
-        rows = len(bits)
-        out = np.empty((rows, len(self.cost_names)))
-        if bits.size < THREADS_FROM:
-            self._rows(bits, 0, rows, ends, out)
-        else:
-            threads = _num_threads()
-            edges = [rows * i // threads for i in range(threads + 1)]
-            with ThreadPoolExecutor(threads) as pool:
-                parts = [pool.submit(self._rows, bits, *edge, ends, out) for edge in pairwise(edges)]
-                for part in parts:
-                    part.result()
-        if len(self._tables):
-            self._check_tables(out[:, 2:], bits)
+        The same numbers as ``evaluate`` gives for these Q * W rows, as long as the sums are exact (below
+        2**53, which no known network reaches), at a small part of the work.
+
+        Args:
+            bits: integers[Q], each 1 to 32.
+            widths: W of them, each 1 to 32.
+
+        Returns:
+            float64[2 + tables, Q, W]: each cost with node q at the w-th width and all others as they are.
+
+        Raises:
+            BitWidthError: as ``evaluate``.
+        """
+        from nemo_lab.cost import kernels  # numba is paid for by the first evaluation, not by an import
+
+        row, others = _rows(bits, self._num_nodes), _rows(widths, np.size(widths))
+        if len(row) != 1:
+            raise BitWidthError(f"these are {len(row)} configurations", "give one, integers[Q]")
+        out = np.empty((len(self.cost_names), self._num_nodes, others.size))
+        if not kernels.evaluate_neighbours(row, others, *self._arrays(self._counts.full), out):
+            as_bits(np.concatenate([row, others], axis=1), row.size + others.size)  # raises
+        for _, q, w in np.argwhere(np.isnan(out))[:1] if len(self._tables) else ():
+            changed = row.copy()
+            changed[0, q] = others[0, w]
+            self._check_tables(out[2:, q, w][None], changed)
         return out
 
-    def _rows(
-        self,
-        bits: NDArray[np.uint8],
-        begin: int,
-        end: int,
-        ends: NDArray[np.float64],
-        out: NDArray[np.float64],
-    ) -> None:
-        wrong = _kernels.sum_costs(bits, begin, end, *self._arrays, ends, out)
-        if wrong >= 0:
-            as_bits(bits[wrong], self._num_nodes)  # raises
+    def _run(self, bits: Any, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``evaluate`` with sizes and work divided by ``units`` float64[2]."""
+        from nemo_lab.cost import kernels
+
+        rows = _rows(bits, self._num_nodes)
+        out = np.empty((len(rows), len(self.cost_names)))
+        if not kernels.evaluate(rows, *self._arrays(units), out):
+            as_bits(rows, self._num_nodes)  # raises
         if len(self._tables):
-            _kernels.sum_tables(bits, begin, end, self._tables, out)
+            self._check_tables(out[:, 2:], rows)
+        return out
+
+    def _arrays(self, units: NDArray[np.float64]) -> tuple[Any, ...]:
+        counts, product = self._counts, self.bitops == "product"
+        return (counts.params, counts.operands, counts.macs, product, counts.constants, units, self._tables)
 
     def _check_tables(self, sums: NDArray[np.float64], bits: NDArray[np.uint8]) -> None:
         unknown = np.isnan(sums)
@@ -245,6 +241,13 @@ def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -
     return np.ascontiguousarray(array, dtype=np.uint8)
 
 
+def _rows(bits: Any, num_nodes: int) -> NDArray[np.uint8]:
+    """Configurations as contiguous uint8[N, Q]; where they are that already, the kernels check the widths."""
+    if type(bits) is np.ndarray and bits.dtype == np.uint8 and bits.flags.c_contiguous:
+        return _shaped(bits, num_nodes)
+    return as_bits(bits, num_nodes)
+
+
 def _shaped(array: NDArray[Any], num_nodes: int) -> NDArray[Any]:
     rows = array[None] if array.ndim == 1 else array
     if rows.ndim != 2 or rows.shape[1] != num_nodes:
@@ -252,10 +255,3 @@ def _shaped(array: NDArray[Any], num_nodes: int) -> NDArray[Any]:
             f"bits have shape {array.shape}", f"give one width for each of the {num_nodes} nodes"
         )
     return rows
-
-
-def _num_threads() -> int:
-    """As many threads as there are cores for this process, or fewer if ``NUMBA_NUM_THREADS`` says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("NUMBA_NUM_THREADS", "")
-    return min(cores, max(1, int(given))) if given.isdigit() else cores

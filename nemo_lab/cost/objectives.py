@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nemo_lab.objective import MEASURED, Objective, Scale
-
-if TYPE_CHECKING:
-    from nemo_lab.cost.model import CostModel
 
 TO_32_BIT = "ratio to 32 bit"
 RATIOS = (
@@ -25,18 +24,22 @@ TAKEN = (
 )
 
 
-def cost_objectives(model: CostModel, widths: Iterable[int]) -> tuple[Objective, ...]:
-    """What the columns of ``model.evaluate`` are, in their order, with what can be reached by the widths.
+def cost_objectives(
+    names: Sequence[str], full_precision: tuple[float, float], bounds: NDArray[np.float64]
+) -> tuple[Objective, ...]:
+    """What the columns of ``CostModel.evaluate`` are, in their order.
 
-    Raises:
-        BitWidthError: as ``CostModel.bounds``.
+    Args:
+        names: of the C costs.
+        full_precision: MB and 10^9 bit-operations of the network in full precision.
+        bounds: float[2, C], the lowest and the highest of each.
     """
-    low, high = model.bounds(widths).tolist()
+    low, high = bounds.tolist()
     ratios = [
         replace(one, units=(replace(unit, factor=full),))
-        for one, unit, full in zip(RATIOS, ABSOLUTE, model.full_precision, strict=True)
+        for one, unit, full in zip(RATIOS, ABSOLUTE, full_precision, strict=True)
     ]
-    tables = [Objective(name, exact=True) for name in model.cost_names[len(ratios) :]]
+    tables = [Objective(name, exact=True) for name in names[len(ratios) :]]
     return tuple(
         replace(one, low=best, high=worst)
         for one, best, worst in zip((*ratios, *tables), low, high, strict=True)

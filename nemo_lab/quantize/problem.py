@@ -153,7 +153,8 @@ class QuantizationProblem(Problem):
         with self._running() as network:
             network.calibrate([b for b, _ in images.batches(calibrated)])
             self._task = make_task(network, examples, self.metrics, self.batch_size)
-        costs = cost_objectives(self.cost_model, self.bit_widths)
+        model = self.cost_model
+        costs = cost_objectives(model.cost_names, model.full_precision, model.bounds(self.bit_widths))
         self.objectives = (*bounded(self.metrics, self._uniform), *costs)
 
     def _uniform(self) -> NDArray[np.float64]:
@@ -227,6 +228,10 @@ class QuantizationProblem(Problem):
     def costs(self, bits: Any) -> NDArray[np.float64]:
         """Exact costs, in the order of ``cost_names``: integers[N, Q] -> float64[N, len(cost_names)]."""
         return self.cost_model.evaluate(bits)
+
+    def neighbour_costs(self, bits: Any) -> NDArray[np.float64]:
+        """Costs with one node alone at each width: integers[Q] -> float64[C, Q, W]."""
+        return self.cost_model.neighbours(bits, np.array(self.bit_widths, dtype=np.uint8))
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
         """All objectives, minimised, by real fake-quantized inference.

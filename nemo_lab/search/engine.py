@@ -134,7 +134,7 @@ class Engine:
             member.imitates = None
         bits = constraints.apply(np.array(one.decode(member.genome), dtype=np.uint8))
         if self.options.lift and not one.final and self.problem.cost_names:
-            return lift(bits, tuple(self.problem.bit_widths), self.state.allowed(), self.problem.costs)
+            return lift(bits, self.problem, self.state.allowed())
         return bits
 
     def _retry(self, member: Member, bits: Bits) -> Bits:

@@ -2,46 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.search.problem import Problem
+
 Bits = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 
-def lift(
-    bits: Bits,
-    widths: tuple[int, ...],
-    allowed: NDArray[np.bool_],
-    costs: Callable[[Bits], NDArray[np.float64]],
-) -> Bits:
-    """The configuration with every node as wide as all costs permit without growing; ours.
+def lift(bits: Bits, problem: Problem, allowed: NDArray[np.bool_]) -> Bits:
+    """The configuration with every node as wide as all exact costs permit without growing; ours.
 
     Args:
         bits: uint8[Q].
-        widths: ascending, W of them.
-        allowed: bool[Q, W].
-        costs: exact costs, uint8[N, Q] -> float[N, C], none of which falls when a node grows.
+        problem: whose ``costs`` do not fall when a node grows.
+        allowed: bool[Q, W], the widths that each node may take.
     """
-    wider = allowed & (np.asarray(widths) > bits[:, None])
-    nodes, positions = np.nonzero(wider)
-    if len(nodes) == 0:
+    costs = problem.costs
+    widths = np.array(problem.bit_widths, dtype=np.uint8)
+    wider = allowed & (widths > bits[:, None])
+    if not wider.any():
         return bits
-    trial = np.repeat(bits[None], len(nodes) + 1, axis=0)
-    trial[np.arange(len(nodes)), nodes] = np.asarray(widths, dtype=np.uint8)[positions]
-    paid = costs(trial)
-    free = (paid[:-1] <= paid[-1]).all(axis=1)
+    paid, alone = costs_alone(problem, bits, wider)
+    free = wider & (alone <= paid[:, None, None]).all(axis=0)
+    nodes, positions = np.nonzero(free)
     lifted = bits.copy()
-    np.maximum.at(lifted, nodes[free], trial[:-1][free, nodes[free]])
-    if bool((costs(lifted[None])[0] <= paid[-1]).all()):
+    lifted[nodes] = widths[positions]  # of several widths of a node the last and widest stays
+    if bool((costs(lifted[None])[0] <= paid).all()):
         return lifted
     lifted = bits.copy()  # free one by one, not together
-    for node in np.unique(nodes[free]):
-        for width in sorted({int(w) for w in trial[:-1][free & (nodes == node), node]}, reverse=True):
+    for node in np.unique(nodes):
+        for width in widths[free[node]][::-1]:
             one = lifted.copy()
             one[node] = width
-            if bool((costs(one[None])[0] <= paid[-1]).all()):
+            if bool((costs(one[None])[0] <= paid).all()):
                 lifted = one
                 break
     return lifted
+
+
+def costs_alone(problem: Problem, bits: Bits, wanted: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Costs of a configuration, and of those that differ from it in one node.
+
+    Asks the problem's ``neighbour_costs(bits)`` -> float[C, Q, W] if it has that method, and evaluates
+    whole configurations by ``costs`` if not.
+
+    Args:
+        problem: with ``costs``, uint8[N, Q] -> float[N, C].
+        bits: uint8[Q].
+        wanted: bool[Q, W], which nodes at which widths are asked for.
+
+    Returns:
+        float[C], and float[C, Q, W] of which the wanted entries count.
+    """
+    if problem.neighbour_costs is not None:
+        return problem.costs(bits[None])[0], problem.neighbour_costs(bits)
+    nodes, positions = np.nonzero(wanted)
+    rows = np.repeat(bits[None], len(nodes) + 1, axis=0)
+    rows[np.arange(len(nodes)), nodes] = np.array(problem.bit_widths, dtype=np.uint8)[positions]
+    costs = np.asarray(problem.costs(rows))
+    alone = np.full((costs.shape[1], *wanted.shape), np.inf)
+    alone[:, nodes, positions] = costs[:-1].T
+    return costs[-1], alone

@@ -34,9 +34,9 @@ def configurations(
     if source == "front" and len(view.front):
         return view.evaluations.bits[view.front]
     if source == "sensitivity" and len(view.evaluations):
-        from nemo_lab.search.surrogate.proposer import Proposals
+        from nemo_lab.search.surrogate.proposer import Proposer
 
-        found = Proposals(problem, options).make(view, [], options.population, rng)
+        found = Proposer(problem, options).propose(view, [], options.population, rng)
         return np.array(found, dtype=np.uint8) if found else None
     return None
 

@@ -167,3 +167,19 @@ def _check_costs(problem: Problem, bits: NDArray[np.uint8], objectives: NDArray[
     columns = [list(problem.objective_names).index(name) for name in names]
     if not np.allclose(costs, objectives[:, columns], rtol=1e-9, atol=1e-12):
         raise ContractError("costs and evaluate disagree", "compute the exact objectives in one place")
+    if problem.neighbour_costs is not None:
+        _check_neighbours(problem, np.asarray(problem.neighbour_costs(bits[0].copy())), bits[0])
+
+
+def _check_neighbours(problem: Problem, alone: NDArray[np.float64], bits: NDArray[np.uint8]) -> None:
+    """One node after the other at every width, by ``costs``."""
+    widths = np.array(problem.bit_widths, dtype=np.uint8)
+    rows = np.repeat(bits[None], len(bits) * len(widths), axis=0)
+    places = np.arange(len(rows))
+    rows[places, places // len(widths)] = widths[places % len(widths)]
+    expected = np.asarray(problem.costs(rows)).T.reshape(-1, len(bits), len(widths))
+    if alone.shape != expected.shape or not np.array_equal(alone, expected):
+        raise ContractError(
+            "neighbour_costs and costs disagree",
+            f"return float{list(expected.shape)}, the very numbers of costs, or leave it out",
+        )

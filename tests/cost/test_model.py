@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nemo_lab import CostModel, Workload
-from nemo_lab.cost import as_bits, model
+from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, BitWidthError
 from tests.cost import oracle
 from tests.cost.build import chain, node, workload
@@ -87,8 +87,8 @@ def test_one_configuration_is_one_row(thirty_six: Workload) -> None:
     assert costs.evaluate(np.empty((0, 36), np.uint8)).shape == (0, 2)
 
 
-def test_a_large_population_on_all_cores_and_from_two_threads_at_once(thirty_six: Workload) -> None:
-    bits = np.random.default_rng(2).integers(1, 33, (2 * model.THREADS_FROM // 36, 36), dtype=np.uint8)
+def test_a_large_population_from_two_threads_at_once(thirty_six: Workload) -> None:
+    bits = np.random.default_rng(2).integers(1, 33, (200_000, 36), dtype=np.uint8)
     costs = CostModel(thirty_six)
     expected = oracle.ratios(thirty_six, bits, "max")
     with ThreadPoolExecutor(2) as pool:
@@ -165,16 +165,47 @@ def test_numba_waits_for_the_first_evaluation() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_processors_without_the_special_instruction_get_the_same(tmp_path: Any) -> None:
+def test_processors_without_vector_instructions_get_the_same(tmp_path: Any) -> None:
     code = (
         "import numpy as np; from tests.cost import oracle; from tests.cost.build import chain; "
         "from nemo_lab import CostModel; w = chain(20); "
         "b = np.random.default_rng(0).integers(1, 33, (99, 40)); "
-        "e = [np.testing.assert_allclose(CostModel(w, f).evaluate(b), oracle.ratios(w, b, f), rtol=1e-12) "
+        "e = [np.testing.assert_array_equal(CostModel(w, f).evaluate(b), oracle.ratios(w, b, f)) "
         "for f in ('max', 'product')]"
     )
     environment = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **environment})
+
+
+def test_neighbours_by_hand() -> None:
+    costs = CostModel(SMALL)
+    found = costs.neighbours([4, 8, 2], (2, 16))
+    assert found.shape == (2, 3, 2)
+    assert found[:, 0, 0].tolist() == costs.evaluate([2, 8, 2])[0].tolist()
+    assert found[:, 2, 1].tolist() == costs.evaluate([4, 8, 16])[0].tolist()
+    assert costs.neighbours(np.array([4, 8, 2], np.uint8), []).shape == (2, 3, 0)
+
+
+@pytest.mark.parametrize(("bits", "widths", "message"), [
+    ([4, 8], (2,), "give one width for each of the 3 nodes"),
+    ([[4, 8, 2]] * 2, (2,), "2 configurations; give one"),
+    ([4, 8, 0], (2,), "bit-width 0 is not allowed"),
+    (np.array([4, 8, 40], np.uint8), (2,), "bit-width 40 is not allowed"),
+    ([4, 8, 2], (2, 33), "bit-width 33 is not allowed"),
+    ([4, 8, 2], np.array([2, 0], np.uint8), "bit-width 0 is not allowed"),
+    ([4, 8, 2], (2.5,), "not whole numbers"),
+])  # fmt: skip
+def test_neighbours_that_do_not_fit_are_refused(bits: Any, widths: Any, message: str) -> None:
+    with pytest.raises(BitWidthError, match=message):
+        CostModel(SMALL).neighbours(bits, widths)
+
+
+def test_neighbours_of_a_width_that_a_table_lacks_are_refused() -> None:
+    rows = {one.name: {4: 1.0, 8: 2.0, **({2: 0.5} if one.index != 1 else {})} for one in SMALL.nodes}
+    costs = CostModel(SMALL, tables={"latency": rows})
+    assert costs.neighbours([4, 8, 2], (4, 8))[2].tolist() == [[3.5, 4.5], [2.5, 3.5], [4.0, 5.0]]
+    with pytest.raises(BitWidthError, match=r"'n1.weight' at 2 bits; it has the widths 4, 8"):
+        costs.neighbours([4, 8, 2], (2, 4))
 
 
 def test_bits_that_may_not_be_written_to_cost_the_same(digits: Workload) -> None:
@@ -185,4 +216,5 @@ def test_bits_that_may_not_be_written_to_cost_the_same(digits: Workload) -> None
         digits, tables={"latency": {name: dict.fromkeys(range(1, 33), 1.0) for name in digits.names}}
     )
     assert costs.evaluate(frozen).tolist() == costs.evaluate(bits).tolist()
+    assert costs.neighbours(frozen[0], (2, 8)).tolist() == costs.neighbours(bits[0], (2, 8)).tolist()
     assert costs.absolute(frozen[:1]).tolist() == costs.absolute(bits[:1]).tolist()

@@ -46,10 +46,26 @@ def test_costs_equal_the_oracle(w: Workload, bitops: Any, scales: Any, rows: int
     bits = random_bits(seed, rows, len(w.nodes))
     costs = CostModel(w, bitops, scales=scales)
     got = costs.evaluate(bits)
-    np.testing.assert_allclose(got, oracle.ratios(w, bits, bitops, scales), rtol=1e-12, atol=0)
+    np.testing.assert_array_equal(got, oracle.ratios(w, bits, bitops, scales))  # whole numbers below 2**53
     absolute = costs.absolute(bits)
     np.testing.assert_allclose(absolute[:, 0], oracle.model_bits(w, bits, scales) / 8e6, rtol=1e-12)
     np.testing.assert_allclose(absolute[:, 1], oracle.bit_operations(w, bits, bitops) / 1e9, rtol=1e-12)
+
+
+@given(workloads(), BITOPS, SCALES, st.booleans(), st.integers(0, 99))
+def test_neighbours_are_whole_rows_to_the_last_bit(
+    w: Workload, bitops: Any, scales: Any, tabled: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = {one.name: dict(enumerate(rng.random(32).tolist(), 1)) for one in w.nodes}
+    costs = CostModel(w, bitops, scales=scales, tables={"latency": rows} if tabled else None)
+    nodes = len(w.nodes)
+    bits, widths = random_bits(seed, 1, nodes)[0], rng.choice(np.arange(1, 33), 5, replace=False)
+    whole = np.tile(bits, (nodes, 5, 1))
+    for q in range(nodes):
+        whole[q, :, q] = widths
+    expected = costs.evaluate(whole.reshape(-1, nodes)).T.reshape(-1, nodes, 5)
+    assert np.array_equal(costs.neighbours(bits, widths), expected)
 
 
 @given(workloads(), BITOPS, SCALES, st.integers(1, 31))

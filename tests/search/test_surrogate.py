@@ -14,6 +14,7 @@ from nemo_lab.search.problem import blocks_of
 from nemo_lab.search.surrogate import kernels
 from nemo_lab.search.surrogate.acquisition import pick_by_gain
 from nemo_lab.search.surrogate.costs import PairwiseCosts, probe
+from nemo_lab.search.surrogate.icm import descend
 from nemo_lab.search.surrogate.model import DamageModel, Priors
 
 WIDTHS = np.arange(2, 9)
@@ -134,10 +135,17 @@ def test_samples_stray_most_where_nothing_is_known() -> None:
 def sum_of_parts(parts: PairwiseCosts, levels: np.ndarray) -> np.ndarray:
     """float[N, C], by the definition."""
     nodes = np.arange(levels.shape[1])
-    total = parts.each[:, nodes, levels].sum(axis=2).T
-    for p, (a, b) in enumerate(parts.pairs):
-        total = total + parts.both[:, p, levels[:, a], levels[:, b]].T
+    total = parts.unary[:, nodes, levels].sum(axis=2).T
+    for a, b, entry in entries(parts):
+        if a < b:
+            total = total + parts.pairwise[:, entry, levels[:, a], levels[:, b]].T
     return np.asarray(total)
+
+
+def entries(parts: PairwiseCosts) -> list[tuple[int, int, int]]:
+    """Node, partner and number of every entry."""
+    owners = np.repeat(np.arange(len(parts.starts) - 1), np.diff(parts.starts))
+    return list(zip(owners.tolist(), parts.partners.tolist(), range(len(owners)), strict=True))
 
 
 @pytest.mark.parametrize("kind", ["max", "product"])
@@ -154,19 +162,17 @@ def test_probe_is_exact(digits: Workload, kind: Any, scales: Any) -> None:
     levels = rng.integers(0, 7, (200, 36))
     off = model.evaluate(WIDTHS[levels]) - sum_of_parts(parts, levels)
     assert off == pytest.approx(np.repeat(off[:1], 200, axis=0), abs=1e-12)
-    assert len(parts.pairs) > 0
-    for q in range(36):
-        mine = slice(parts.starts[q], parts.starts[q + 1])
-        expected = {b if a == q else a for a, b in parts.pairs.tolist() if q in (a, b)}
-        assert set(parts.partners[mine].tolist()) == expected
-        for partner, pair in zip(parts.partners[mine], parts.which[mine], strict=True):
-            ends = parts.pairs[pair] if pair >= 0 else parts.pairs[~pair][::-1]
-            assert ends.tolist() == [q, partner]
+    places = {(a, b): entry for a, b, entry in entries(parts)}
+    meet = {tuple(layer.operands) for layer in digits.layers}
+    assert set(places) == meet | {(b, a) for a, b in meet}, "from either node, once"
+    for (a, b), entry in places.items():
+        other = parts.pairwise[:, places[b, a]]
+        assert np.array_equal(parts.pairwise[:, entry], other.swapaxes(1, 2))
 
 
 def sum_of_state(tables: np.ndarray, prices: np.ndarray, parts: PairwiseCosts, levels: np.ndarray) -> Any:
     """What ``descend`` lowers: of uint8[N, Q] for one state."""
-    pairs = sum_of_parts(parts, levels) - parts.each[:, np.arange(levels.shape[1]), levels].sum(axis=2).T
+    pairs = sum_of_parts(parts, levels) - parts.unary[:, np.arange(levels.shape[1]), levels].sum(axis=2).T
     return tables[np.arange(levels.shape[1]), levels].sum(axis=1) + pairs @ prices
 
 
@@ -200,9 +206,7 @@ def descended(graph: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
         sum_of_state(t, p, parts, row[None])[0] for t, p, row in zip(tables, prices, levels, strict=True)
     ]
     best = [sum_of_state(t, p, parts, every).min() for t, p in zip(tables, prices, strict=True)]
-    kernels.descend(
-        tables, prices, parts.both, parts.starts, parts.partners, parts.which, allowed, levels, 10
-    )
+    descend(tables, parts.pairwise, prices, parts.starts, parts.partners, allowed, levels, 10)
     after = [
         sum_of_state(t, p, parts, row[None])[0] for t, p, row in zip(tables, prices, levels, strict=True)
     ]

@@ -16,11 +16,11 @@ from nemo_lab.search.species.integer import IntegerSpecies
 from nemo_lab.search.view import SearchView
 
 if TYPE_CHECKING:
-    from nemo_lab.search.surrogate.proposer import Proposals
+    from nemo_lab.search.surrogate.proposer import Proposer
 
 
 class SurrogateSpecies(IntegerSpecies):
-    """Bit-widths proposed by ``Proposals``; what remains to fill is varied like ``integer``."""
+    """Bit-widths proposed by ``Proposer``; what remains to fill is varied like ``integer``."""
 
     name = "surrogate"
     summary = "a model, learnt as the search goes, of what every node can bear proposes the best widths"
@@ -33,11 +33,11 @@ class SurrogateSpecies(IntegerSpecies):
         self._view: SearchView | None = None
 
     @cached_property
-    def _proposals(self) -> Proposals:
+    def _proposals(self) -> Proposer:
         """Made on first use: compiled code takes a moment to load, and costs are taken apart."""
-        from nemo_lab.search.surrogate.proposer import Proposals
+        from nemo_lab.search.surrogate.proposer import Proposer
 
-        return Proposals(self._problem, self.options)
+        return Proposer(self._problem, self.options)
 
     def observe(self, view: SearchView) -> None:
         """What to learn from at the next offspring."""
@@ -49,7 +49,7 @@ class SurrogateSpecies(IntegerSpecies):
         if self._view is not None and count:
             if self._waiting is None:
                 own: list[NDArray[np.uint8]] = super().offspring(parents, self.options.surrogate_pool, rng)
-                self._waiting = self._proposals.make(self._view, own, count, rng)
+                self._waiting = self._proposals.propose(self._view, own, count, rng)
             chosen, self._waiting = self._waiting[:count], self._waiting[count:]
         else:
             chosen = []

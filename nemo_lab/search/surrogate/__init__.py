@@ -1,1 +1,1 @@
-"""A model of what narrow widths do to a network, and the configurations that are best by it. Ours."""
+"""Surrogate-assisted search: a model of the damage of narrow widths, and the best candidates by it. Ours."""

@@ -1,4 +1,4 @@
-"""Which candidates together would add most to the front, if the predictions hold."""
+"""The acquisition: candidates whose predicted objectives would together improve the hypervolume most."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ Floats = NDArray[np.float64]
 
 
 def pick_by_gain(front: Floats, predicted: Floats, count: int, reference: Floats) -> NDArray[np.intp]:
-    """Rows of ``predicted`` float[N, K], best first: each adds most hypervolume to front and those before.
+    """Candidates, best first: each improves the hypervolume of the front and those before it most.
 
-    Hypervolume gains only shrink as others are picked, so only the largest stale gain is measured anew.
+    A lazy greedy choice: an improvement only shrinks as others are picked, so only the largest one that is
+    out of date is computed anew.
 
     Args:
-        front: float[M, K], what is there.
-        predicted: float[N, K].
-        count: at most so many; fewer if nothing else adds anything.
-        reference: float[K], the worst corner.
+        front: float[M, K], objectives of the front.
+        predicted: float[N, K], the surrogate's predictions for the candidates.
+        count: at most this many; fewer if no other candidate improves anything.
+        reference: float[K], the reference point of the hypervolume.
+
+    Returns:
+        int[at most count], rows of ``predicted``.
     """
     have = front[(front < reference).all(axis=1)]
     base = float(moocore.hypervolume(have, ref=reference)) if len(have) else 0.0

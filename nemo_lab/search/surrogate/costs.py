@@ -1,4 +1,4 @@
-"""Exact costs, learnt by asking: a part for each node, and a part for each two nodes of one layer. Ours."""
+"""Exact costs as unary tables of nodes and pairwise tables of nodes of one layer. Ours."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ Levels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class PairwiseCosts:
-    """What C costs are made of, up to a constant.
+    """What C costs are made of, up to a constant: unary and pairwise tables, as of a Markov random field.
 
     Exact for costs that are sums over nodes and over pairs of one block, as model size, tables and
     bit-operations are; for others the best of that form around the lowest widths.
 
+    Each pair is listed twice, once from either node: entries ``starts[q]`` to ``starts[q + 1]`` are the
+    pairs of node q.
+
     Attributes:
-        each: float[C, Q, W], of a node at a width.
-        pairs: int[P, 2], nodes.
-        both: float[C, P, W, W], of two nodes together, beside what each costs.
-        starts, partners, which: neighbours of node q are ``partners[starts[q]:starts[q + 1]]``, each by the
-            pair ``which``; if q is the second of that pair it is ~pair.
+        unary: float[C, Q, W], of a node at a width.
+        starts: int64[Q + 1].
+        partners: int64[E], the other node of an entry.
+        pairwise: float[C, E, W, W], of both nodes together beside what each costs: by the width of q, then
+            by the width of its partner.
     """
 
-    each: Floats
-    pairs: NDArray[np.int64]
-    both: Floats
+    unary: Floats
     starts: NDArray[np.int64]
     partners: NDArray[np.int64]
-    which: NDArray[np.int64]
+    pairwise: Floats
 
 
 def probe(
@@ -44,26 +45,27 @@ def probe(
     ground = costs(base)[0]
     rows = np.repeat(base, nodes * widths, axis=0)
     rows[np.arange(nodes * widths), np.repeat(np.arange(nodes), widths)] = np.tile(np.arange(widths), nodes)
-    each = (costs(rows) - ground).T.reshape(-1, nodes, widths)
+    unary = (costs(rows) - ground).T.reshape(-1, nodes, widths)
 
     pairs = np.array(
         sorted({pair for block in blocks for pair in combinations(sorted(block), 2)}), dtype=np.int64
     ).reshape(-1, 2)
-    both = np.zeros((len(ground), len(pairs), widths, widths))
+    pairwise = np.zeros((len(ground), len(pairs), widths, widths))
     grid = np.indices((widths, widths)).reshape(2, -1).T.astype(np.uint8)
     for p, pair in enumerate(pairs):
         rows = np.repeat(base, len(grid), axis=0)
         rows[:, pair] = grid
         together = (costs(rows) - ground).T.reshape(-1, widths, widths)
-        both[:, p] = together - each[:, pair[0], :, None] - each[:, pair[1], None, :]
-    kept = np.flatnonzero(np.abs(both).max(axis=(0, 2, 3), initial=0.0) > 1e-12)
-    return _linked(each, pairs[kept], both[:, kept], nodes)
+        pairwise[:, p] = together - unary[:, pair[0], :, None] - unary[:, pair[1], None, :]
+    kept = np.flatnonzero(np.abs(pairwise).max(axis=(0, 2, 3), initial=0.0) > 1e-12)
+    return _from_either_node(unary, pairs[kept], pairwise[:, kept])
 
 
-def _linked(each: Floats, pairs: NDArray[np.int64], both: Floats, nodes: int) -> PairwiseCosts:
+def _from_either_node(unary: Floats, pairs: NDArray[np.int64], pairwise: Floats) -> PairwiseCosts:
+    """List pairs int64[P, 2] with tables float[C, P, W, W] from the first node, and from the second."""
     own = np.concatenate([pairs[:, 0], pairs[:, 1]])
     other = np.concatenate([pairs[:, 1], pairs[:, 0]])
-    which = np.concatenate([np.arange(len(pairs)), ~np.arange(len(pairs))])
+    tables = np.concatenate([pairwise, pairwise.swapaxes(2, 3)], axis=1)
     order = np.argsort(own, kind="stable")
-    starts = np.searchsorted(own[order], np.arange(nodes + 1)).astype(np.int64)
-    return PairwiseCosts(each, pairs, np.ascontiguousarray(both), starts, other[order], which[order])
+    starts = np.searchsorted(own[order], np.arange(unary.shape[1] + 1)).astype(np.int64)
+    return PairwiseCosts(unary, starts, other[order], np.ascontiguousarray(tables[:, order]))

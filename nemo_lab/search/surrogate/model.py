@@ -1,4 +1,4 @@
-"""What a measured objective does as widths shrink: a small model, fitted to all evaluations so far.
+"""The surrogate model: how a measured objective grows as widths shrink, fitted to all evaluations so far.
 
 Ours. Every node adds its own damage, exp(s_q - r_q (b_q - 4) + d_qb), and the error grows from a floor to a
 ceiling as 1 - exp(-(sum of damages)**power). Quantization noise has a power of about 4^-b, so r_q starts at

@@ -1,4 +1,4 @@
-"""From all evaluations so far to configurations worth an evaluation. Ours."""
+"""From all evaluations so far to the candidates most worth an evaluation. Ours."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from nemo_lab.search.objective import only, varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem, blocks_of, bounds_of
-from nemo_lab.search.surrogate import kernels
 from nemo_lab.search.surrogate.acquisition import pick_by_gain
 from nemo_lab.search.surrogate.costs import probe
+from nemo_lab.search.surrogate.icm import descend
 from nemo_lab.search.surrogate.model import DamageModel, Priors
 from nemo_lab.search.view import SearchView
 
@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 Levels = NDArray[np.uint8]
 
 
-class Proposals:
-    """Models of every measured objective that can vary, and the best configurations by them.
+class Proposer:
+    """A surrogate model of every measured objective that can vary, and the best candidates by them.
 
     Args:
         problem: whose exact costs are called as often as need be.
@@ -47,21 +47,21 @@ class Proposals:
         self._learnt, self._rows = 0, np.arange(0)
         self._parts = probe(self._costs, problem.num_nodes, len(self.widths), blocks_of(problem))
 
-    def make(
+    def propose(
         self, view: SearchView, others: Sequence[NDArray[np.uint8]], count: int, rng: np.random.Generator
     ) -> list[NDArray[np.uint8]]:
-        """Up to ``count`` unknown configurations, best first.
+        """Up to ``count`` configurations that are not evaluated yet, best first.
 
         Args:
             view: of the search.
-            others: configurations uint8[Q] to choose from beside its own.
-            count: wanted.
-            rng: of prices and exploration.
+            others: further candidates uint8[Q], beside those of its own descent.
+            count: how many are wanted.
+            rng: draws prices, samples of the models, and candidates to explore.
         """
         log = view.evaluations
         self._learn(view)
         further = np.searchsorted(self.widths, np.array(others, dtype=np.uint8)).astype(np.uint8)
-        pool = np.concatenate([self._sweep(view, rng), further.reshape(-1, len(view.allowed))])
+        pool = np.concatenate([self._cheapest(view, rng), further.reshape(-1, len(view.allowed))])
         lowest = view.allowed.argmax(axis=1)
         highest = lowest + view.allowed.sum(axis=1) - 1  # what pins leave to a node is one range
         pool = np.unique(np.clip(pool, lowest, highest).astype(np.uint8), axis=0)
@@ -80,7 +80,7 @@ class Proposals:
         return list(self.widths[pool[np.concatenate([picked, extra])]])
 
     def _learn(self, view: SearchView) -> None:
-        """Fit the models again, if there is enough new to learn from."""
+        """Fit the models again, if there are enough new evaluations."""
         log = view.evaluations
         if len(log) < self._learnt * (1.0 + self.options.surrogate_refit):
             return
@@ -123,28 +123,30 @@ class Proposals:
         newest = np.arange(len(objectives) - most, len(objectives))
         return np.union1d(newest, view.front)
 
-    def _sweep(self, view: SearchView, rng: np.random.Generator) -> Levels:
-        """The cheapest configurations for random prices, each under tables the data do not rule out."""
+    def _cheapest(self, view: SearchView, rng: np.random.Generator) -> Levels:
+        """Candidates that minimise damage plus priced costs, for random prices and samples of the models.
+
+        Every state of the descent has its own prices and its own tables.
+        """
         states, costs = self.options.surrogate_prices, len(self._exact)
         low, high = np.log(self.options.surrogate_price_range)
         strength = np.exp(rng.uniform(low, high, states))
         prices = strength[:, None] * rng.dirichlet(np.ones(max(costs, 1)), states)
         mix = rng.dirichlet(np.ones(max(len(self._models), 1)), states)
         parts = self._parts
-        tables = np.zeros((states, *view.allowed.shape))
+        unary = np.zeros((states, *view.allowed.shape))
         for i, model in enumerate(self._models):
-            tables += mix[:, i, None, None] * model.sample(rng, states, self.options.surrogate_spread)
-        tables += np.tensordot(prices[:, :costs], parts.each, axes=1)
-        sums = np.where(view.allowed, tables, np.inf)
-        uniform = tables.sum(axis=1).argmin(axis=1)
-        levels = np.where(view.allowed[:, uniform].T, uniform[:, None], sums.argmin(axis=2)).astype(np.uint8)
-        kernels.descend(
-            tables,
+            unary += mix[:, i, None, None] * model.sample(rng, states, self.options.surrogate_spread)
+        unary += np.tensordot(prices[:, :costs], parts.unary, axes=1)
+        alone = np.where(view.allowed, unary, np.inf)
+        uniform = unary.sum(axis=1).argmin(axis=1)
+        levels = np.where(view.allowed[:, uniform].T, uniform[:, None], alone.argmin(axis=2)).astype(np.uint8)
+        descend(
+            unary,
+            parts.pairwise,
             np.ascontiguousarray(prices[:, :costs]),
-            parts.both,
             parts.starts,
             parts.partners,
-            parts.which,
             view.allowed,
             levels,
             self.options.surrogate_sweeps,

@@ -1,0 +1,72 @@
+"""What a workload's costs are made of, as arrays that the cost kernels read.
+
+    size = stored + sum over nodes q of params[q] * b_q
+    work = done + sum over layers l of macs[l] * f(b_left(l), b_right(l)),   f being max or the product
+
+(arXiv 2106.07611 for the maximum; HAQ and HAWQ for the product). What stays in full precision counts 32 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.errors import ArgumentError
+from nemo_lab.workload.workload import Workload
+
+BitOps = Literal["max", "product"]
+Scales = Literal["none", "per_tensor", "per_channel"]
+FULL_PRECISION = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """The coefficients of both costs. All are whole numbers, so sums below 2**53 are exact in any order.
+
+    Attributes:
+        params: float64[Q], numbers of each node that are stored at its width.
+        operands: int64[L, 2], the two nodes that meet in a layer; -1 for one in full precision.
+        macs: float64[L], multiply-accumulates of each layer.
+        constants: float64[2], bits stored and bit-operations done whatever the configuration.
+        full: float64[2], bits stored and bit-operations done in full precision.
+    """
+
+    params: NDArray[np.float64]
+    operands: NDArray[np.int64]
+    macs: NDArray[np.float64]
+    constants: NDArray[np.float64]
+    full: NDArray[np.float64]
+
+
+def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
+    """Read the coefficients off a workload.
+
+    Raises:
+        ArgumentError: if the workload has no weights or no multiply-accumulates: no ratio is defined.
+    """
+    for what, total in (("weights", workload.params), ("multiply-accumulates", workload.macs)):
+        if total == 0:
+            raise ArgumentError(
+                f"workload {workload.name!r} has no {what}, so a ratio of them is not defined",
+                "trace a network with at least one convolution or linear layer",
+            )
+    per_mac = FULL_PRECISION if bitops == "max" else FULL_PRECISION**2
+    stored = FULL_PRECISION * sum(part.params for part in workload.full_precision)
+    done = per_mac * sum(part.macs for part in workload.full_precision)
+    params = [node.params for node in workload.nodes]
+    for node in workload.nodes if scales != "none" else ():
+        for quantizer in node.quantizers:
+            copies = quantizer.channels if scales == "per_channel" and quantizer.kind == "weight" else 1
+            stored += FULL_PRECISION * copies  # scales
+            params[node.index] += copies  # zero points, integers of the node's width
+    operands = [[-1 if end is None else end for end in layer.operands] for layer in workload.layers]
+    return Counts(
+        np.array(params, dtype=np.float64),
+        np.array(operands, dtype=np.int64).reshape(-1, 2),
+        np.array([layer.macs for layer in workload.layers], dtype=np.float64),
+        np.array([stored, done], dtype=np.float64),
+        np.array([FULL_PRECISION * workload.params, per_mac * workload.macs], dtype=np.float64),
+    )
