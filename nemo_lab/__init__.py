@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from nemo_lab.errors import NemoError, NemoWarning
     from nemo_lab.interruption import check_interrupted
     from nemo_lab.quantize import QuantizationConfig, QuantizationProblem
-    from nemo_lab.study import Study, compare, create_study, load_study
+    from nemo_lab.study import Study, create_study, load_study
+    from nemo_lab.study.compare import compare
     from nemo_lab.widgets import Dashboard
     from nemo_lab.workload import Workload, load_workload
 

@@ -7,7 +7,10 @@ from nemo_lab.search.members import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 
+ENGINE_VERSION = 1  # grows by one whenever the same seed gives other evaluations than before
+
 __all__ = [
+    "ENGINE_VERSION",
     "ORIGINS",
     "Candidate",
     "Engine",

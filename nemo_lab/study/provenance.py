@@ -5,16 +5,36 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nemo_lab._version import __version__
+from nemo_lab.arguments import Domain, Several
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.search import Problem
 from nemo_lab.workload.workload import Workload
 
+
+@dataclass(frozen=True)
+class _SpeciesLike(Domain[Any]):
+    """A name, a class or another factory, or an object that says its name."""
+
+    def clean(self, value: Any) -> Any:
+        if not isinstance(value, str) and not callable(value) and not isinstance(value.name, str):
+            raise ValueError
+        return value
+
+
+SPECIES = Several(_SpeciesLike(), words="names of species, or classes and objects of your own, in a list")
 PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pymoo", "moocore", "numba")
+
+
+def listed(given: Any) -> Any:
+    """A single text as a list of one, as people write it; anything else as it is."""
+    return (given,) if isinstance(given, str) else given
 
 
 def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
@@ -41,7 +61,7 @@ def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
         problem = QuantizationProblem(problem)
     if not isinstance(problem, Problem):
         raise ArgumentError(
-            f"a {type(problem).__name__} is no problem to search",
+            f"a {type(problem).__name__} cannot be searched",
             "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
         )
     return problem, recipe
@@ -58,6 +78,16 @@ def versions() -> dict[str, str]:
     return found
 
 
+def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
+    """Digests by part of all that a problem's results depend on, then other forms that stand for the same.
+
+    A problem may have a method ``former_fingerprints`` that gives what earlier versions of it wrote; a stored
+    result that has any of the forms holds for the problem.
+    """
+    former = getattr(problem, "former_fingerprints", tuple)
+    return (fingerprint(problem), *map(_texts, former()))
+
+
 def fingerprint(problem: Problem) -> dict[str, str]:
     """Digests by part of all that a problem's results depend on, as far as can be known.
 
@@ -65,10 +95,14 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     """
     own = getattr(problem, "fingerprint", None)
     if own is not None:
-        return {str(part): str(value) for part, value in own().items()}
+        return _texts(own())
     description = repr((problem.node_names, problem.bit_widths, problem.objective_names)).encode()
     found = hashlib.blake2b(description, digest_size=16)
     for array in (problem.node_features, problem.edges):
         found.update(np.ascontiguousarray(array).tobytes())
     kind = type(problem)
     return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}
+
+
+def _texts(digests: Mapping[str, str]) -> dict[str, str]:
+    return {str(part): str(value) for part, value in digests.items()}

@@ -122,7 +122,7 @@ def test_pinning_by_names_of_a_workload() -> None:
         (lambda s: create_study(s.problem, species=("continous",)), UnknownNameError, "'continuous'"),
         (lambda s: create_study(s.problem, populaton=4), UnknownNameError, "did you mean 'population'"),
         (lambda s: create_study(s.problem, seed=-1), ArgumentError, "seed=-1"),
-        (lambda s: create_study(42), ArgumentError, "a int is no problem to search"),
+        (lambda s: create_study(42), ArgumentError, "a int cannot be searched"),
     ],
 )
 def test_bad_input_is_answered_and_changes_nothing(call: Any, error: Any, message: str) -> None:
