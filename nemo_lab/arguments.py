@@ -22,10 +22,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Generic, Literal, TypeVar
 
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, shown
 
 T = TypeVar("T")
-SHOWN = 600  # characters of a refused value that a message shows
 
 
 @dataclass(frozen=True)
@@ -226,15 +225,6 @@ MANY = 10**6  # more than any number of examples or members is of use
 COUNT = Whole(1, MANY, words="a whole number of at least 1, up to a million")
 FROM_ZERO = Whole(0, MANY, words="a whole number of at least 0, up to a million")
 PROBABILITY = Number(0, 1, words="a probability, from 0 to 1")
-
-
-def shown(value: Any) -> str:
-    """A refused value for a message, whatever it is and however long."""
-    try:
-        text = repr(value)
-    except Exception:  # a number of too many digits, or an object's own fault
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _scalar(value: Any) -> Any:

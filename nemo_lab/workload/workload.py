@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.arguments import OrNone, Text
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.workload.records import FullPrecision, Layer, Node, Splits
 
@@ -69,6 +70,7 @@ class Workload:
         """Trace ``module``; see ``nemo_lab.workload.tracer.trace``."""
         from nemo_lab.workload.tracer import trace
 
+        name = OrNone(Text()).check("name", name)
         return trace(module, example_input, name=name, ignore=ignore, tie=tie)
 
     @property

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nemo_lab import QuantizationProblem, Workload
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.quantize.affine import affine, fake_quantize
-from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.config import QuantizationConfig
+from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.observers import Observer, Ranges, best_range, sqnr
 from nemo_lab.quantize.weights import Weights, quantize_weight
 from tests.quantize.oracle import quantized
@@ -523,7 +523,7 @@ def test_rules_that_do_not_exist_are_refused() -> None:
     with pytest.raises(ArgumentError, match="ranges='max'; give 'minmax', 'percentile' or 'mse'"):
         QuantizationConfig(ranges="max")  # type: ignore[arg-type]
     for percentile in (50, 0, 100.1, float("nan")):
-        with pytest.raises(ArgumentError, match="percentile=.*; give a percentile above 50, at most 100"):
+        with pytest.raises(ArgumentError, match=r"percentile=.*; give a percentile above 50, at most 100"):
             QuantizationConfig(percentile=percentile)
 
 
