@@ -19,8 +19,9 @@ from nemo_lab.workload.workload import Workload
 
 MANY_MACS = 2 * 10**7  # from here on an example keeps more than one thread busy
 
+WIDTH = Whole(2, 16)
 WIDTHS = Several(
-    Whole(2, 16),
+    WIDTH,
     least=1,
     ascending=True,
     distinct=True,

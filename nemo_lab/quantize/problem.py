@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from nemo_lab._torch import torch_threads
-from nemo_lab.arguments import COUNT
+from nemo_lab.arguments import COUNT, Flag
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.errors import UnknownNameError
@@ -194,12 +194,14 @@ class QuantizationProblem:
 
         Raises:
             UnknownNameError: if nothing is called so; the nearest name is proposed.
+            ArgumentError: on a width that is not 2 to 16.
         """
+        bits = arguments.WIDTH.check("bits", bits)
+        names = [q.name for node in self.workload.nodes for q in node.quantizers]
+        if not isinstance(name, str) or name not in {*names, *self.node_names}:
+            raise UnknownNameError("quantizer", name, names)
         found = self._network.ranges.get(name)
         if found is None:
-            quantizers = [q for node in self.workload.nodes for q in node.quantizers]
-            if name not in [*self.node_names, *(q.name for q in quantizers)]:
-                raise UnknownNameError("quantizer", name, [q.name for q in quantizers])
             return None
         return found.at(bits), found.quantizer(bits)
 
@@ -245,6 +247,7 @@ class QuantizationProblem:
             metric: ``"top1"``, ``"top5"`` or a function; the problem's first by default.
             count: return the number of examples, too.
         """
+        counted = Flag().check("count", count)
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
         metrics = self.metrics[:1] if metric is None else as_metrics(metric)
         task = self._other_task(data, metrics)
@@ -252,7 +255,7 @@ class QuantizationProblem:
         for row in rows:  # one by one, so that a search goes on in between
             with self._running() as network:
                 found.append(mean_errors(network, task, [row])[0][0])
-        return (np.array(found), task.count) if count else np.array(found)
+        return (np.array(found), task.count) if counted else np.array(found)
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""
