@@ -43,9 +43,9 @@ def compare(
         ArgumentError: if there is none, names do not fit, or they are of different problems.
     """
     given = (studies,) if isinstance(studies, Study) else studies
-    studies = Several(Instance(Study), 1).check("studies", given)
+    studies = Several(Instance(Study)).check("studies", given)
     rows = list(range(len(studies))) if names is None else list(NAMES.check("names", names))
-    if len(rows) != len(studies):
+    if not studies or len(rows) != len(studies):
         raise ArgumentError(f"{len(studies)} studies and {len(rows)} names", "give one name for each study")
     counts, volumes = COUNTS.check("at", at), VOLUMES.check("targets", targets)
     first = studies[0].problem
