@@ -19,6 +19,7 @@ _HOME = {
     "Workload": "nemo_lab.workload",
     "load_workload": "nemo_lab.workload",
     "CostModel": "nemo_lab.cost",
+    "QuantizationConfig": "nemo_lab.quantize",
     "QuantizationProblem": "nemo_lab.quantize",
     "Study": "nemo_lab.study",
     "create_study": "nemo_lab.study",
@@ -31,6 +32,7 @@ __all__ = [  # noqa: RUF022  in the order people meet them
     "load_workload",
     "Workload",
     "CostModel",
+    "QuantizationConfig",
     "QuantizationProblem",
     "create_study",
     "load_study",
@@ -46,8 +48,9 @@ if TYPE_CHECKING:
     from nemo_lab.cost import CostModel
     from nemo_lab.errors import NemoError, NemoWarning
     from nemo_lab.interruption import check_interrupted
-    from nemo_lab.quantize import QuantizationProblem
-    from nemo_lab.study import Study, compare, create_study, load_study
+    from nemo_lab.quantize import QuantizationConfig, QuantizationProblem
+    from nemo_lab.study import Study, create_study, load_study
+    from nemo_lab.study.compare import compare
     from nemo_lab.widgets import Dashboard
     from nemo_lab.workload import Workload, load_workload
 

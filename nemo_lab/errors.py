@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+SHOWN = 600  # characters of a refused value that a message shows
+
+
+def shown(value: Any) -> str:
+    """A refused value for a message, whatever it is and however long."""
+    try:
+        text = repr(value)
+    except Exception:  # a number of too many digits, or an object's own fault
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 class NemoError(Exception):
@@ -25,11 +37,12 @@ class UnknownNameError(NemoError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = list(known)
-        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        text = shown(name)
+        near = difflib.get_close_matches(text.strip("'"), names, n=1, cutoff=0.5)
+        some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         super().__init__(
-            f"no {kind} {name!r}",
-            f"did you mean {near[0]!r}?" if near else f"known: {shown}" if names else "there are none",
+            f"no {kind} {text}",
+            f"did you mean {near[0]!r}?" if near else f"known: {some}" if names else "there are none",
         )
 
     __str__ = Exception.__str__

@@ -66,8 +66,8 @@ class Problem(ABC):
         metric: what the task error measures, as exported records say it.
         error: ``error(bits, data, metric=None, count=False)``, the task error float[N] on other data, with
             ``count`` also the number of examples; ``Study.validate`` calls it.
-        neighbour_costs: ``neighbour_costs(bits)``, float[C, Q, W]: what ``costs`` gives, bit for bit, where one
-            node of uint8[Q] alone takes each width; a faster way to ask for all of them.
+        neighbour_costs: ``neighbour_costs(bits)``, float[C, Q, W]: what ``costs`` gives, bit for bit, where
+            one node of uint8[Q] alone takes each width; a faster way to ask for all of them.
         sqnr: ``sqnr()``, the signal to quantization noise in dB, a DataFrame of Q rows and W columns.
     """
 
@@ -121,6 +121,10 @@ class Problem(ABC):
             found.update(np.ascontiguousarray(array).tobytes())
         kind = self._kind
         return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}
+
+    def former_fingerprints(self) -> tuple[dict[str, str], ...]:
+        """Digests that earlier versions of the problem gave in place of ``fingerprint``."""
+        return ()
 
     @default
     def objective_bounds(self) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.arguments import Choice, Domain, Instance, OrNone, Several, Whole
 from nemo_lab.cost.counts import FULL_PRECISION, BitOps, Scales, count
 from nemo_lab.cost.objectives import RATIOS
 from nemo_lab.cost.tables import missing_width, read_table
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["COST_NAMES", "BitOps", "CostModel", "Scales", "as_bits"]
 COST_NAMES = tuple(one.name for one in RATIOS)
 ABSOLUTE = np.array([8e6, 1e9])  # bits in a megabyte, giga
+TABLES: Domain[Mapping[str, Any]] = Instance(Mapping, words="a mapping from names to tables")  # type: ignore[type-abstract]
+WIDTHS = Several(Whole(1, FULL_PRECISION), least=1, words="at least one bit-width, each 1 to 32")
 
 
 class CostModel:
@@ -56,20 +59,17 @@ class CostModel:
         scales: Scales = "none",
         tables: Mapping[str, Any] | None = None,
     ) -> None:
-        if bitops not in get_args(BitOps):
-            raise ArgumentError(f"no bit-operations model {bitops!r}", "use 'max' or 'product'")
-        if scales not in get_args(Scales):
-            raise ArgumentError(
-                f"no way {scales!r} to count scales", "use 'none', 'per_tensor' or 'per_channel'"
-            )
-        self.workload = workload
+        Choice(get_args(BitOps)).check("bitops", bitops)
+        Choice(get_args(Scales)).check("scales", scales)
+        tables = OrNone(TABLES).check("tables", tables) or {}
+        self.workload = Instance(Workload).check("workload", workload)
         self.bitops: BitOps = bitops
         self.scales: Scales = scales
         self._num_nodes = len(workload.nodes)
         self._counts = count(workload, bitops, scales)
         self.cost_names: tuple[str, ...] = COST_NAMES
         self._tables = np.empty((0, self._num_nodes, FULL_PRECISION + 1))
-        for name, table in (tables or {}).items():
+        for name, table in tables.items():
             self._add(name, table)
 
     def with_table(self, name: str, table: Any) -> CostModel:
@@ -129,8 +129,8 @@ class CostModel:
         Raises:
             BitWidthError: on a width outside 1 to 32, or one that a table lacks.
         """
-        bits = as_bits(np.full((1, self._num_nodes), width), self._num_nodes)
-        chosen = int(width)
+        bits = as_bits([[width] * self._num_nodes], self._num_nodes)
+        chosen = int(bits[0, 0])
         counts = self._counts
         operands = np.where(counts.operands < 0, FULL_PRECISION, chosen)
         per_mac = operands.max(axis=1) if self.bitops == "max" else operands.prod(axis=1)
@@ -145,9 +145,10 @@ class CostModel:
         Raises:
             BitWidthError: without a width, or as ``uniform``.
         """
-        chosen = sorted(set(widths))
-        if not chosen:
-            raise BitWidthError("there is no bit-width to choose from", "give at least one, 1 to 32")
+        try:
+            chosen = sorted(set(WIDTHS.check("widths", widths)))
+        except ArgumentError as error:
+            raise BitWidthError(error.message, error.hint) from None
         every = np.array([self.uniform(width) for width in chosen])
         of_tables = self._tables[:, :, chosen]
         low = [*every[0, :2], *of_tables.min(axis=2).sum(axis=1)]
@@ -215,9 +216,9 @@ def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -
     """
     try:
         array = np.asarray(bits)
-    except ValueError as error:
+    except Exception as error:  # also what an object of another library raises
         raise BitWidthError(
-            "bits have rows of different lengths", f"give one width for each of the {num_nodes} nodes"
+            f"bits are no array: {error}", f"give one width for each of the {num_nodes} nodes"
         ) from error
     array = _shaped(array, num_nodes)
     if array.dtype.kind not in "iu" and not (

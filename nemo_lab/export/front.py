@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab._version import __version__
+from nemo_lab.arguments import File, Instance, OrNone
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import DataError
-from nemo_lab.export.record import parsed, settings, write_json
+from nemo_lab.export.record import PROBLEM, STUDY, parsed, settings, write_json
 from nemo_lab.search import Problem
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.provenance import fingerprint, versions
@@ -20,6 +21,7 @@ from nemo_lab.study.results.frames import NO_SPECIES
 
 FORMAT = "nemo_lab front"
 VERSION = 1
+SNAPSHOT = OrNone(Instance(Snapshot))
 
 
 def front_to_dict(study: Study, snapshot: Snapshot | None = None) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def front_to_dict(study: Study, snapshot: Snapshot | None = None) -> dict[str, A
         study: what is written down; it may be running.
         snapshot: a moment of it, now by default.
     """
-    snapshot, problem = snapshot or study.snapshot, study.problem
+    study = STUDY.check("study", study)
+    snapshot, problem = SNAPSHOT.check("snapshot", snapshot) or study.snapshot, study.problem
     log = snapshot.evaluations
     best_first = np.lexsort(log.objectives[snapshot.front].T[::-1])
     names = [*(one.name for one in study.species), NO_SPECIES]  # species -1 is the last
@@ -77,6 +80,7 @@ def save_front(study: Study, path: str | os.PathLike[str]) -> Path:
     Raises:
         ArgumentError: if the file cannot be written.
     """
+    path = File().check("path", path)
     return write_json(front_to_dict(study), path)
 
 
@@ -91,6 +95,7 @@ def load_front(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uin
         DataError: if it is damaged, no such file, or its nodes are not those of the problem.
         BitWidthError: if it has a width that the problem does not allow.
     """
+    path, problem = File().check("path", path), PROBLEM.check("problem", problem)
     record = parsed(path, FORMAT, VERSION)
     names, members = record.get("node_names"), record.get("front")
     if not isinstance(names, list) or not isinstance(members, list):

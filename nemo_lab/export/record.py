@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import operator
 import os
 import tempfile
 import warnings
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab._version import __version__
+from nemo_lab.arguments import Domain, File, Instance, Whole
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
 from nemo_lab.search import Problem, adapt_problem
@@ -22,6 +22,8 @@ from nemo_lab.study.results.frames import NO_SPECIES
 
 FORMAT = "nemo_lab configuration"
 VERSION = 1
+STUDY = Instance(Study)
+PROBLEM: Domain[Problem] = Instance(Problem, words="a problem, such as study.problem")  # type: ignore[type-abstract]
 MAX_BYTES = 16 * 2**20  # a record of a thousand nodes has a quarter of a megabyte
 
 
@@ -40,10 +42,12 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
     Raises:
         UnknownNameError: if there is no evaluation of that number.
     """
-    log = study.snapshot.evaluations
-    config = config_id if isinstance(config_id, bool) else _whole(config_id)
-    if isinstance(config, bool) or config is None or not 0 <= config < len(log):
-        raise UnknownNameError("config", config_id, [f"0 to {len(log) - 1}"] if len(log) else [])
+    log = STUDY.check("study", study).snapshot.evaluations
+    try:
+        config = Whole(0, len(log) - 1).check("config_id", config_id)
+    except ArgumentError:
+        known = [f"0 to {len(log) - 1}"] if len(log) else []
+        raise UnknownNameError("config", config_id, known) from None
     problem = study.problem
     species = int(log.species[config])
     return {
@@ -68,6 +72,7 @@ def save_json(study: Study, config_id: int, path: str | os.PathLike[str]) -> Pat
         UnknownNameError: if there is no evaluation of that number.
         ArgumentError: if the file cannot be written.
     """
+    path = File().check("path", path)
     return write_json(to_dict(study, config_id), path)
 
 
@@ -112,6 +117,7 @@ def load_bits(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint
     Warns:
         NemoWarning: if the nodes fit but the workload has another name.
     """
+    path, problem = File().check("path", path), PROBLEM.check("problem", problem)
     record = parsed(path, FORMAT, VERSION)
     found = _widths(record)
     known = tuple(problem.node_names)
@@ -137,13 +143,6 @@ def load_bits(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint
             stacklevel=2,
         )
     return bits
-
-
-def _whole(value: object) -> int | None:
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return None
 
 
 def settings(problem: Problem) -> dict[str, Any]:

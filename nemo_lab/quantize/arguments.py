@@ -1,79 +1,103 @@
-"""Settings of a problem, checked before anything is run."""
+"""Domains of what a problem is told, and what it takes where it is told nothing."""
 
 from __future__ import annotations
 
-import math
-import operator
-from typing import Any
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import torch
 
-from nemo_lab.errors import ArgumentError
+from nemo_lab.arguments import COUNT, Choice, Domain, Instance, Number, OrNone, Several, Whole
+from nemo_lab.cost import CostModel
+from nemo_lab.cost.model import BitOps
+from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.quantize.memory import default_batch
+from nemo_lab.quantize.metrics import Metric
+from nemo_lab.workload.workload import Workload
+
+MANY_MACS = 2 * 10**7  # from here on an example keeps more than one thread busy
+
+WIDTH = Whole(2, 16)
+WIDTHS = Several(
+    WIDTH,
+    least=1,
+    ascending=True,
+    distinct=True,
+    words="ascending whole numbers, each 2 to 16, such as (4, 8)",
+)
+THREADS = OrNone(Whole(1, 1024))
+MEGABYTES = Number(0, 1e12, words="a number of megabytes, 0 to keep nothing")
 
 
-def checked_widths(bit_widths: Any) -> tuple[int, ...]:
-    """The widths to choose from.
+@dataclass(frozen=True)
+class Device(Domain[torch.device]):
+    """What torch can compute on here; None is the GPU, if torch sees one."""
 
-    Raises:
-        ArgumentError: unless they are ascending whole numbers, each 2 to 16.
-    """
-    given: tuple[Any, ...] = ()
-    try:
-        given = () if isinstance(bit_widths, str | bytes) else tuple(bit_widths)
-        widths = tuple(int(width) for width in given)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # torch raises the last
-        widths = ()
-    ascending = list(widths) == sorted(set(widths))
-    if not widths or widths != given or not ascending or not 2 <= widths[0] <= widths[-1] <= 16:
-        raise ArgumentError(
-            f"bit_widths {bit_widths!r} cannot be used",
-            "give ascending whole numbers, each 2 to 16, such as (4, 8)",
-        )
-    return widths
+    words: str = field(default="'cpu', or 'cuda' with a GPU", kw_only=True)
 
-
-def checked_count(value: Any, name: str) -> int:
-    """A number of examples or threads.
-
-    Raises:
-        ArgumentError: unless it is a whole number of at least 1.
-    """
-    try:
-        count = 0 if isinstance(value, bool) else operator.index(value)
-    except (TypeError, ValueError, RuntimeError):  # torch raises each
-        count = 0
-    if count < 1:
-        raise ArgumentError(f"{name}={value!r}", "give a whole number of at least 1")
-    return count
-
-
-def checked_bytes(megabytes: Any, name: str) -> int:
-    """Bytes of a cap in MB.
-
-    Raises:
-        ArgumentError: unless it is a number from 0.
-    """
-    try:
-        value = float(megabytes)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ArgumentError(f"{name}={megabytes!r}", "give a number of megabytes, 0 to keep nothing")
-    return int(value * 1e6)
-
-
-def checked_device(device: Any) -> torch.device:
-    """The device; the GPU on None, if torch sees one.
-
-    Raises:
-        ArgumentError: if torch has no such device here.
-    """
-    try:
+    def clean(self, value: Any) -> torch.device:
+        """A device that has been tried."""
         usual = "cuda" if torch.cuda.is_available() else "cpu"
-        found = torch.device(usual if device is None else device)
+        found = torch.device(usual if value is None else value)
         torch.zeros(1, device=found).cpu()
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:  # torch raises each
-        raise ArgumentError(
-            f"device {device!r} cannot be used", "give 'cpu', or 'cuda' with a GPU"
-        ) from error
+        return found
+
+
+def checked_workload(workload: Any) -> Workload:
+    """A workload whose accuracy means something.
+
+    Raises:
+        ArgumentError: on anything else than a workload.
+        DataError: if its weights are random.
+    """
+    found = Instance(Workload).check("workload", workload)
+    if not found.trained:
+        raise DataError(
+            f"the weights of {found.name!r} are random: their accuracy means nothing",
+            "load trained weights into workload.module and trace it by Workload.from_module; "
+            "CostModel(workload) gives exact costs either way",
+        )
     return found
+
+
+def cost_model_of(workload: Workload, bitops: Any, given: Any) -> CostModel:
+    """The cost model that was given; on None one that counts bit-operations so.
+
+    Raises:
+        ArgumentError: if it is of another workload.
+    """
+    Choice(get_args(BitOps)).check("bitops", bitops)
+    model = OrNone(Instance(CostModel)).check("cost_model", given)
+    if model is not None and model.workload is not workload:
+        raise ArgumentError("the cost model is of another workload", "give CostModel(workload)")
+    return CostModel(workload, bitops) if model is None else model
+
+
+def objective_names(metrics: Sequence[Metric], cost_names: Sequence[str]) -> tuple[str, ...]:
+    """The objectives of metrics, then the costs.
+
+    Raises:
+        ArgumentError: if a metric has the name of a cost.
+    """
+    for metric in metrics:
+        if metric.objective in cost_names:
+            raise ArgumentError(f"metric {metric.name!r} has the name of a cost", "rename the function")
+    return (*(metric.objective for metric in metrics), *cost_names)
+
+
+def batch_size_of(workload: Workload, given: Any) -> int:
+    """Examples per forward pass; chosen by the size of the activations on None."""
+    chosen = OrNone(COUNT).check("batch_size", given)
+    return default_batch(workload) if chosen is None else chosen
+
+
+def threads_of(workload: Workload, given: Any) -> int:
+    """Threads of a forward pass; on None one for a small network, which is slower on more, else all cores.
+
+    Nothing is timed: a choice that depended on the machine's load would make results depend on it, too, in
+    the last digit.
+    """
+    usual = 1 if workload.macs < MANY_MACS else os.cpu_count() or 1
+    return THREADS.check("threads", given) or usual

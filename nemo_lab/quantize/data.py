@@ -195,17 +195,18 @@ def _type(x: Tensor) -> str:
     return str(x.dtype).removeprefix("torch.")
 
 
-def shipped(workload: Workload, split: str, argument: str) -> Split:
-    """The images that came with a workload, in place of an argument.
+def given(data: Any, workload: Workload, argument: Literal["calibration", "data"]) -> Any:
+    """What was passed as an argument; on None the images that came with the workload.
 
     Raises:
         DataError: if none did.
     """
+    if data is not None:
+        return data
     if workload.data is None:
         inputs = "inputs" if argument == "calibration" else "(inputs, labels)"
         raise DataError(
             f"workload {workload.name!r} came without data, and {argument}= is missing",
             f"pass {argument}={inputs}",
         )
-    found: Split = getattr(workload.data, split)
-    return found
+    return workload.data.calibration if argument == "calibration" else workload.data.search

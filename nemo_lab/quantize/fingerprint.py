@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from nemo_lab.fields import differing
+from nemo_lab.quantize.config import QuantizationConfig
+from nemo_lab.workload.workload import Workload
+
+FIRST_FIELDS = {"ranges", "percentile", "symmetric", "per_channel", "fold"}  # all there were at first
 
 
 def digest(parts: Iterable[Any]) -> str:
@@ -26,3 +32,46 @@ def digest(parts: Iterable[Any]) -> str:
         else:
             found.update(f"{part!r};".encode())
     return found.hexdigest()
+
+
+def workload_digest(workload: Workload) -> str:
+    """Of the network's code, its weights, and the names of its decisions."""
+    layers = [(one.name, one.aliases) for one in workload.nodes]
+    named = sorted(workload.module.state_dict().items())
+    return digest([*layers, workload.graph.code, *(part for pair in named for part in pair)])
+
+
+def settings_digests(
+    before: Sequence[Any], config: QuantizationConfig, after: Sequence[Any]
+) -> tuple[str, ...]:
+    """Of what a problem was told: the digest, then those that earlier versions wrote for the same.
+
+    The digest names only the fields of ``config`` that differ from their defaults, so that fields may be
+    added to it. The first versions always named five in full, and a percentile as it was given, 99 or 99.0.
+
+    Args:
+        before, config, after: all that is digested, in this order.
+    """
+    changed = differing(config)
+    forms: list[list[Any]] = [[f"{name}={value!r}" for name, value in changed.items()]]
+    if changed.keys() <= FIRST_FIELDS:
+        forms += [[_Verbatim(text)] for text in _first_form(config)]
+    return tuple(digest([*before, *form, *after]) for form in forms)
+
+
+def _first_form(config: QuantizationConfig) -> list[str]:
+    percentiles = [repr(config.percentile)]
+    if config.percentile.is_integer():
+        percentiles.append(repr(int(config.percentile)))
+    return [
+        f"Calibration(rule={config.ranges!r}, percentile={percentile}, symmetric={config.symmetric!r}, "
+        f"per_channel={config.per_channel!r}, fold={config.fold!r})"
+        for percentile in percentiles
+    ]
+
+
+class _Verbatim(str):
+    """A text that is digested as it is, without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__

@@ -15,9 +15,10 @@ from nemo_lab.errors import DataError
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer, insert_quantizers
 from nemo_lab.quantize.affine import Codes
+from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.folding import fold_batch_norms, stored
+from nemo_lab.quantize.observers import Observer, Ranges, sqnr
 from nemo_lab.quantize.prefix_cache import KeptStates, cut
-from nemo_lab.quantize.ranges import Calibration, Observed, Ranges
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.workload import Workload
 
@@ -27,7 +28,7 @@ class QuantizedNetwork:
 
     Args:
         workload: what to quantize; its own module is not touched.
-        calibration: how ranges are found.
+        config: how ranges are found, and what the quantizers are.
         device: where it runs.
         kept: bytes of activations kept for configurations that begin alike.
         weights: bytes of quantized weights kept.
@@ -38,17 +39,17 @@ class QuantizedNetwork:
     def __init__(
         self,
         workload: Workload,
-        calibration: Calibration | None = None,
+        config: QuantizationConfig | None = None,
         *,
         device: torch.device | str = "cpu",
         kept: int = 2**27,
         weights: int = 2**28,
     ) -> None:
         self.workload = workload
-        self.calibration = calibration or Calibration()
+        self.config = config or QuantizationConfig()
         self.device = torch.device(device)
         self.graph = copy.deepcopy(workload.graph).eval().requires_grad_(False).float().to(self.device)
-        folded = fold_batch_norms(self.graph) if self.calibration.fold else {}
+        folded = fold_batch_norms(self.graph) if self.config.fold else {}
         self.activations, columns = insert_quantizers(self.graph, workload, folded)
         self._stored: dict[str, Tensor] = {}
         axes = {}
@@ -58,7 +59,7 @@ class QuantizedNetwork:
                 self._stored[quantizer.name] = stored(self.graph, quantizer.source)
                 axes[quantizer.name] = quantizer.axis
         full = {name: tensor.data for name, tensor in self._stored.items()}
-        self.weights = Weights(full, axes, self.calibration, weights)
+        self.weights = Weights(full, axes, self.config, weights)
         self.ranges: dict[str, Ranges] = {}
         self.kept = KeptStates(kept)
         self.channels_last = False
@@ -82,9 +83,9 @@ class QuantizedNetwork:
             raise DataError("the calibration set is empty", "give at least one batch of training images")
         self.set_bits(None)
         self._try_channels_last(batches[0])
-        seen = {name: Observed() for name in self.activations}
+        observers = {name: Observer(self.config) for name in self.activations}
         for name, quantizer in self.activations.items():
-            quantizer.observe = lambda x, observed=seen[name]: observed.see(x, self.calibration)
+            quantizer.observe = observers[name].observe
         try:
             for batch in batches:
                 check_interrupted()
@@ -92,7 +93,7 @@ class QuantizedNetwork:
         finally:
             for quantizer in self.activations.values():
                 quantizer.observe = None
-        self.ranges = {name: Ranges(name, observed, self.calibration) for name, observed in seen.items()}
+        self.ranges = {name: Ranges(name, observer) for name, observer in observers.items()}
 
     def adopt(self, other: QuantizedNetwork) -> None:
         """Take over the calibration and the layout of a network of the same workload."""
@@ -147,6 +148,21 @@ class QuantizedNetwork:
             for segment in self.segments:
                 values = segment.run.forward(*values)
             return self.graph.graph.process_outputs(values)
+
+    def sqnr(self, widths: Sequence[int]) -> list[list[float]]:
+        """Signal to quantization noise in dB: a row for each node, a column for each width.
+
+        Weights exactly, activations on samples; a tied node has the worst of its quantizers.
+        """
+        return [
+            [min(self._sqnr(quantizer.name, bits) for quantizer in node.quantizers) for bits in widths]
+            for node in self.workload.nodes
+        ]
+
+    def _sqnr(self, name: str, bits: int) -> float:
+        if name in self.weights.full:
+            return sqnr(self.weights.full[name], self.weights.at(name, bits))
+        return self.ranges[name].sqnr(bits)
 
     def run(self, batch: int, inputs: Tensor) -> Any:
         """The same for batch number ``batch`` of a data set, from where an earlier run agrees."""

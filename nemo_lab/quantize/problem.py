@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import inspect
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,28 +13,27 @@ import torch
 from numpy.typing import NDArray
 
 from nemo_lab._torch import torch_threads
+from nemo_lab.arguments import COUNT, Flag
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.cost.objectives import cost_objectives
-from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.interruption import held
 from nemo_lab.problem import Problem
+from nemo_lab.quantize import arguments
 from nemo_lab.quantize.affine import Affine
-from nemo_lab.quantize.arguments import checked_bytes, checked_count, checked_device, checked_widths
-from nemo_lab.quantize.data import Examples, as_examples, shipped
+from nemo_lab.quantize.config import QuantizationConfig, configured
+from nemo_lab.quantize.data import Examples, as_examples, given
 from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
-from nemo_lab.quantize.fingerprint import digest
-from nemo_lab.quantize.memory import check_memory, default_batch, weight_bytes
+from nemo_lab.quantize.fingerprint import digest, settings_digests, workload_digest
+from nemo_lab.quantize.memory import check_memory, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics, bounded
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.quantize.ranges import Calibration, RangeRule, sqnr
 from nemo_lab.workload.workload import Workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8)
-MANY_MACS = 2 * 10**7  # from here on an example keeps more than one thread busy
 
 
 class QuantizationProblem(Problem):
@@ -55,22 +54,18 @@ class QuantizationProblem(Problem):
         bit_widths: the widths to choose from, ascending, each 2 to 16.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
         cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
-        ranges: ``"minmax"``, ``"percentile"`` or ``"mse"``, see ``Calibration``.
-        percentile: the upper one of ``"percentile"``.
-        per_channel: one weight range for each output channel.
-        symmetric: zero points of 0.
-        fold: fold batch norms into the convolutions before them.
+        config: how ranges are found and what the quantizers are.
         batch_size: examples per forward pass; chosen by the size of the activations by default.
         calibration_batch: examples per calibration batch.
-        threads: torch threads of a forward pass; by default one for small networks, which are slower on
-            more, else all cores. Neither default is timed: a choice that depended on the machine's load
-            would make results depend on it, too, in the last digit.
+        threads: torch threads of a forward pass; by default one for small networks, else all cores.
         device: where the network runs; the GPU if torch sees one.
         kept_mb: cap on activations kept for configurations that begin alike, in MB.
+        **settings: fields of ``QuantizationConfig`` in place of ``config``, such as ``per_channel=True``.
 
     Raises:
         DataError: on data that is missing, empty, not finite, or does not fit.
-        ArgumentError: on an unknown metric or rule, impossible widths, or too little memory.
+        UnknownNameError: on a keyword that there is not.
+        ArgumentError: on any other argument that cannot be used, or too little memory.
 
     Warns:
         NemoWarning: if it will take more than 1 GB of memory, with the estimate.
@@ -91,67 +86,44 @@ class QuantizationProblem(Problem):
         bit_widths: Sequence[int] = BIT_WIDTHS,
         bitops: BitOps = "max",
         *,
+        config: QuantizationConfig | None = None,
         cost_model: CostModel | None = None,
-        ranges: RangeRule = "minmax",
-        percentile: float = 99.99,
-        per_channel: bool = False,
-        symmetric: bool = False,
-        fold: bool = True,
         batch_size: int | None = None,
         calibration_batch: int = 32,
         threads: int | None = None,
         device: torch.device | str | None = None,
         kept_mb: float = 128,
+        **settings: Any,
     ) -> None:
+        self.workload = arguments.checked_workload(workload)
+        self.config = configured(config, settings, inspect.signature(type(self)).parameters)
         self.metrics = as_metrics(metric)
         self.metric = ", ".join(m.name for m in self.metrics)
-        self.bit_widths = checked_widths(bit_widths)
-        if cost_model is not None and cost_model.workload is not workload:
-            raise ArgumentError("the cost model is of another workload", "give CostModel(workload)")
-        if not workload.trained:
-            raise DataError(
-                f"the weights of {workload.name!r} are random: their accuracy means nothing",
-                "load trained weights into workload.module and trace it by Workload.from_module; "
-                "CostModel(workload) gives exact costs either way",
-            )
-        self.batch_size = (
-            default_batch(workload) if batch_size is None else checked_count(batch_size, "batch_size")
-        )
-        usual = 1 if workload.macs < MANY_MACS else os.cpu_count() or 1
-        self.threads = usual if threads is None else checked_count(threads, "threads")
-        calibrated = checked_count(calibration_batch, "calibration_batch")
-        kept = checked_bytes(kept_mb, "kept_mb")
-        place = checked_device(device)
-        self.workload = workload
-        self.cost_model = CostModel(workload, bitops) if cost_model is None else cost_model
+        self.bit_widths = arguments.WIDTHS.check("bit_widths", bit_widths)
+        self.batch_size = arguments.batch_size_of(workload, batch_size)
+        self.threads = arguments.threads_of(workload, threads)
+        self.cost_model = arguments.cost_model_of(workload, bitops, cost_model)
         self.cost_names = self.cost_model.cost_names
-        self.objective_names = (*(m.objective.name for m in self.metrics), *self.cost_names)
-        repeated = sorted({m.name for m in self.metrics if m.objective.name in self.cost_names})
-        if repeated:
-            raise ArgumentError(f"metric {repeated[0]!r} has the name of a cost", "rename the function")
+        self.objective_names = arguments.objective_names(self.metrics, self.cost_names)
         self.num_nodes = len(workload.nodes)
         self.node_names = workload.names
         self.node_features = workload.features
         self.edges = workload.edges
-
-        given = shipped(workload, "calibration", "calibration") if calibration is None else calibration
-        images = as_examples(given, workload, "calibration", "ignored")
-        self._calibrated_by = digest([calibrated, images.inputs])
-        examples = self._examples(shipped(workload, "search", "data") if data is None else data, self.metrics)
         self._lock = threading.Lock()
         self._found: dict[bytes, tuple[float, ...]] = {}
+
+        calibrated = COUNT.check("calibration_batch", calibration_batch)
+        kept = int(1e6 * arguments.MEGABYTES.check("kept_mb", kept_mb))
+        place = arguments.Device().check("device", device)
+        images = as_examples(given(calibration, workload, "calibration"), workload, "calibration", "ignored")
+        examples = self._examples(given(data, workload, "data"), self.metrics)
+        self._calibrated_by = digest([calibrated, images.inputs])
         weights = weight_bytes(workload, len(self.bit_widths))
         together = max(min(self.batch_size, len(examples)), min(calibrated, len(images)))
         self.memory_bytes = check_memory(workload, len(images) + len(examples), together, kept, weights)
-        self._network = QuantizedNetwork(
-            workload,
-            Calibration(ranges, percentile, symmetric, per_channel, fold),
-            device=place,
-            kept=kept,
-            weights=weights,
-        )
+        self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
         with self._running() as network:
-            network.calibrate([b for b, _ in images.batches(calibrated)])
+            network.calibrate([batch for batch, _ in images.batches(calibrated)])
             self._task = make_task(network, examples, self.metrics, self.batch_size)
         model = self.cost_model
         costs = cost_objectives(model.cost_names, model.full_precision, model.bounds(self.bit_widths))
@@ -167,17 +139,23 @@ class QuantizationProblem(Problem):
 
         Of a metric that is a function only its name is known.
         """
-        workload, network = self.workload, self._network
-        named = sorted(workload.module.state_dict().items())
-        layers = [(one.name, one.aliases) for one in workload.nodes]
+        return self._fingerprints()[0]
+
+    def former_fingerprints(self) -> tuple[dict[str, str], ...]:
+        """The same as earlier versions wrote it, so that what they stored is known again."""
+        return self._fingerprints()[1:]
+
+    def _fingerprints(self) -> tuple[dict[str, str], ...]:
         costs = self.costs(np.tile([[width] for width in self.bit_widths], self.num_nodes))
+        place = str(self._network.device)
+        settings = settings_digests(
+            (self.metric, self.bit_widths),
+            self.config,
+            (self.batch_size, self.threads, place, self.objective_names, costs),
+        )
         batches = [part for batch in self._task.batches for part in batch[:2] if part is not None]
-        settings = (self.metric, self.bit_widths, network.calibration, self.batch_size, self.threads)
-        return {
-            "workload": digest([*layers, workload.graph.code, *(part for pair in named for part in pair)]),
-            "data": digest([self._calibrated_by, *batches]),
-            "settings": digest([*settings, str(network.device), self.objective_names, costs]),
-        }
+        same = {"workload": workload_digest(self.workload), "data": digest([self._calibrated_by, *batches])}
+        return tuple({**same, "settings": one} for one in settings)
 
     @contextmanager
     def _running(self) -> Iterator[QuantizedNetwork]:
@@ -215,13 +193,15 @@ class QuantizationProblem(Problem):
 
         Raises:
             UnknownNameError: if nothing is called so; the nearest name is proposed.
+            ArgumentError: on a width that is not 2 to 16.
         """
+        bits = arguments.WIDTH.check("bits", bits)
         found = self._network.ranges.get(self.workload.find_quantizer(name).name)
         return None if found is None else (found.at(bits), found.quantizer(bits))
 
     def network(self) -> QuantizedNetwork:
         """A quantized network of the caller's own, with this problem's calibration and memory layout."""
-        own = QuantizedNetwork(self.workload, self._network.calibration)
+        own = QuantizedNetwork(self.workload, self.config)
         own.adopt(self._network)
         return own
 
@@ -265,6 +245,7 @@ class QuantizationProblem(Problem):
             metric: as the problem's own; its first by default.
             count: return the number of examples, too.
         """
+        counted = Flag().check("count", count)
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
         metrics = self.metrics[:1] if metric is None else as_metrics(metric)
         task = self._other_task(data, metrics)
@@ -272,7 +253,7 @@ class QuantizationProblem(Problem):
         for row in rows:  # one by one, so that a search goes on in between
             with self._running() as network:
                 found.append(mean_errors(network, task, [row])[0][0])
-        return (np.array(found), task.count) if count else np.array(found)
+        return (np.array(found), task.count) if counted else np.array(found)
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""
@@ -288,16 +269,7 @@ class QuantizationProblem(Problem):
         """
         import pandas as pd
 
-        with self._running():
-            rows = [
-                [min(self._sqnr(q.name, width) for q in node.quantizers) for width in self.bit_widths]
-                for node in self.workload.nodes
-            ]
+        with self._running() as network:
+            rows = network.sqnr(self.bit_widths)
         widths = pd.Index(self.bit_widths, name="bits")
         return pd.DataFrame(rows, index=pd.Index(self.node_names, name="node"), columns=widths)
-
-    def _sqnr(self, name: str, width: int) -> float:
-        weights = self._network.weights
-        if name in weights.full:
-            return sqnr(weights.full[name], weights.at(name, width))
-        return self._network.ranges[name].sqnr(width)

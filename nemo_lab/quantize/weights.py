@@ -11,7 +11,8 @@ from torch import Tensor
 from nemo_lab.errors import DataError
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.affine import affine, round_
-from nemo_lab.quantize.ranges import Calibration, best_range
+from nemo_lab.quantize.config import QuantizationConfig
+from nemo_lab.quantize.observers import best_range
 
 
 class Weights:
@@ -20,7 +21,7 @@ class Weights:
     Args:
         full: name of each -> float32 tensor in full precision.
         axes: name of each -> the axis of its output channels.
-        calibration: how their ranges are found.
+        config: how their ranges are found.
         limit: bytes of quantized weights to keep.
     """
 
@@ -28,11 +29,11 @@ class Weights:
         self,
         full: Mapping[str, Tensor],
         axes: Mapping[str, int],
-        calibration: Calibration,
+        config: QuantizationConfig,
         limit: int = 2**28,
     ) -> None:
         self.full, self.axes = dict(full), dict(axes)
-        self.calibration, self.limit = calibration, limit
+        self.config, self.limit = config, limit
         self.bytes = 0
         self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
 
@@ -55,13 +56,13 @@ class Weights:
         return found
 
     def _quantized(self, name: str, bits: int) -> Tensor:
-        full, rule = self.full[name], self.calibration
+        full, config = self.full[name], self.config
         if not bool(torch.isfinite(full).all()):
             raise DataError(
                 f"weight {name!r} is not finite", "train the network again, or load other weights"
             )
-        axis = self.axes[name] if rule.per_channel else None
-        return quantize_weight(full, bits, axis, symmetric=rule.symmetric, mse=rule.rule == "mse")
+        axis = self.axes[name] if config.per_channel else None
+        return quantize_weight(full, bits, axis, symmetric=config.symmetric, mse=config.ranges == "mse")
 
 
 def quantize_weight(

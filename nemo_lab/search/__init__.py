@@ -8,7 +8,10 @@ from nemo_lab.search.engine import Engine
 from nemo_lab.search.members import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
 
+ENGINE_VERSION = 1  # grows by one whenever the same seed gives other evaluations than before
+
 __all__ = [
+    "ENGINE_VERSION",
     "ORIGINS",
     "Candidate",
     "Constraints",

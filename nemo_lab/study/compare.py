@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from nemo_lab.arguments import Instance, Number, Several, Text, Whole
 from nemo_lab.errors import ArgumentError
 from nemo_lab.search.problem import bounds_of
-
-if TYPE_CHECKING:
-    from nemo_lab.study.study import Study
+from nemo_lab.study.study import Study
 
 AT = (100, 250, 500, 1000)
+NAMES = Several(Text(), words="a text for each study")
+COUNTS = Several(Whole(1), words="numbers of evaluations, such as (100, 500)")
+VOLUMES = Several(Number(0), words="hypervolumes, such as (0.7, 0.8)")
 
 
 def compare(
@@ -40,10 +42,12 @@ def compare(
     Raises:
         ArgumentError: if there is none, names do not fit, or they are of different problems.
     """
-    studies = list(studies) if isinstance(studies, Iterable) else [studies]
-    names = list(range(len(studies))) if names is None else list(names)  # type: ignore[arg-type]
-    if not studies or len(names) != len(studies):
-        raise ArgumentError(f"{len(studies)} studies and {len(names)} names", "give one name for each study")
+    given = (studies,) if isinstance(studies, Study) else studies
+    studies = Several(Instance(Study)).check("studies", given)
+    rows = list(range(len(studies))) if names is None else list(NAMES.check("names", names))
+    if not studies or len(rows) != len(studies):
+        raise ArgumentError(f"{len(studies)} studies and {len(rows)} names", "give one name for each study")
+    counts, volumes = COUNTS.check("at", at), VOLUMES.check("targets", targets)
     first = studies[0].problem
     for study in studies[1:]:
         same = study.problem.objective_names == first.objective_names
@@ -54,8 +58,8 @@ def compare(
             )
     curves = [study.progress() for study in studies]
     best = max((curve["hypervolume"].max() for curve in curves if len(curve)), default=0.0)
-    rows = [_row(study, curve, best, at, targets) for study, curve in zip(studies, curves, strict=True)]
-    return pd.DataFrame(rows, index=pd.Index(names, name="study"))
+    found = [_row(study, curve, best, counts, volumes) for study, curve in zip(studies, curves, strict=True)]
+    return pd.DataFrame(found, index=pd.Index(rows, name="study"))
 
 
 def _row(

@@ -7,16 +7,26 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import nemo_lab.search as search
+from nemo_lab.arguments import Domain, File, Instance, OrNone, Several, Text, Whole
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.objective import constant
 from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
 from nemo_lab.study.journal import Header, Journal, StoredProblem
-from nemo_lab.study.parsing.budget import checked_whole
-from nemo_lab.study.provenance import as_problem, fingerprint, versions
+from nemo_lab.study.parsing.objectives import ObjectiveNames
+from nemo_lab.study.provenance import SPECIES, as_problem, fingerprints, listed, versions
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
+
+SEED = Whole(0, 2**128 - 1, words="a whole number of at least 0, below 2**128")
+WORKERS = Whole(1, 1024)
+CONSTRAINTS: Domain[tuple[Any, ...]] = Several(Instance(object), words="texts such as 'task_error <= 0.05'")
+ASPIRATION: Domain[Mapping[str, Any]] = Instance(
+    Mapping,  # type: ignore[type-abstract]
+    words="a mapping from objectives to a largest value, or (smallest, largest)",
+)
 
 
 def create_study(
@@ -65,23 +75,27 @@ def create_study(
     >>> len(study.evaluations())
     16
     """
-    problem, recipe = as_problem(problem)
-    same = [one.name for one in constant(problem)]
-    seed = checked_whole("seed", seed, 0)
-    if preset not in PRESETS:
+    seed, workers = SEED.check("seed", seed), WORKERS.check("workers", workers)
+    path, name = OrNone(File()).check("storage", storage), OrNone(Text()).check("name", name)
+    if name is not None and path is None:
+        raise ArgumentError(f"name={name!r} without storage", "add storage='run.sqlite'")
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
     chosen = PRESETS[preset]
-    workers = checked_whole("workers", workers, 1)
     if population is not None:
         options["population"] = population
     made = SearchOptions.make(**{**chosen.options, **options})
-    wanted = chosen.species if species is None else species
-    wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    wanted = chosen.species if species is None else SPECIES.check("species", listed(species))
+    limits = CONSTRAINTS.check("constraints", listed(constraints))
+    box = OrNone(ASPIRATION).check("aspiration", aspiration) or {}
+    problem, recipe = as_problem(problem)
+    same = [one.name for one in constant(problem)]
+    objectives = ObjectiveNames(problem)
+    objectives.limits(limits)  # refused before a file is made
+    objectives.box(box)
     journal = None
-    if storage is not None:
-        journal = _journal(storage, name, problem, recipe, seed, wanted, made, workers)
-    elif name is not None:
-        raise ArgumentError(f"name={name!r} without storage", "add storage='run.sqlite'")
+    if path is not None:
+        journal = _journal(path, name, problem, recipe, seed, wanted, made, workers)
     study = Study(
         problem, seed=seed, species=wanted, options=made, workers=workers, journal=journal, recipe=recipe
     )
@@ -90,15 +104,15 @@ def create_study(
             f"the same for every configuration: {', '.join(same)}; search and figures leave out what cannot "
             "vary, tables keep it"
         )
-    if constraints:
-        study.constrain(*((constraints,) if isinstance(constraints, str) else constraints))
-    if aspiration:
-        study.aspire(**aspiration)
+    if limits:
+        study.constrain(*limits)
+    if box:
+        study.aspire(**box)
     return study
 
 
 def _journal(
-    storage: str | os.PathLike[str],
+    path: str,
     name: str | None,
     problem: Problem,
     recipe: Mapping[str, Any] | None,
@@ -107,8 +121,7 @@ def _journal(
     options: SearchOptions,
     workers: int,
 ) -> Journal:
-    if name is not None and (not isinstance(name, str) or not name.strip()):
-        raise ArgumentError(f"name={name!r}", "give a text, or leave it out")
+    forms = fingerprints(problem)
     header = Header(
         name=name or "",
         seed=seed,
@@ -117,8 +130,11 @@ def _journal(
         workers=workers,
         problem=StoredProblem.of(problem),
         recipe=recipe,
-        fingerprint=fingerprint(problem),
+        fingerprint=forms[0],
         versions=versions(),
         created=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        engine=search.ENGINE_VERSION,
     )
-    return Journal.create(storage, header)
+    journal = Journal.create(path, header)
+    journal.fingerprints = forms
+    return journal

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import nemo_lab.search as search
+from nemo_lab.arguments import File, Flag, OrNone, Text
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.study.journal import Header, Journal
-from nemo_lab.study.provenance import as_problem, fingerprint, versions
+from nemo_lab.study.provenance import SPECIES, as_problem, fingerprints, listed, versions
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
@@ -34,30 +37,39 @@ def load_study(
         read_only: watch it instead, also while another process runs it.
 
     Raises:
-        StorageError: if the file cannot be read, is written by another process, is of a newer version, or
-            the workload, data or settings are not those of the journal.
+        StorageError: if the file cannot be read, is written by another process, is of a newer version, of
+            another version of the search (but with ``read_only``), or the workload, data or settings are not
+            those of the journal.
         UnknownNameError: if there is no such study.
 
     Warns:
         NemoWarning: if versions differ from those of the journal: results may, too.
     """
-    journal = Journal.open(path, name, write=not read_only)
+    path = File().check("path", path)
+    name = OrNone(Text()).check("name", name)
+    given = SPECIES.check("species", listed(species))
+    watching = Flag().check("read_only", read_only)
+    journal = Journal.open(path, name, write=not watching)
     try:
         header = journal.header
-        if read_only and problem is None:
+        options = _options(header)
+        if not watching:
+            _compare_engine(header, path)
+        if watching and problem is None:
             found: Any = header.problem
         else:
             found = _problem(problem, header, path)
-            _compare(fingerprint(found), header, path)
+            forms = fingerprints(found)
+            _compare(forms, header, path)
             _compare_versions(header)
-        own = {_name(one): one for one in species}
+            journal.fingerprints = forms
+        own = {_name(one): one for one in given}
         wanted = [own.get(one, one) for one in header.species]
-        options = {key: tuple(v) if isinstance(v, list) else v for key, v in header.options.items()}
         return Study(
             found,
             seed=header.seed,
             species=wanted,
-            options=SearchOptions.make(**options),
+            options=options,
             workers=header.workers,
             journal=journal,
             own_species=own,
@@ -68,14 +80,14 @@ def load_study(
         raise
 
 
-def _problem(given: Any, header: Header, path: Any) -> Problem:
+def _problem(given: Any, header: Header, path: str) -> Problem:
     if given is not None:
         return as_problem(given)[0]
     workload = (header.recipe or {}).get("workload")
     if workload not in EMBEDDED:
         raise StorageError(
             f"the journal does not hold the network of {header.problem.title!r}",
-            f"give it: load_study({str(path)!r}, problem=...), or watch: read_only=True",
+            f"give it: load_study({path!r}, problem=...), or watch: read_only=True",
         )
     return as_problem(workload)[0]
 
@@ -84,15 +96,41 @@ def _name(species: Any) -> str:
     return str(getattr(species, "name", getattr(species, "__name__", species)))
 
 
-def _compare(now: Mapping[str, str], header: Header, path: Any) -> None:
-    then = header.fingerprint
-    changed = [part for part in sorted({*now, *then}) if now.get(part) != then.get(part)]
-    if changed:
+def _options(header: Header) -> SearchOptions:
+    """Those of the study; an option that came after it has its default."""
+    known = [one.name for one in dataclasses.fields(SearchOptions)]
+    unknown = [name for name in header.options if name not in known]
+    if unknown:
         raise StorageError(
-            f"the {' and the '.join(changed)} changed since study {header.name!r} was made: its evaluations "
-            "do not hold for it",
-            f"give what it was made with, or begin anew: create_study(..., storage={str(path)!r})",
+            f"study {header.name!r} has a search option {unknown[0]!r} that this nemo_lab does not know",
+            "upgrade nemo_lab",
         )
+    return SearchOptions.make(**header.options)
+
+
+def _compare_engine(header: Header, path: str) -> None:
+    if header.engine != search.ENGINE_VERSION:
+        raise StorageError(
+            f"study {header.name!r} was made by version {header.engine} of the search, this is version "
+            f"{search.ENGINE_VERSION}: it would go on differently",
+            f"load_study({path!r}, read_only=True) shows it; create_study(problem, storage={path!r}) begins "
+            "a new study in the same file, which takes over all evaluations",
+        )
+
+
+def _compare(forms: Sequence[Mapping[str, str]], header: Header, path: str) -> None:
+    then = header.fingerprint
+    if then in forms:
+        return
+    now = forms[0]
+    changed = [
+        part for part in sorted({*now, *then}) if all(form.get(part) != then.get(part) for form in forms)
+    ]
+    raise StorageError(
+        f"the {' and the '.join(changed)} changed since study {header.name!r} was made: its evaluations "
+        "do not hold for it",
+        f"give what it was made with, or begin anew: create_study(..., storage={path!r})",
+    )
 
 
 def _compare_versions(header: Header) -> None:

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from nemo_lab._version import __version__
+from nemo_lab.arguments import Domain, Several
 from nemo_lab.errors import DataError
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.workload.workload import Workload
 
+
+@dataclass(frozen=True)
+class _SpeciesLike(Domain[Any]):
+    """A name, a class or another factory, or an object that says its name."""
+
+    def clean(self, value: Any) -> Any:
+        if not isinstance(value, str) and not callable(value) and not isinstance(value.name, str):
+            raise ValueError
+        return value
+
+
+SPECIES = Several(_SpeciesLike(), words="names of species, or classes and objects of your own, in a list")
 PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pymoo", "moocore", "numba")
+
+
+def listed(given: Any) -> Any:
+    """A single text as a list of one, as people write it; anything else as it is."""
+    return (given,) if isinstance(given, str) else given
 
 
 def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
@@ -50,9 +70,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def fingerprint(problem: Problem) -> dict[str, str]:
-    """Digests by part of all that a problem's results depend on, as far as can be known.
+def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
+    """Digests by part of all that a problem's results depend on, then other forms that stand for the same.
 
-    See ``Problem.fingerprint``.
+    The others are ``former_fingerprints``, which earlier versions wrote; a stored result that has any of the
+    forms holds for the problem.
     """
-    return {str(part): str(value) for part, value in problem.fingerprint().items()}
+    return tuple(_texts(one) for one in (problem.fingerprint(), *problem.former_fingerprints()))
+
+
+def fingerprint(problem: Problem) -> dict[str, str]:
+    """Digests by part of all that a problem's results depend on, as far as can be known."""
+    return _texts(problem.fingerprint())
+
+
+def _texts(digests: Mapping[str, str]) -> dict[str, str]:
+    return {str(part): str(value) for part, value in digests.items()}

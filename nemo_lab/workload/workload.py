@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.arguments import OrNone, Text
 from nemo_lab.errors import ArgumentError
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.records import FullPrecision, Layer, Node, Quantizer, Splits
@@ -70,6 +71,7 @@ class Workload:
         """Trace ``module``; see ``nemo_lab.workload.tracer.trace`` for arguments, errors and warnings."""
         from nemo_lab.workload.tracer import trace  # imports torch
 
+        name = OrNone(Text()).check("name", name)
         traced = trace(module, example_input, name=name, ignore=ignore, tie=tie)
         return cls(
             name=traced.name,

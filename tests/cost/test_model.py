@@ -133,11 +133,11 @@ def test_allowed_widths() -> None:
 
 
 def test_unknown_options(thirty_six: Workload) -> None:
-    with pytest.raises(ArgumentError, match="'sum'; use 'max' or 'product'"):
+    with pytest.raises(ArgumentError, match="bitops='sum'; give 'max' or 'product'"):
         CostModel(thirty_six, "sum")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"'rows'.*'per_channel'"):
         CostModel(thirty_six, scales="rows")  # type: ignore[arg-type]
-    with pytest.raises(BitWidthError, match="no bit-width to choose from"):
+    with pytest.raises(BitWidthError, match=r"widths=.*; give at least one bit-width"):
         CostModel(thirty_six).bounds([])
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from nemo_lab import QuantizationProblem, Workload
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.quantize.affine import affine, fake_quantize
+from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.quantize.ranges import Calibration, Observed, Ranges, best_range, sqnr
+from nemo_lab.quantize.observers import Observer, Ranges, best_range, sqnr
 from nemo_lab.quantize.weights import Weights, quantize_weight
 from tests.quantize.oracle import quantized
 
@@ -64,7 +65,7 @@ class Viewed(nn.Module):
 def network_of(module: nn.Module, inputs: Tensor = IMAGES, **rules: Any) -> QuantizedNetwork:
     ignore, tie = rules.pop("ignore", ()), rules.pop("tie", ())
     workload = Workload.from_module(module.eval(), inputs[:2], ignore=ignore, tie=tie)
-    network = QuantizedNetwork(workload, Calibration(**rules))
+    network = QuantizedNetwork(workload, QuantizationConfig(**rules))
     network.calibrate(inputs.split(8))
     return network
 
@@ -93,7 +94,7 @@ def test_minmax_is_the_mean_over_batches_of_the_extremes(fold: bool) -> None:
 
 def test_percentiles_leave_out_the_outliers() -> None:
     module = Net().eval()
-    network = network_of(module, IMAGES, rule="percentile", percentile=99.0)
+    network = network_of(module, IMAGES, ranges="percentile", percentile=99.0)
     seen = [activations(module, batch) for batch in IMAGES.split(8)]
     for name, found in network.ranges.items():
         expected = np.mean([np.percentile(s[name].numpy(), [1, 99]) for s in seen], axis=0)
@@ -102,7 +103,7 @@ def test_percentiles_leave_out_the_outliers() -> None:
 
 def test_the_percentile_100_is_minmax() -> None:
     plain, all_of_it = (
-        network_of(Net(), **rules) for rules in ({}, {"rule": "percentile", "percentile": 100})
+        network_of(Net(), **rules) for rules in ({}, {"ranges": "percentile", "percentile": 100})
     )
     for name, found in plain.ranges.items():
         assert all_of_it.ranges[name].overall == pytest.approx(found.overall, rel=1e-6)
@@ -111,7 +112,7 @@ def test_the_percentile_100_is_minmax() -> None:
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_mse_is_never_worse_than_minmax_and_better_at_few_bits(symmetric: bool) -> None:
     plain = network_of(Net(), symmetric=symmetric)
-    best = network_of(Net(), rule="mse", symmetric=symmetric)
+    best = network_of(Net(), ranges="mse", symmetric=symmetric)
     for name, found in best.ranges.items():
         for bits in range(2, 9):
             errors = []
@@ -185,9 +186,9 @@ def test_a_sample_meets_every_channel_equally_often_in_either_layout(channels: i
     """In channels last an even step would stay on a few channels for ever."""
     numbers = torch.arange(float(channels)).reshape(1, -1, 1, 1).expand(8, -1, 32, 32)
     for layout in (torch.contiguous_format, torch.channels_last):
-        observed = Observed()
-        observed.see(numbers.clone(memory_format=layout), Calibration())
-        (sample,) = observed.samples
+        observer = Observer(QuantizationConfig())
+        observer.observe(numbers.clone(memory_format=layout))
+        (sample,) = observer.samples
         assert 2048 <= len(sample) <= 8192
         counts = torch.bincount(sample.long(), minlength=channels)
         assert int(counts.max() - counts.min()) <= 2
@@ -196,9 +197,9 @@ def test_a_sample_meets_every_channel_equally_often_in_either_layout(channels: i
 def test_a_channel_that_stands_out_is_in_the_percentile() -> None:
     x = torch.rand(64, 64, 32, 32, generator=torch.Generator().manual_seed(0))
     x[:, 63] = 50.0
-    observed = Observed()
-    observed.see(x.clone(memory_format=torch.channels_last), Calibration("percentile", 99.0))
-    assert observed.extremes[0][1] == 50.0
+    observer = Observer(QuantizationConfig("percentile", 99.0))
+    observer.observe(x.clone(memory_format=torch.channels_last))
+    assert observer.extremes[0][1] == 50.0
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -238,7 +239,7 @@ def test_a_channel_of_zeros_stays_zero_under_every_rule() -> None:
     for rule in ("minmax", "percentile", "mse"):
         for symmetric in (False, True):
             for per_channel in (False, True):
-                network = network_of(module, rule=rule, symmetric=symmetric, per_channel=per_channel)
+                network = network_of(module, ranges=rule, symmetric=symmetric, per_channel=per_channel)
                 for bits in (2, 8, 16):
                     found = network.weights.at("head.weight", bits)
                     assert bool(torch.isfinite(found).all())
@@ -258,9 +259,9 @@ def test_all_zero_weights_and_constant_activations_stay_zero() -> None:
 
 def test_a_constant_activation_is_kept_exactly() -> None:
     for value in (3.7, -2.2):
-        observed = Observed()
-        observed.see(torch.full((4, 5), value), Calibration())
-        ranges = Ranges("x", observed, Calibration())
+        observer = Observer(QuantizationConfig())
+        observer.observe(torch.full((4, 5), value))
+        ranges = Ranges("x", observer)
         assert ranges.overall == pytest.approx((value, value))
         x = torch.full((3,), value)
         for bits in (2, 8):
@@ -269,7 +270,7 @@ def test_a_constant_activation_is_kept_exactly() -> None:
 
 def test_quantized_weights_stay_within_their_cap_and_are_made_again() -> None:
     full = {name: torch.randn(100) for name in "abc"}
-    weights = Weights(full, dict.fromkeys(full, 0), Calibration(), limit=1000)
+    weights = Weights(full, dict.fromkeys(full, 0), QuantizationConfig(), limit=1000)
     first = {(name, bits): weights.at(name, bits).clone() for name in full for bits in (2, 4)}
     assert weights.bytes == 800
     assert weights.at("c", 4) is weights.at("c", 4)
@@ -481,10 +482,10 @@ def test_sqnr_by_hand() -> None:
 
 
 def test_a_bit_is_worth_six_decibels() -> None:
-    observed = Observed()
+    observer = Observer(QuantizationConfig())
     x = torch.rand(4096, generator=torch.Generator().manual_seed(0))
-    observed.see(x, Calibration())
-    ranges = Ranges("x", observed, Calibration())
+    observer.observe(x)
+    ranges = Ranges("x", observer)
     for bits in range(4, 10):
         # numbers from 0 to 1: signal 1/3, noise s^2/12 with s = 1 / (2^b - 1)
         assert ranges.sqnr(bits) == pytest.approx(10 * np.log10(4 * (2**bits - 1) ** 2), abs=0.5)
@@ -519,13 +520,11 @@ def test_the_table_of_sqnr_is_that_of_each_node_alone() -> None:
 
 
 def test_rules_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(
-        ArgumentError, match="no way 'max' to find ranges; use 'minmax', 'percentile' or 'mse'"
-    ):
-        Calibration(rule="max")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="ranges='max'; give 'minmax', 'percentile' or 'mse'"):
+        QuantizationConfig(ranges="max")  # type: ignore[arg-type]
     for percentile in (50, 0, 100.1, float("nan")):
-        with pytest.raises(ArgumentError, match="makes no range; give one"):
-            Calibration(percentile=percentile)
+        with pytest.raises(ArgumentError, match=r"percentile=.*; give a percentile above 50, at most 100"):
+            QuantizationConfig(percentile=percentile)
 
 
 def test_calibration_without_batches_is_refused() -> None:
@@ -538,4 +537,4 @@ def test_an_activation_that_is_not_finite_is_named(rule: str) -> None:
     module = Net()
     module.up.weight.data[0, 0] = torch.nan
     with pytest.raises(DataError, match=r"activation 'narrow.input' is not finite.*or check the weights"):
-        network_of(module, rule=rule)
+        network_of(module, ranges=rule)

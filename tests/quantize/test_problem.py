@@ -167,7 +167,7 @@ def test_data_that_does_not_fit_is_refused(digits: Workload, arguments: Any, mes
         ({"bit_widths": (8, 4)}, "ascending"),
         ({"bit_widths": (4, 4)}, "ascending"),
         ({"bit_widths": (2.5, 4)}, "whole numbers"),
-        ({"bitops": "sum"}, "use 'max' or 'product'"),
+        ({"bitops": "sum"}, "bitops='sum'; give 'max' or 'product'"),
     ],
 )
 def test_arguments_out_of_range_are_refused(digits: Workload, arguments: Any, message: str) -> None:

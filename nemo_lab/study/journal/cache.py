@@ -7,7 +7,7 @@ import json
 import sqlite3
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,16 @@ def fingerprint(parts: Mapping[str, str]) -> str:
     return json.dumps(dict(sorted(parts.items())))
 
 
-def measured(connection: sqlite3.Connection, header: Header) -> Known:
-    """Objectives float64[K] by the bytes of uint8[Q]; what is damaged is left out, to be measured again."""
-    same = (fingerprint(header.fingerprint),)
+def measured(
+    connection: sqlite3.Connection, header: Header, others: Sequence[Mapping[str, str]] = ()
+) -> Known:
+    """Objectives float64[K] by the bytes of uint8[Q]; what is damaged is left out, to be measured again.
+
+    Args:
+        connection: to a file.
+        header: of a study in it.
+        others: further forms of the study's fingerprint: versions of nemo_lab write different ones.
+    """
     nodes, count = header.problem.num_nodes, len(header.problem.objective_names)
     rows: list[bytes] = []
     values: list[bytes] = []
@@ -36,18 +43,19 @@ def measured(connection: sqlite3.Connection, header: Header) -> Known:
             rows.append(bits)
             values.append(objectives)
 
-    for bits, objectives, crc in connection.execute(
-        "SELECT bits, objectives, crc FROM answers WHERE fingerprint = ?", same
-    ):
-        with contextlib.suppress(*NO_BYTES):
-            take(bits, objectives, _crc(bits, objectives) == crc)
-    for number, bits, objectives, *others, crc in connection.execute(
-        "SELECT number, bits, objectives, species, origin, generation, crc FROM evaluations "
-        "JOIN studies USING (study) WHERE fingerprint = ?",
-        same,
-    ):
-        with contextlib.suppress(*NO_BYTES):
-            take(bits, objectives, evaluation_crc(number, bits, objectives, others) == crc)
+    for same in sorted({fingerprint(one) for one in (header.fingerprint, *others)}):
+        for bits, objectives, crc in connection.execute(
+            "SELECT bits, objectives, crc FROM answers WHERE fingerprint = ?", (same,)
+        ):
+            with contextlib.suppress(*NO_BYTES):
+                take(bits, objectives, _crc(bits, objectives) == crc)
+        for number, bits, objectives, *rest, crc in connection.execute(
+            "SELECT number, bits, objectives, species, origin, generation, crc FROM evaluations "
+            "JOIN studies USING (study) WHERE fingerprint = ?",
+            (same,),
+        ):
+            with contextlib.suppress(*NO_BYTES):
+                take(bits, objectives, evaluation_crc(number, bits, objectives, rest) == crc)
     numbers = np.frombuffer(b"".join(values), dtype="<f8").astype(np.float64).reshape(-1, count)
     numbers.setflags(write=False)
     return {rows[place]: numbers[place] for place in np.flatnonzero(np.isfinite(numbers).all(axis=1))}

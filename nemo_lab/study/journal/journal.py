@@ -36,7 +36,10 @@ class Journal:
         path: of the file.
         header: what the study is.
         writable: whether this is its one writer.
+        fingerprints: further forms of the header's fingerprint, by which ``measured`` finds evaluations, too.
     """
+
+    fingerprints: Sequence[Mapping[str, str]] = ()
 
     def __init__(self, path: Path, connection: sqlite3.Connection, study: int, writable: bool) -> None:
         self.path, self.writable = path, writable
@@ -174,7 +177,7 @@ class Journal:
         """Objectives float64[K] by the bytes of uint8[Q], of all that any study of the file measured of
         the same workload and data by the same settings."""  # noqa: D205, D209
         with self._lock, explained(self.path, "read"):
-            return cache.measured(self._connection, self.header)
+            return cache.measured(self._connection, self.header, self.fingerprints)
 
     def _read_header(self) -> Header:
         query = "SELECT header, arrays FROM studies WHERE study = ?"

@@ -130,6 +130,8 @@ class Header:
         fingerprint: digests by part: ``workload``, ``data`` and ``settings``.
         versions: of nemo_lab and of what results depend on, by package.
         created: ISO 8601, UTC.
+        engine: the version of the search that makes its evaluations; files of before it was stored are of
+            the first.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Header:
     fingerprint: Mapping[str, str]
     versions: Mapping[str, str]
     created: str
+    engine: int = 1
 
 
 @dataclass(frozen=True, eq=False)

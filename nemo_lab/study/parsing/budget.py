@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from nemo_lab.arguments import OrNone, Whole
 from nemo_lab.errors import ArgumentError
 
 DEFAULT_BUDGET = 500
+EVALUATIONS = OrNone(Whole(1, 10**12, words="a whole number of at least 1, up to 10**12"))
 
 
 def checked_whole(name: str, value: Any, least: int) -> int:
-    """A whole number, of Python or NumPy.
-
-    Raises:
-        ArgumentError: unless it is one of at least ``least``.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ArgumentError(f"{name}={value!r}", f"give a whole number of at least {least}")
-    return int(value)
+    """A whole number of at least ``least``; see ``Whole``."""
+    return Whole(least).check(name, value)
 
 
 def budget(evaluations: int | None, until: int | None, last_target: int) -> Callable[[int], int]:
@@ -37,16 +31,14 @@ def budget(evaluations: int | None, until: int | None, last_target: int) -> Call
     """
     if evaluations is not None and until is not None:
         raise ArgumentError("start got both evaluations= and until=", "give one of them")
-    for name, value in (("evaluations", evaluations), ("until", until)):
-        if value is not None:
-            checked_whole(name, value, 1)
+    more, whole = EVALUATIONS.check("evaluations", evaluations), EVALUATIONS.check("until", until)
 
     def target(done: int) -> int:
-        if until is not None:
-            if until <= done:
-                raise ArgumentError(f"until={until}, but {done} evaluations are made", "give more")
-            return int(until)
+        if whole is not None:
+            if whole <= done:
+                raise ArgumentError(f"until={whole}, but {done} evaluations are made", "give more")
+            return whole
         left = last_target - done
-        return done + int(evaluations or (left if left > 0 else DEFAULT_BUDGET))
+        return done + (more or (left if left > 0 else DEFAULT_BUDGET))
 
     return target

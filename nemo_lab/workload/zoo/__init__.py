@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 
+from nemo_lab.arguments import Flag, OrNone
 from nemo_lab.errors import ArgumentError, NemoWarning, UnknownNameError
 from nemo_lab.workload.records import Split, Splits
 from nemo_lab.workload.workload import Workload
@@ -13,6 +14,8 @@ from nemo_lab.workload.zoo.registry import DATA_FOLDER, EMBEDDED, EmbeddedEntry
 from nemo_lab.workload.zoo.vision import VISION, VisionEntry
 
 __all__ = ["EMBEDDED", "VISION", "load_workload"]
+
+PRETRAINED = OrNone(Flag(), words="True, False or None")
 
 
 def load_workload(name: str, *, pretrained: bool | None = None) -> Workload:
@@ -46,8 +49,7 @@ def load_workload(name: str, *, pretrained: bool | None = None) -> Workload:
     >>> w.summary()
     'digits: 36 bit-width decisions (17 weights, 19 activations), 11,160 weights, 113,472 MACs'
     """
-    if pretrained is not None and not isinstance(pretrained, bool):
-        raise ArgumentError(f"pretrained={pretrained!r}", "give True, False or None")
+    pretrained = PRETRAINED.check("pretrained", pretrained)
     zoo: dict[str, EmbeddedEntry | VisionEntry] = {**EMBEDDED, **VISION}
     entry = zoo.get(name) if isinstance(name, str) else None
     if entry is None:

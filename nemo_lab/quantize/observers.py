@@ -1,77 +1,45 @@
-"""Ranges of activations: what calibration sees, and the range it settles on for each width."""
+"""Observers of activations during calibration, and the range that each settles on for every width."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.errors import DataError
 from nemo_lab.quantize.affine import Affine, affine, dense, round_
+from nemo_lab.quantize.config import QuantizationConfig
 
-RangeRule = Literal["minmax", "percentile", "mse"]
 SAMPLES = 4096  # about so many of a tensor in a batch
 QUANTILE_SAMPLES = 2**20
 SHRINK = np.linspace(1.0, 0.2, 33)  # candidates for the range of least squared error
 Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How ranges are found.
-
-    Attributes:
-        rule: ``"minmax"``: the mean over batches of the batch minimum and maximum (the paper);
-            ``"percentile"``: the same of two percentiles; ``"mse"``: for each width the range of least
-            squared error, among shrunken versions of the extreme values (activations on a sample).
-        percentile: the upper one, in percent; the lower is as far from 0.
-        symmetric: z = 0, see ``nemo_lab.quantize.affine.affine``.
-        per_channel: one weight range for each output channel.
-        fold: fold batch norms into the convolutions before them.
-
-    Raises:
-        ArgumentError: on an unknown rule, or a percentile that is not above 50 and at most 100.
-    """
-
-    rule: RangeRule = "minmax"
-    percentile: float = 99.99
-    symmetric: bool = False
-    per_channel: bool = False
-    fold: bool = True
-
-    def __post_init__(self) -> None:
-        if self.rule not in get_args(RangeRule):
-            raise ArgumentError(f"no way {self.rule!r} to find ranges", "use 'minmax', 'percentile' or 'mse'")
-        if not 50 < self.percentile <= 100:
-            raise ArgumentError(
-                f"percentile {self.percentile} makes no range",
-                "give one above 50, at most 100; 99.99 is usual",
-            )
-
-
 @dataclass
-class Observed:
-    """What calibration saw of one activation.
+class Observer:
+    """Sees one activation on the calibration set, batch by batch.
 
     Attributes:
+        config: how ranges are found.
         extremes: (minimum, maximum) of each batch, or its two percentiles.
         samples: float32[...] of each batch, see ``spread``.
     """
 
+    config: QuantizationConfig
     extremes: list[Range] = field(default_factory=list)
     samples: list[Tensor] = field(default_factory=list)
 
-    def see(self, x: Tensor, calibration: Calibration) -> None:
+    def observe(self, x: Tensor) -> None:
         """Take in one batch."""
         flat = dense(x)
         low, high = (float(value) for value in torch.aminmax(flat))
         sample = spread(flat, SAMPLES).float().cpu().clone()
-        if calibration.rule == "percentile" and np.isfinite([low, high]).all():
-            share = calibration.percentile / 100
+        if self.config.ranges == "percentile" and np.isfinite([low, high]).all():
+            share = self.config.percentile / 100
             most = spread(flat, QUANTILE_SAMPLES).float().cpu().numpy()
             low, high = (float(q) for q in np.quantile(most, [1 - share, share]))
         self.extremes.append((low, high))
@@ -95,15 +63,14 @@ class Ranges:
 
     Args:
         name: for the error message.
-        observed: what calibration saw.
-        calibration: how ranges are found.
+        observer: what saw it.
 
     Raises:
         DataError: if a batch was not finite.
     """
 
-    def __init__(self, name: str, observed: Observed, calibration: Calibration) -> None:
-        extremes = np.array(observed.extremes, dtype=np.float64)
+    def __init__(self, name: str, observer: Observer) -> None:
+        extremes = np.array(observer.extremes, dtype=np.float64)
         if not np.isfinite(extremes).all():
             raise DataError(
                 f"activation {name!r} is not finite on the calibration set",
@@ -111,21 +78,21 @@ class Ranges:
             )
         low, high = extremes.mean(axis=0)
         self.overall: Range = (float(low), float(high))
-        self.sample = torch.cat(observed.samples)
-        self._calibration = calibration
+        self.sample = torch.cat(observer.samples)
+        self._config = observer.config
         self._best: dict[int, Range] = {}
 
     def at(self, bits: int) -> Range:
         """The range at a width."""
-        if self._calibration.rule != "mse":
+        if self._config.ranges != "mse":
             return self.overall
         if bits not in self._best:
-            self._best[bits] = best_range(self.sample, *self.overall, bits, self._calibration.symmetric)
+            self._best[bits] = best_range(self.sample, *self.overall, bits, self._config.symmetric)
         return self._best[bits]
 
     def quantizer(self, bits: int) -> Affine:
         """The quantizer at a width."""
-        return affine(*self.at(bits), bits=bits, symmetric=self._calibration.symmetric)
+        return affine(*self.at(bits), bits=bits, symmetric=self._config.symmetric)
 
     def sqnr(self, bits: int) -> float:
         """Signal to quantization noise on the sample at a width, in dB."""
