@@ -44,7 +44,7 @@ class FrontPanel(Panel):
             selectable={"lines": False},
             on_select=lambda _, keys: hub.select(keys[-1]),
         )
-        self.course, self._slowly = Figure(plots.course_plot), Slowly()
+        self.course, self._slowly = Figure(plots.hypervolume_plot), Slowly()
         self.figures = self.figure, self.course, self.parallel
         self.shape = field(w.Dropdown, "Show as", 230, 60, options=[PROJECTIONS, PARALLEL])
         self.drag = field(
@@ -138,7 +138,7 @@ class FrontPanel(Panel):
         self.figure.show(plots.front_columns(info, view.config, view.references, members))
         self._reshape()
         if self._slowly.due(view):
-            self.course.show(plots.course_columns(infos.species_info(view.now, names), view.moment))
+            self.course.show(plots.hypervolume_columns(infos.species_info(view.now, names), view.moment))
         self._zoom()
         self._quiet = True
         last = len(view.now.evaluations)

@@ -8,7 +8,7 @@ import html
 
 from nemo_lab.plots import info as infos
 from nemo_lab.plots import style
-from nemo_lab.plots.png import WIDTH, front_picture
+from nemo_lab.plots.png import WIDTH, front_png
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.results.decision_making import choose, within_a_point
 from nemo_lab.study.results.frames import study_html
@@ -51,7 +51,7 @@ def picture(study: Study, snapshot: Snapshot, config: int | None = None) -> str:
         config = choose(snapshot, within_a_point)
     names = tuple(one.name for one in study.species)
     drawn = infos.front_info(snapshot, study.problem, names)
-    png = front_picture(drawn, config, log.bits[config], study.problem.bit_widths)
+    png = front_png(drawn, config, log.bits[config], study.problem.bit_widths)
     labels = [style.objective_label(name) for name in drawn.names]
     described = (
         f"{labels[0]} over {labels[1]}, and over {labels[2]}: {len(log)} evaluations, {len(snapshot.front)} "

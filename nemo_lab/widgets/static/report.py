@@ -161,7 +161,7 @@ def _figures(
         )
     if len(snapshot.evaluations):
         course = infos.species_info(snapshot, names)
-        drawn["course"] = plots.course_plot(), plots.course_columns(course)
+        drawn["course"] = plots.hypervolume_plot(), plots.hypervolume_columns(course)
         drawn["species"] = plots.species_plot(names), plots.species_columns(course)
     return {
         name: {"item": json_item(plot.layout), "label": plot.label, "columns": columns}
