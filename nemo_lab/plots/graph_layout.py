@@ -51,7 +51,8 @@ def nodes_of(part: Part, info: GraphInfo) -> range:
 
 def parts_with(nodes: Collection[int], info: GraphInfo) -> frozenset[Part]:
     """Every block and stage with at least one of these nodes in it."""
-    parts = (*map(Block, range(len(info.groups))), *map(Stage, range(len(info.stages))))
+    blocks, stages = range(len(info.groups)), range(len(info.stages))
+    parts: tuple[Part, ...] = (*map(Block, blocks), *map(Stage, stages))
     return frozenset(part for part in parts if any(node in nodes_of(part, info) for node in nodes))
 
 
@@ -156,7 +157,7 @@ def _parts(
 
 
 def folded_at_first(info: GraphInfo) -> frozenset[Part]:
-    """What a big network begins with folded: blocks of more than two nodes, and stages if it is still too wide."""
+    """What begins folded: in a big network blocks of more than two nodes, and stages if it is still wide."""
     blocks: frozenset[Part] = frozenset()
     if len(info.names) > SMALL:
         blocks = frozenset(

@@ -14,7 +14,7 @@ from nemo_lab.plots.style import objective_label
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study import Snapshot
 from nemo_lab.study.results.decision_making import choices
-from nemo_lab.widgets.view_state import Draft, View
+from nemo_lab.widgets.view import Draft, View
 
 SAME = "same"
 Bits = NDArray[np.uint8]

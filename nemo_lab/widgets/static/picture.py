@@ -21,8 +21,8 @@ STYLE = """<style>
 .jp-OutputArea:has(.nemo-static) .jupyter-widgets.jp-OutputArea-output:not(:has(*)) { display: none }
 </style>"""
 ALONE = (
-    f'{STYLE}<div class="nemo-static"><p><i>A panel of the dashboard was here. Run this notebook in Jupyter '
-    "to make it live again; the dashboard itself leaves a picture behind.</i></p></div>"
+    f'{STYLE}<div class="nemo-static"><p><i>This was a panel of the dashboard. Run this notebook in Jupyter '
+    "to make it live again; the whole dashboard leaves a picture here.</i></p></div>"
 )
 
 
