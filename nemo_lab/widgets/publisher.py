@@ -80,12 +80,13 @@ class Publisher:
 
     def now(self, action: Action, notify: Notify) -> None:
         """Carry out at once an action that only sets a flag; report its error, then draw."""
+        self.do(_nothing, notify)  # takes the notice about an earlier action away, before there is a new one
         try:
             action()
         except Exception as error:
             self.do(functools.partial(_raise, error), notify)
         else:
-            self.do(_nothing, notify)  # takes the notice about an earlier action away
+            self.wake()
 
     def in_background(self, action: Action, notify: Notify) -> None:
         """Carry out a slow action on a thread of its own, then draw; left half-way once this is closed."""

@@ -229,9 +229,7 @@ def test_buttons_mean_what_was_shown_when_they_were_pressed(open_dashboard: Open
     until(lambda: "Configuration 9Configuration 3" in words(dashboard.inspector))
     button(dashboard, "Clear baseline").click()
     until(lambda: "Set as baseline" in buttons(dashboard))
-    control(
-        dashboard.inspector, "Baseline"
-    ).value = "3"  # the previous one, by its number
+    control(dashboard.inspector, "Baseline").value = "3"  # the previous one, by its number
     until(lambda: "Clear baseline" in buttons(dashboard))
     control(dashboard.steering, "Nodes").index = (1,)
     width = 8 if study.config(9).iloc[1] != 8 else 7

@@ -81,7 +81,9 @@ def test_a_cell_that_runs_again_takes_its_dashboard_away(kernel: BlockingKernelC
     run(kernel, "study.stop()", "stop")
     idle = "print(settled(0, lambda: sum(map(threads, ('publisher', 'background', 'worker')))))"
     assert run(kernel, idle, "count") == "0"
-    assert "ready" in run(kernel, "print(words(dashboard.controls))", "look")
+    assert "ready" in run(
+        kernel, "from tests.widgets.watching import words; print(words(dashboard.controls))", "look"
+    )
 
 
 def test_an_idle_dashboard_keeps_no_thread_and_wakes_again(open_dashboard: Open) -> None:
@@ -123,6 +125,23 @@ def test_no_wake_is_lost_between_two_threads() -> None:
     time.sleep(0.05)
     assert drawn[0] == state - 1
     assert ours("publisher") <= before
+
+
+def test_what_a_background_action_reports_is_not_wiped_by_the_button_that_began_it() -> None:
+    notices = list[str]()
+    publisher = Publisher(lambda: None)
+
+    def fail() -> None:
+        raise ValueError("nothing is held out")
+
+    def begin() -> None:
+        publisher.in_background(fail, lambda what: notices.append(str(what)))
+        until(lambda: not ours("background"))  # it has failed before the button returns
+
+    publisher.now(begin, lambda what: notices.append(str(what)))
+    until(lambda: len(notices) == 2)
+    assert notices == ["", "nothing is held out"]
+    publisher.close()
 
 
 def test_drawings_that_come_late_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
