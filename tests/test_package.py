@@ -74,7 +74,16 @@ def test_shipped_data_are_small_and_complete() -> None:
 
 
 def test_files_the_browser_needs_are_shipped() -> None:
-    for name in ("figure.js", "figure.css", "look.js", "look.css", "slider.js", "report.js", "report.css"):
+    elements = (
+        "bokeh_models.js",
+        "copy_button.js",
+        "figure.js",
+        "figure.css",
+        "slider.js",
+        "theme.js",
+        "theme.css",
+    )
+    for name in (*(f"elements/{one}" for one in elements), "static/report.js", "static/report.css"):
         assert (SOURCE / "widgets" / name).is_file()
 
 

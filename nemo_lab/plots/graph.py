@@ -1,4 +1,4 @@
-"""The graph panel: the workload in execution order, nodes coloured by bit-width or by what they can bear."""
+"""The network panel: the workload in execution order, nodes coloured by bit-width or a measured value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nemo_lab.plots.figure import Plot, plain_figure, source
 from nemo_lab.plots.info import GraphInfo
 
 TOP, BOTTOM, HEADING, STAGE = 1.45, -1.15, 2.0, 2.36
-DRAG = {"box_select": "selects", "pan": "moves", "box_zoom": "zooms"}
+DRAG = {"box_select": "select", "pan": "pan", "box_zoom": "zoom"}
 
 
 def graph_plot(info: GraphInfo) -> Plot:

@@ -17,6 +17,45 @@ SMALL = 64  # nodes of a network that is shown open
 WIDE = 80.0  # units that are too many for one look: stages begin folded, too
 
 
+@dataclass(frozen=True)
+class Block:
+    """A block of a network, by its position in ``GraphInfo.groups``."""
+
+    position: int
+
+    def blocks(self, info: GraphInfo) -> range:
+        """Positions of the blocks in it: its own."""
+        return range(self.position, self.position + 1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a network, by its position in ``GraphInfo.stages``."""
+
+    position: int
+
+    def blocks(self, info: GraphInfo) -> range:
+        """Positions of the blocks in it."""
+        _, first, last = info.stages[self.position]
+        return range(first, last + 1)
+
+
+Part = Block | Stage
+
+
+def nodes_of(part: Part, info: GraphInfo) -> range:
+    """The nodes of a block or a stage."""
+    blocks = part.blocks(info)
+    return range(info.groups[blocks[0]][1], info.groups[blocks[-1]][2] + 1)
+
+
+def parts_with(nodes: Collection[int], info: GraphInfo) -> frozenset[Part]:
+    """Every block and stage with at least one of these nodes in it."""
+    blocks, stages = range(len(info.groups)), range(len(info.stages))
+    parts: tuple[Part, ...] = (*map(Block, blocks), *map(Stage, stages))
+    return frozenset(part for part in parts if any(node in nodes_of(part, info) for node in nodes))
+
+
 @dataclass(frozen=True, eq=False)
 class GraphLayout:
     """Places in units of one open node.
@@ -29,6 +68,7 @@ class GraphLayout:
         left, right: float[P], the ends of every part.
         folded: bool[P].
         stages: float[2, S], the ends of every stage.
+        folded_stages: bool[S].
         near: int[2, E], edges drawn as lines, and
         arcs: int[2, E], as arcs: what skips ahead in a lane; each by two nodes.
         width: of everything.
@@ -43,24 +83,24 @@ class GraphLayout:
     right: Floats
     folded: NDArray[np.bool_]
     stages: Floats
+    folded_stages: NDArray[np.bool_]
     near: NDArray[np.int64]
     arcs: NDArray[np.int64]
     width: float
 
 
-def graph_layout(info: GraphInfo, folded: Collection[int] = (), shut: Collection[int] = ()) -> GraphLayout:
+def graph_layout(info: GraphInfo, folded: Collection[Part] = ()) -> GraphLayout:
     """Places of the nodes, in execution order from the left.
 
     Args:
         info: of the problem.
-        folded: groups that take the place of two nodes, whatever is in them.
-        shut: stages that do so.
+        folded: blocks and stages that take the place of two nodes, whatever is in them.
     """
     count = len(info.names)
     weight = np.array([kind == "weight" for kind in info.kinds])
     x, y = np.zeros(count), np.where(weight, WEIGHT_LANE, ACTIVATION_LANE)
     block = np.zeros(count, dtype=np.intp)
-    keys, parts, closed = _parts(info, folded, shut)
+    keys, parts, closed = _parts(info, folded)
     ends = np.zeros((2, len(parts)))
     at = 0.0
     for place, (_, first, last) in enumerate(parts):
@@ -78,6 +118,7 @@ def graph_layout(info: GraphInfo, folded: Collection[int] = (), shut: Collection
             for _, first, last in info.stages
         ]
     )
+    shut = np.array([Stage(stage) in folded for stage in range(len(info.stages))], dtype=np.bool_)
     start, end = info.edges
     shown = ~(closed[block[start]] & (block[start] == block[end]))
     edges = info.edges[:, shown]
@@ -88,24 +129,25 @@ def graph_layout(info: GraphInfo, folded: Collection[int] = (), shut: Collection
     distance = x[edges[1]] - x[edges[0]]
     skips = (distance > FOLDED_WIDTH) & (y[edges[0]] == y[edges[1]])
     return GraphLayout(
-        x, y, block, parts, keys, ends[0], ends[1], closed, stages.reshape(-1, 2).T, edges[:, ~skips],
+        x, y, block, parts, keys, ends[0], ends[1], closed, stages.reshape(-1, 2).T, shut, edges[:, ~skips],
         edges[:, skips], at,
     )  # fmt: skip
 
 
 def _parts(
-    info: GraphInfo, folded: Collection[int], shut: Collection[int]
+    info: GraphInfo, folded: Collection[Part]
 ) -> tuple[NDArray[np.int64], tuple[tuple[str, int, int], ...], NDArray[np.bool_]]:
     """What stands side by side: the group that it begins with, label and nodes, and whether it is folded."""
     found: dict[int, tuple[tuple[str, int, int], bool]] = {}
-    last_of = {info.stages[stage][1]: info.stages[stage] for stage in shut}
+    stages = (info.stages[part.position] for part in folded if isinstance(part, Stage))
+    stage_from = {first: (label, last) for label, first, last in stages}
     group = 0
     while group < len(info.groups):
         label, first, last = info.groups[group]
-        closed = group in folded
+        closed = Block(group) in folded
         at = group
-        if group in last_of:
-            label, _, group = last_of[group]
+        if group in stage_from:
+            label, group = stage_from[group]
             last, closed = info.groups[group][2], True
         found[at] = (label, first, last), closed
         group += 1
@@ -114,14 +156,12 @@ def _parts(
     return keys, parts, np.array([closed for _, closed in found.values()], dtype=np.bool_)
 
 
-def folded_at_first(info: GraphInfo) -> frozenset[int]:
-    """Groups that a big network begins with folded: those of more than two nodes."""
-    if len(info.names) <= SMALL:
-        return frozenset()
-    return frozenset(group for group, (_, first, last) in enumerate(info.groups) if last - first > 1)
-
-
-def shut_at_first(info: GraphInfo) -> frozenset[int]:
-    """Stages that a network begins with folded: all, if it is too wide even with every block folded."""
-    width = graph_layout(info, folded_at_first(info)).width
-    return frozenset(range(len(info.stages))) if width > WIDE else frozenset()
+def folded_at_first(info: GraphInfo) -> frozenset[Part]:
+    """What begins folded: in a big network blocks of more than two nodes, and stages if it is still wide."""
+    blocks: frozenset[Part] = frozenset()
+    if len(info.names) > SMALL:
+        blocks = frozenset(
+            Block(group) for group, (_, first, last) in enumerate(info.groups) if last - first > 1
+        )
+    wide = graph_layout(info, blocks).width > WIDE
+    return blocks | frozenset(map(Stage, range(len(info.stages)))) if wide else blocks

@@ -1,4 +1,4 @@
-"""The course of a run: hypervolume over evaluations, with every hand steer where it took effect."""
+"""Hypervolume over evaluations, with every intervention where it took effect."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nemo_lab.plots.figure import Columns, Plot, plain_figure, source
 from nemo_lab.plots.info import SpeciesInfo
 
 
-def course_plot() -> Plot:
-    """An empty course; ``course_columns`` fills it."""
+def hypervolume_plot() -> Plot:
+    """An empty figure; ``hypervolume_columns`` fills it."""
     sources = {
-        "course": source("course", "x", "hypervolume"),
+        "hypervolume": source("hypervolume", "x", "hypervolume"),
         "steers": source("steers", "x", "y", "text"),
         "moment": source("moment", "x", "low", "high"),
     }
@@ -25,18 +25,20 @@ def course_plot() -> Plot:
         y_axis_label="hypervolume",
         y_range=DataRange1d(start=0),
     )
-    p.line("x", "hypervolume", source=sources["course"], line_width=2.5, line_color=style.SELECTION_COLOR)
+    p.line(
+        "x", "hypervolume", source=sources["hypervolume"], line_width=2.5, line_color=style.SELECTION_COLOR
+    )
     steers = p.scatter(
         "x", "y", source=sources["steers"], marker="inverted_triangle", size=10, fill_color=style.PIN_COLOR
     )
     steers.glyph.tags = [style.INK]
     p.segment("x", "low", "x", "high", source=sources["moment"], line_width=2).glyph.tags = [style.INK]
-    p.add_tools(HoverTool(renderers=[steers], tooltips=[("after", "@x"), ("you did", "@text")]))
-    return Plot(p, sources, "Hypervolume over evaluations, with your steers")
+    p.add_tools(HoverTool(renderers=[steers], tooltips=[("after", "@x"), ("steering", "@text")]))
+    return Plot(p, sources, "Hypervolume over evaluations, with every intervention")
 
 
-def course_columns(info: SpeciesInfo, moment: int | None = None) -> Columns:
-    """The data of the course.
+def hypervolume_columns(info: SpeciesInfo, moment: int | None = None) -> Columns:
+    """The data of the hypervolume figure.
 
     Args:
         info: of the whole run so far.
@@ -45,7 +47,7 @@ def course_columns(info: SpeciesInfo, moment: int | None = None) -> Columns:
     at = np.array([] if moment is None else [moment], dtype=np.float64)
     top = float(info.hypervolume.max())
     return {
-        "course": {"x": info.evaluations, "hypervolume": info.hypervolume},
+        "hypervolume": {"x": info.evaluations, "hypervolume": info.hypervolume},
         "steers": {
             "x": info.steers,
             "y": np.interp(info.steers, info.evaluations, info.hypervolume),

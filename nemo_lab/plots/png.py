@@ -43,7 +43,7 @@ class _Frame:
         return self.left + across * (self.right - self.left), self.bottom - up * (self.bottom - self.top)
 
 
-def front_picture(
+def front_png(
     info: FrontInfo,
     config: int | None = None,
     bits: NDArray[np.uint8] | None = None,

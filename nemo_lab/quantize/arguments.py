@@ -82,9 +82,9 @@ def objective_names(metrics: Sequence[Metric], cost_names: Sequence[str]) -> tup
         ArgumentError: if a metric has the name of a cost.
     """
     for metric in metrics:
-        if metric.objective in cost_names:
+        if metric.objective.name in cost_names:
             raise ArgumentError(f"metric {metric.name!r} has the name of a cost", "rename the function")
-    return (*(metric.objective for metric in metrics), *cost_names)
+    return (*(metric.objective.name for metric in metrics), *cost_names)
 
 
 def batch_size_of(workload: Workload, given: Any) -> int:

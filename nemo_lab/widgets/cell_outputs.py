@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from typing import Protocol
 
-
-class Closable(Protocol):
-    """What has a way to be taken away."""
-
-    def close(self) -> None:
-        """Take it away; twice is as good as once."""
-
+from nemo_lab.closing import Closable
 
 _made: dict[str, tuple[str, weakref.WeakSet[Closable]]] = {}
 

@@ -10,17 +10,18 @@ import ipywidgets as w
 
 from nemo_lab.study import Study, create_study
 from nemo_lab.widgets import cell_outputs
+from nemo_lab.widgets.elements.tree import close_tree
 from nemo_lab.widgets.panels.base import Panel
 from nemo_lab.widgets.panels.controls import ControlsPanel
 from nemo_lab.widgets.panels.front import FrontPanel
 from nemo_lab.widgets.panels.history import HistoryPanel
 from nemo_lab.widgets.panels.inspector import InspectorPanel
-from nemo_lab.widgets.panels.network import GraphPanel
+from nemo_lab.widgets.panels.network import NetworkPanel
 from nemo_lab.widgets.panels.species import SpeciesPanel
 from nemo_lab.widgets.panels.steering import SteeringPanel
 from nemo_lab.widgets.static import picture, report
-from nemo_lab.widgets.static.saved_output import Keepsake
-from nemo_lab.widgets.view_state import Hub
+from nemo_lab.widgets.static.saved_output import SavedOutput
+from nemo_lab.widgets.view_state import ViewState
 
 
 class Dashboard(w.VBox):
@@ -38,15 +39,15 @@ class Dashboard(w.VBox):
     def __init__(self, study: Any, **options: Any) -> None:
         self.study = study if isinstance(study, Study) else create_study(study, **options)
         self._drawn: tuple[object, ...] = ()
-        self._hub = hub = Hub(self.study, self._draw)
-        self._keepsake = Keepsake(self.study)
-        self._controls = ControlsPanel(hub, self.save)
-        self._front = FrontPanel(hub)
-        self._graph = GraphPanel(hub)
-        self._steering = SteeringPanel(hub)
-        self._inspector = InspectorPanel(hub)
-        self._species = SpeciesPanel(hub)
-        self._history = HistoryPanel(hub)
+        self._state = state = ViewState(self.study, self._draw)
+        self._saved_output = SavedOutput(self.study)
+        self._controls = ControlsPanel(state, self.save)
+        self._front = FrontPanel(state)
+        self._graph = NetworkPanel(state)
+        self._steering = SteeringPanel(state)
+        self._inspector = InspectorPanel(state)
+        self._species = SpeciesPanel(state)
+        self._history = HistoryPanel(state)
         self._panels: tuple[Panel, ...] = (
             self._controls, self._front, self._graph, self._steering, self._inspector, self._species,
             self._history,
@@ -68,21 +69,21 @@ class Dashboard(w.VBox):
         self._draw()  # before anything can wake the publisher
         for panel in self._panels:  # the words are there meanwhile
             for figure in panel.figures:
-                panel.do(figure.furnish)
-        self.study.listen(hub.publisher.wake)
+                panel.do(figure.build)
+        self.study.listen(state.publisher.wake)
         if not self.study.following:
-            self._front.aside(hub.evaluate_references)
+            self._front.in_background(state.evaluate_references)
         cell_outputs.replace(self)
 
     def select(self, config: int) -> None:
-        """Load a configuration into the graph and the inspector."""
-        self._hub.select(config)
+        """Show a configuration in the network and the inspector."""
+        self._state.select(config)
 
     def save(self, path: str | os.PathLike[str] = "report.html") -> Path:
         """Write everything the dashboard shows now to one HTML file that opens without kernel and network.
 
-        Figures can be zoomed and tapped in it, and the front, the steers and the script are in it, too. A
-        file of that name is replaced. The study may be running.
+        Its figures can be zoomed and clicked; the front, the interventions and the script are in it, too.
+        A file of that name is replaced. The study may be running.
 
         Returns:
             where it was written.
@@ -90,40 +91,31 @@ class Dashboard(w.VBox):
         Raises:
             ArgumentError: if the file cannot be written.
         """
-        return report.save(self.study, path, self._hub.config, self._hub.references)
+        return report.save(self.study, path, self._state.config, self._state.references)
 
     def close(self) -> None:
         """Take the dashboard away; the study goes on."""
-        if "_hub" in vars(self):  # not if there was no study to be made
-            self.study.forget(self._hub.publisher.wake)
-            self._hub.publisher.close()
-            for panel in self.children:
-                _close(panel)
-        super().close()
+        if "_state" in vars(self):  # not if there was no study to be made
+            self.study.forget(self._state.publisher.wake)
+            self._state.publisher.stop()
+            close_tree(self)
 
     def _draw(self) -> None:
         """Bring every panel to the study's state; the controls always, since a study may be asked to stop."""
-        view = self._hub.view()
+        view = self._state.view()
         self._controls.show(view)
         if view.mark != self._drawn:
             for panel in self._panels[1:]:
                 panel.show(view)
             self._drawn = view.mark
-        self._keepsake.refresh(view)
+        self._saved_output.refresh(view)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The live view, and for places without a kernel a picture and a table."""
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/html": picture.page(self.study, self._hub.config)}, metadata
+        return {**data, "text/html": picture.page(self.study, self._state.config)}, metadata
 
     def _ipython_display_(self, **kwargs: Any) -> None:
         """The same in a notebook, as two outputs."""
-        self._keepsake.show(super()._repr_mimebundle_(**kwargs), self._hub.config)
-
-
-def _close(widget: w.Widget) -> None:
-    """Close a widget and all inside it, in every view."""
-    for child in getattr(widget, "children", ()):
-        _close(child)
-    widget.close()
+        self._saved_output.show(super()._repr_mimebundle_(**kwargs), self._state.config)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from nemo_lab.errors import NemoError
 from nemo_lab.plots.style import (
     MARKER_SIGNS,
+    PIN_COLOR,
     SELECTION_COLOR,
     species_color,
     species_marker,
@@ -29,6 +30,11 @@ STATE_WORDS = {
 }
 
 
+def title(label: str, legend: str = "") -> str:
+    """The heading of a panel, with a legend beside it."""
+    return f'<div class="nemo-title"><span role="heading" aria-level="3">{label}</span> {legend}</div>'
+
+
 def status(snapshot: Snapshot, seed: int) -> str:
     """One line on where the run stands."""
     done = len(snapshot.evaluations)
@@ -43,11 +49,11 @@ def status(snapshot: Snapshot, seed: int) -> str:
         f"seed {seed}",
     ]
     if snapshot.waiting:
-        parts.append(f"{snapshot.waiting} projected or hand-made waiting")
+        parts.append(f"{snapshot.waiting} waiting to be evaluated")
     if snapshot.reused:
-        parts.append(f"{snapshot.reused} measured before")
+        parts.append(f"{snapshot.reused} taken from earlier runs")
     if snapshot.exhausted:
-        parts.append("every configuration is evaluated")
+        parts.append("every configuration has been evaluated")
     percent = 100 * done / max(snapshot.target, done, 1)
     bar = (
         f'<div class="nemo-progress" role="progressbar" aria-label="evaluations done" aria-valuemin="0" '
@@ -71,15 +77,15 @@ def failure(trace: str) -> str:
     last = trace.strip().splitlines()[-1]
     return (
         f'<div class="nemo-error" role="alert"><b>The run failed:</b> {html.escape(last)}<br>'
-        "Nothing evaluated is lost. Mend the cause, then press Start to go on."
+        "All evaluations are kept. Fix the cause, then press Start to continue."
         f"<details><summary>Traceback</summary><pre>{html.escape(trace)}</pre></details></div>"
     )
 
 
-def told(what: str | Exception) -> str:
-    """What came of an action: nothing, a notice, or why it could not be done and the way out.
+def notice(what: str | Exception) -> str:
+    """What came of an action: nothing, a notice, or an error with the way out.
 
-    An error that we did not foresee comes with its traceback, folded.
+    An unexpected error comes with its traceback, folded.
     """
     if not what:
         return ""
@@ -96,10 +102,10 @@ def told(what: str | Exception) -> str:
 
 
 def log(snapshot: Snapshot, most: int = 8, folded: int = 200) -> str:
-    """The latest hand steers, newest first; earlier ones folded."""
+    """The latest interventions, newest first; earlier ones folded."""
     steers = snapshot.interventions[::-1]
     if not steers:
-        return '<span class="nemo-hint">No steers yet.</span>'
+        return '<span class="nemo-hint">No interventions yet.</span>'
 
     def table(shown: Sequence[Intervention]) -> str:
         rows = "".join(
@@ -133,14 +139,19 @@ def pins(snapshot: Snapshot, problem: Problem, most: int = 12) -> str:
     )
 
 
-def wishes(snapshot: Snapshot, problem: Problem) -> str:
+def in_force(snapshot: Snapshot, problem: Problem) -> str:
     """Constraints and aspiration in force."""
-    names, rules = problem.objective_names, snapshot.constraints
-    parts = [f"{names[k]} <= {limit:.4g}" for k, limit in rules.limits.items()]
-    parts += [f"within {names[k]} {low:.4g} to {high:.4g}" for k, (low, high) in rules.aspiration.items()]
-    if not parts:
-        return '<span class="nemo-hint">No constraints, no aspiration.</span>'
-    return f'<span class="nemo-pins"><b>Asked for:</b> {html.escape(", ".join(parts))}</span>'
+    names, asked = problem.objective_names, snapshot.constraints
+    limits = [f"{names[k]} <= {limit:.4g}" for k, limit in asked.limits.items()]
+    ranges = [f"{names[k]} {low:.4g} to {high:.4g}" for k, (low, high) in asked.aspiration.items()]
+    if not limits and not ranges:
+        return '<span class="nemo-hint">No constraints and no aspiration.</span>'
+    said = (
+        f"<b>{kind}:</b> {html.escape(', '.join(parts))}"
+        for kind, parts in (("Constraints", limits), ("Aspiration", ranges))
+        if parts
+    )
+    return f'<span class="nemo-pins">{" &nbsp; ".join(said)}</span>'
 
 
 def species_sign(position: int) -> str:
@@ -157,8 +168,8 @@ def species_legend(species: Sequence[str]) -> str:
 def front_legend(species: Sequence[str], pinned: bool) -> str:
     """What every sign in the views of the front means."""
     ring = f"<span style='color:{SELECTION_COLOR}'>◯</span>"
-    others = [("+", "no species"), ("•", "others"), ("\u00d7", "uniform"), (ring, "selected")]
-    others += [("○", "without the pins")] if pinned else []
+    others = [("+", "starting points"), ("•", "dominated"), ("\u00d7", "uniform"), (ring, "selected")]
+    others += [("○", "hidden by pins")] if pinned else []
     return f"{species_legend(species)} &nbsp; {_signs(others)}"
 
 
@@ -171,17 +182,16 @@ def _signs(signs: Sequence[tuple[str, str]]) -> str:
     return f'<span class="nemo-hint">{" &nbsp; ".join(shown)}</span>'
 
 
-def width_legend(widths: Sequence[int]) -> str:
-    """The colour of every bit-width."""
+def width_legend(widths: Sequence[int], gestures: str) -> str:
+    """The colour of every bit-width, what the signs mean, and what the mouse does."""
     colors = width_colors(widths)
     boxes = "".join(
         f'<span style="background:{colors[width]};color:{text_on(colors[width])}">{width}</span>'
         for width in widths
     )
     return (
-        f'<div class="nemo-legend nemo-hint">bits {boxes} &nbsp; squares are weights, circles activations, '
-        "tap or drag a box to select nodes, tap a heading to fold its block, Ctrl and wheel to zoom; "
-        '<span style="color:#D55E00;width:auto">▼</span> pinned</div>'
+        f'<div class="nemo-legend nemo-hint">bits {boxes} &nbsp; squares: weights, circles: activations, '
+        f'<b style="color:{PIN_COLOR}">▼</b> pinned · {gestures}</div>'
     )
 
 
@@ -189,7 +199,7 @@ def selected_nodes(names: Sequence[str], nodes: Sequence[int], most: int, aside:
     """How many nodes are selected, and the first of them by name; then something else."""
     aside = f' <span class="nemo-hint">({aside})</span>' if aside else ""
     if not nodes:
-        hint = "No node is selected: tap one, draw a box, or find it here."
+        hint = "No node is selected: click one, drag a box, or find one by name."
         return f'<span class="nemo-hint">{hint}</span>{aside}'
     listed = ", ".join(html.escape(names[node]) for node in nodes[:most])
     more = ", ..." if len(nodes) > most else ""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import contextvars
 import functools
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 
+from nemo_lab.closing import close_at_exit
 from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.study.run.notices import collect, notice
 
@@ -19,21 +18,11 @@ BEHIND = 1.0  # seconds of them that are made up for
 BREATH = 0.1  # seconds at the least from the end of one to the next, for the search and the browser
 
 
-_publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """Wait until what is under way is left: a thread that is inside torch cannot be torn down."""
-    for publisher in list(_publishers):
-        publisher.close(wait=True)
-
-
 def _nothing() -> None:
     pass
 
 
-def _pass_over(_: str | Exception) -> None:
+def _ignore(_: str | Exception) -> None:
     pass
 
 
@@ -41,8 +30,13 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+def _join(thread: threading.Thread | None, seconds: float | None = None) -> None:
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(seconds)
+
+
 Action = Callable[[], object]
-Tell = Callable[[str | Exception], None]
+Notify = Callable[[str | Exception], None]
 
 
 class Publisher:
@@ -52,23 +46,22 @@ class Publisher:
         draw: writes the widgets; called by one thread at a time.
 
     Callbacks of widgets call ``do`` and return, whatever thread they came on. Every action comes with a
-    ``tell`` that takes what people should know after it, nothing or an error; it is called by the thread that
-    draws. The thread is there only while there is something to draw: one that nobody needs any more does
-    not wait to be told.
+    ``notify`` that takes what people should know after it: a notice, an error, or an empty text. It is called
+    by the thread that draws, which lives only while there is something to draw.
     """
 
     def __init__(self, draw: Callable[[], None]) -> None:
         self._draw = draw
-        self._actions: deque[tuple[Action, Tell]] = deque()
+        self._actions: deque[tuple[Action, Notify]] = deque()
         self._lock = threading.Lock()
         self._woken = self._closed = False
         self._due = 0.0  # by the monotonic clock, when the next drawing is
         self._thread: threading.Thread | None = None
-        self._asides: list[threading.Thread] = []
-        self._tell: Tell = _pass_over  # of the latest action, for what goes wrong in drawing
+        self._background: list[threading.Thread] = []
+        self._notify: Notify = _ignore  # of the latest action, for what goes wrong in drawing
         # ipykernel finds the notebook to publish to in the context of the cell that made the widget
         self._context = contextvars.copy_context()
-        _publishers.add(self)
+        close_at_exit(self)
 
     def wake(self) -> None:
         """Something changed: draw soon."""
@@ -80,21 +73,22 @@ class Publisher:
                 )
                 self._thread.start()
 
-    def do(self, action: Action, tell: Tell) -> None:
+    def do(self, action: Action, notify: Notify) -> None:
         """Carry out an action soon, then draw."""
-        self._actions.append((action, tell))
+        self._actions.append((action, notify))
         self.wake()
 
-    def now(self, action: Action, tell: Tell) -> None:
-        """Carry out an action here and now, one that only sets a flag; tell of its error, then draw."""
+    def now(self, action: Action, notify: Notify) -> None:
+        """Carry out at once an action that only sets a flag; report its error, then draw."""
+        self.do(_nothing, notify)  # takes the notice about an earlier action away, before there is a new one
         try:
             action()
         except Exception as error:
-            self.do(functools.partial(_raise, error), tell)
+            self.do(functools.partial(_raise, error), notify)
         else:
-            self.do(_nothing, tell)  # the notice about an earlier action goes
+            self.wake()
 
-    def aside(self, action: Action, tell: Tell) -> None:
+    def in_background(self, action: Action, notify: Notify) -> None:
         """Carry out a slow action on a thread of its own, then draw; left half-way once this is closed."""
 
         def run() -> None:
@@ -102,16 +96,16 @@ class Publisher:
                 with interruptible(lambda: self._closed), collect() as notices:
                     action()
                 if notices:
-                    self.do(lambda: notice("; ".join(notices)), tell)
-                else:  # what somebody was told meanwhile stays
+                    self.do(lambda: notice("; ".join(notices)), notify)
+                else:  # an earlier notice stays
                     self.wake()
             except Interrupted:
                 pass
             except Exception as error:
-                self.do(functools.partial(_raise, error), tell)
+                self.do(functools.partial(_raise, error), notify)
 
-        made = threading.Thread(target=run, name="nemo_lab aside", daemon=True)
-        self._asides = [*(one for one in self._asides if one.is_alive()), made]
+        made = threading.Thread(target=run, name="nemo_lab background", daemon=True)
+        self._background = [*(one for one in self._background if one.is_alive()), made]
         made.start()
 
     @property
@@ -119,29 +113,33 @@ class Publisher:
         """Whether it draws no more."""
         return self._closed
 
-    def close(self, *, wait: bool = False) -> None:
-        """Draw no more; with ``wait`` however long what is under way may take."""
+    def stop(self) -> None:
+        """Draw no more; background actions are left half-way, and not waited for."""
         with self._lock:
             self._closed = True
             drawing = self._thread
-        for thread in (drawing, *(self._asides if wait else ())):
-            if thread is not None and thread is not threading.current_thread():
-                thread.join(None if wait else 5)
+        _join(drawing, seconds=5)
+
+    def close(self) -> None:
+        """Draw no more, and wait until every thread has ended."""
+        self.stop()
+        for thread in (self._thread, *self._background):
+            _join(thread)
 
     def _run(self) -> None:
         while self._goes_on():
             while self._actions and not self._closed:
-                action, self._tell = self._actions.popleft()
+                action, self._notify = self._actions.popleft()
                 try:
                     with collect() as notices:
                         action()
-                    self._tell("; ".join(notices))
+                    self._notify("; ".join(notices))
                 except Exception as error:
-                    self._tell(error)
+                    self._notify(error)
             try:
                 self._draw()
             except Exception as error:
-                self._tell(error)
+                self._notify(error)
             if not self._closed:
                 # from beat to beat: what is late because the search had its turn is made up for
                 now = time.monotonic()

@@ -1,110 +1,35 @@
-"""What the panels of a dashboard share: the study, what is selected in it, and who draws."""
+"""How people look at a study: what is selected, compared and drafted, and at which moment."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from nemo_lab.plots import info as infos
-from nemo_lab.study import Snapshot, Study, past
+from nemo_lab.study import Study, past
 from nemo_lab.study.results.decision_making import choose, within_a_point
-from nemo_lab.widgets.elements.theme import Look
+from nemo_lab.widgets.elements.theme import Theme
 from nemo_lab.widgets.publisher import Publisher
+from nemo_lab.widgets.view import Choice, Draft, References, View
 
 REFERENCE_WIDTHS = (8, 6, 4)
-Choice = Callable[[np.ndarray], int]
-References = tuple[tuple[str, np.ndarray], ...]
 
 
 class NothingSelectedError(ValueError):
     """An action needs a configuration, and none is selected."""
 
     def __init__(self) -> None:
-        super().__init__("no configuration is selected; tap a point of the front first")
+        super().__init__("no configuration is selected; click a point of the front first")
 
 
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """A configuration made by hand.
-
-    Attributes:
-        config: what it was made of.
-        bits: uint8[Q].
-        objectives: as measured, None if they are not yet.
-        pending: whether it is being measured.
-    """
-
-    config: int
-    bits: np.ndarray
-    objectives: tuple[float, ...] | None = None
-    pending: bool = False
+def _nothing() -> None:
+    pass
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """All that panels show at one moment.
-
-    Attributes:
-        snapshot: of the study, at the moment that is looked at.
-        now: of the study as it is.
-        moment: evaluations made at the moment that is looked at, None for now.
-        config: selected configuration, None before there is any.
-        against: the configuration that it is compared with: one that was kept, or the one selected before it.
-        kept: whether somebody kept that one.
-        draft: what is made of it by hand, None if nothing is.
-        preferred: what the selection follows, None if it was made by hand.
-        nodes: selected nodes, in order.
-        references: text and drawn values float[3] of the same width everywhere.
-        validated: what is known of the selected configuration on held-out images, None if not measured.
-        measured: configurations that were measured on those.
-        looks: how often it was changed how things are looked at.
-    """
-
-    snapshot: Snapshot
-    now: Snapshot
-    moment: int | None
-    config: int | None
-    against: int | None
-    kept: bool
-    draft: Draft | None
-    preferred: Choice | None
-    nodes: tuple[int, ...]
-    references: References
-    validated: object
-    measured: int
-    looks: int
-
-    @property
-    def bits(self) -> np.ndarray | None:
-        """uint8[Q] of the selected configuration."""
-        return None if self.config is None else self.snapshot.evaluations.bits[self.config]
-
-    @property
-    def shown(self) -> np.ndarray | None:
-        """uint8[Q] that graph and strip show: the draft's where there is one."""
-        return self.bits if self.draft is None else self.draft.bits
-
-    @property
-    def other(self) -> np.ndarray | None:
-        """uint8[Q] to compare it with: a draft with what it was made of."""
-        if self.draft is not None:
-            return self.bits
-        return None if self.against is None else self.snapshot.evaluations.bits[self.against]
-
-    @property
-    def mark(self) -> tuple[object, ...]:
-        """Equal for two views that look the same."""
-        return (
-            self.now.version, self.moment, self.config, self.against, self.kept, self.draft, self.preferred,
-            self.nodes, len(self.references), self.measured, self.looks,
-        )  # fmt: skip
-
-
-class Hub:
-    """The state that people set by looking around; every method may be called on any thread.
+class ViewState:
+    """What people have chosen to look at, shared by all panels; every method may be called on any thread.
 
     Args:
         study: that is looked at.
@@ -115,13 +40,13 @@ class Hub:
         self.study = study
         self.problem = study.problem
         self.publisher = Publisher(draw)
-        self.look = Look()
+        self.theme = Theme()
         self.references: References = ()
         self.nodes: tuple[int, ...] = ()
         self.moment: int | None = None
-        self.hush: Callable[[], None] | None = None  # takes the notice about the latest action away
-        self._looks = 0
-        self.kept: int | None = None  # to compare with
+        self.clear_notice: Callable[[], None] = _nothing  # takes the notice about the latest action away
+        self.baseline: int | None = None  # that the selected configuration is compared with
+        self._revision = 0
         self._drafts: dict[int, Draft] = {}  # by what they were made of
         self._lock = threading.Lock()
         self._selected: tuple[int | None, int | None] = (None, None)  # now, and before
@@ -162,9 +87,9 @@ class Hub:
         self._preferred = choice
         self.publisher.wake()
 
-    def compare(self, config: int | None) -> None:
+    def set_baseline(self, config: int | None) -> None:
         """Compare with a configuration from now on; None for the one selected before."""
-        self.kept = config
+        self.baseline = config
         self.publisher.wake()
 
     def edit(self, draft: Draft) -> None:
@@ -185,8 +110,8 @@ class Hub:
         self.publisher.wake()
 
     def redraw(self) -> None:
-        """Show what changed in how something is looked at."""
-        self._looks += 1
+        """Show what people changed in a panel, such as a colour or a zoom."""
+        self._revision += 1
         self.publisher.wake()
 
     def select_nodes(self, nodes: tuple[int, ...]) -> None:
@@ -208,7 +133,7 @@ class Hub:
             place = 0 if by > 0 else len(order) - 1
         self.select(order[place])
 
-    def look_back(self, moment: int | None) -> None:
+    def go_to(self, moment: int | None) -> None:
         """Show the run as it was after so many evaluations, None for as it is."""
         self.moment = moment
         self.publisher.wake()
@@ -220,8 +145,8 @@ class Hub:
         if self._preferred is not None and len(snapshot.front) and self.draft is None:
             self._turn_to(choose(snapshot, self._preferred, self.problem))
         there = len(snapshot.evaluations)
-        config, previous, kept = (
-            one if one is None or one < there else None for one in (*self._selected, self.kept)
+        config, previous, baseline = (
+            one if one is None or one < there else None for one in (*self._selected, self.baseline)
         )
         validated = self.study.validated
         return View(
@@ -229,15 +154,15 @@ class Hub:
             now=now,
             moment=moment,
             config=config,
-            against=previous if self.kept is None else kept,
-            kept=self.kept is not None,
+            against=previous if self.baseline is None else baseline,
+            has_baseline=self.baseline is not None,
             draft=None if config is None else self._drafts.get(config),
             preferred=self._preferred,
             nodes=self.nodes,
             references=self.references,
             validated=None if config is None else validated.get(config),
             measured=len(validated),
-            looks=self._looks,
+            revision=self._revision,
         )
 
     def evaluate_references(self) -> None:

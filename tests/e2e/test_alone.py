@@ -23,7 +23,7 @@ def test_panels_alone_and_what_is_left_of_them(open_notebook: Opened, server: An
         "dashboard = nl.Dashboard(study); print('made')"
     )
     notebook.ask("dashboard.history")
-    log = page.locator(".nemo-panel", has_text="What you did").first
+    log = page.locator(".nemo-panel", has_text="Steering log").first
     expect(log).to_contain_text("stem.conv.weight")
     expect(page.locator(".nemo-dashboard")).to_have_count(0)
     expect(page.locator(".nemo-static")).to_be_hidden()
@@ -38,7 +38,7 @@ def test_panels_alone_and_what_is_left_of_them(open_notebook: Opened, server: An
     front = notebook.figure("Pareto front")
     expect(front).to_have_attribute("data-count-evaluated", "40")
     zoom = page.get_by_label("Zoom to", exact=True)
-    zoom.select_option("the front")
+    zoom.select_option("front")
     texts = page.locator(".jp-MarkdownCell").count()
     zoom.focus()
     page.keyboard.press("4")  # JupyterLab would make the cell a heading

@@ -26,33 +26,33 @@ def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> 
     page = finished.page
     figure = finished.figure("Pareto front")
     before = figure.screenshot()
-    finished.label("Dragging").select_option("asks for a box")
+    finished.label("Drag").select_option("set aspiration")
     page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.07, 0.95))
     page.mouse.down()
     page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.12, 0.6), steps=8)
     page.mouse.up()
-    finished.wait_for_text("within task_error")
+    finished.wait_for_text("Aspiration: task_error")
     asked = finished.page.locator(".nemo-pins").filter(has_text="Asked for").inner_text()
     numbers = [float(word.strip(",")) for word in asked.split() if word.strip(",").replace(".", "").isdigit()]
     assert numbers == pytest.approx([0.07, 0.12, 0.05, 0.4], abs=0.02)
     page.mouse.move(5, 5)
     page.wait_for_timeout(400)
     assert figure.screenshot() != before
-    finished.button("Look everywhere").focus()
+    finished.button("Clear aspiration").focus()
     page.keyboard.press("Enter")
     finished.wait_for_text("No constraints, no aspiration.")
     # the twin by keyboard
-    finished.label("Look within").fill("task_error 0 to 0.2")
-    finished.label("Look within").press("Tab")
+    finished.label("Aspiration").fill("task_error 0 to 0.2")
+    finished.label("Aspiration").press("Tab")
     page.keyboard.press("Enter")
-    finished.wait_for_text("within task_error 0 to 0.2")
+    finished.wait_for_text("Aspiration: task_error 0 to 0.2")
     assert finished.errors == []
 
 
 def test_the_slider_goes_back_in_time_and_replay_shows_the_run(finished: Any) -> None:
     page = finished.page
     assert finished.points("evaluated") == 80
-    slider = finished.label("Look back to")
+    slider = finished.label("History")
     slider.scroll_into_view_if_needed()
     slider.focus()
     for _ in range(30):
@@ -79,11 +79,11 @@ def test_zoom_and_parallel_coordinates(finished: Any) -> None:
     page = finished.page
     figure = finished.figure("Pareto front")
     whole = figure.screenshot()
-    finished.label("Zoom to").select_option("the front")
+    finished.label("Zoom to").select_option("front")
     page.wait_for_timeout(800)
     zoomed = figure.screenshot()
     assert zoomed != whole
-    finished.label("Zoom to").select_option("everything")
+    finished.label("Zoom to").select_option("all points")
     page.wait_for_timeout(800)
     assert figure.screenshot() == whole
     finished.label("Show as").select_option("parallel coordinates")

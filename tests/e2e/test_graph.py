@@ -46,7 +46,7 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     notebook.ask(STAGED, seconds=60)
     page, figure = notebook.page, notebook.figure("The network")
     expect(figure).to_have_attribute("data-count-folded", "20")  # a big network begins folded
-    notebook.button("Fold stages").focus()
+    notebook.button("Collapse stages").focus()
     page.keyboard.press("Enter")
     expect(figure).to_have_attribute("data-count-folded", "5")
     notebook.tap("The network", "folded", key=4)  # the second stage, whose first block is the fifth
@@ -62,17 +62,17 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
 
     # typing rings what fits, the Enter key selects it and opens where it is
     notebook.label("Find").fill("LAYER5.3*weight")
-    notebook.wait_for_text("2 names fit")
+    notebook.wait_for_text("2 matches")
     notebook.label("Find").press("Enter")
     notebook.wait_for_text("2 of 80 nodes selected: layer5.3.conv0.weight")
     expect(figure).to_have_attribute("data-count-framed", "0")
 
     # Ctrl and wheel, then a drag: the buttons know what is seen
-    notebook.button("Open all").click()
+    notebook.button("Expand all").click()
     expect(figure).to_have_attribute("data-count-folded", "0")
-    notebook.button("Fold stages").click()
+    notebook.button("Collapse stages").click()
     expect(figure).to_have_attribute("data-count-folded", "5")
-    notebook.button("Open all").focus()
+    notebook.button("Expand all").focus()
     page.keyboard.press("Enter")
     expect(figure).to_have_attribute("data-count-folded", "0")
     assert seen(notebook) == (-1, 80)
@@ -85,7 +85,7 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     page.wait_for_timeout(1000)
     low, high = seen(notebook)
     assert -1 < low < 40 < high < 80
-    notebook.page.get_by_label("Dragging", exact=True).nth(1).select_option("moves")
+    notebook.page.get_by_label("Drag", exact=True).nth(1).select_option("pan")
     expect(figure).to_have_attribute("data-drag", "pan")
     middle = (low + high) / 2
     page.mouse.move(*notebook.drawn_at("The network", 0, middle, -0.6))
@@ -99,7 +99,7 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     notebook.button("Show selected").click()
     page.wait_for_timeout(800)
     assert seen(notebook) == (74, 80)  # nodes 77 and 79, with two more on either side
-    notebook.button("Whole").click()
+    notebook.button("Fit").click()
     page.wait_for_timeout(800)
     assert seen(notebook) == (-1, 80)
     assert notebook.errors == []

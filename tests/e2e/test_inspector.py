@@ -28,7 +28,7 @@ def test_a_node_is_tapped_above_its_bar_edited_beside_what_was_kept_and_copied(o
     wide, narrow, middle = map(int, ids.split()[-3:])
     notebook.ask(f"dashboard.select({wide}); print('selected')")
     notebook.wait_for_text(f"study.config({wide})")
-    notebook.button("Keep to compare").click()
+    notebook.button("Set as baseline").click()
     notebook.ask(f"dashboard.select({middle}); dashboard.select({narrow}); print('selected')")
     expect(inspector).to_contain_text(f"▼ 36 lowered; the line is the bit-width in Configuration {wide}")
 

@@ -19,21 +19,21 @@ def test_blocks_fold_nodes_are_found_and_coloured(open_notebook: Opened) -> None
     expect(figure).to_have_attribute("data-count-folded", "0")
     notebook.tap("The network", "blocks", key=2, x="x", y="height")  # the heading of blocks.1
     expect(figure).to_have_attribute("data-count-folded", "1")
-    notebook.button("Fold all").focus()
+    notebook.button("Collapse all").focus()
     page.keyboard.press("Enter")
     expect(figure).to_have_attribute("data-count-folded", "8")
     notebook.label("Find").fill("depthwise")
-    notebook.button("Select found").click()
+    notebook.button("Select matches").click()
     notebook.wait_for_text("10 of 36 nodes selected")
     expect(figure).to_have_attribute("data-count-folded", "3")  # those with one are open
     notebook.label("Kind").select_option("depthwise")
     notebook.button("Select kind").click()
     notebook.wait_for_text("nodes selected: blocks.0.depthwise")
-    notebook.button("Open all").click()
+    notebook.button("Expand all").click()
     expect(figure).to_have_attribute("data-count-folded", "0")
 
     # a box around the first nodes, then a pin
-    notebook.button("Select none").click()
+    notebook.button("Clear selection").click()
     notebook.wait_for_text("No node is selected")
     page.wait_for_timeout(500)  # a person, too, waits until the page stands still
     page.mouse.move(*notebook.drawn_at("The network", 0, -0.6, 1.35))
@@ -67,14 +67,14 @@ def test_a_draft_by_keyboard_and_two_configurations_side_by_side(open_notebook: 
     notebook.ask("dashboard.study.optimize(40, progress=False); print('done')")
     notebook.wait_for_evaluations(40)
     page = notebook.page
-    notebook.label("Choose the").select_option("most accurate")
+    notebook.label("Select").select_option("most accurate")
     best = int(
         notebook.ask(
             "f = dashboard.study.front(); print(f.sort_values(['task_error', 'model_ratio']).index[0])"
         )
     )
     notebook.wait_for_text(f"study.config({best})")
-    notebook.label("Choose the").select_option("smallest")
+    notebook.label("Select").select_option("smallest")
     notebook.wait_for_text("difference")
     notebook.wait_for_text("points")
     assert f"Configuration {best}" in notebook.text()
@@ -85,7 +85,7 @@ def test_a_draft_by_keyboard_and_two_configurations_side_by_side(open_notebook: 
     expect(strip).not_to_have_attribute("data-count-marks", "0")
 
     notebook.label("Find").fill("classifier.weight")
-    notebook.button("Select found").focus()
+    notebook.button("Select matches").focus()
     page.keyboard.press("Enter")
     notebook.wait_for_text("1 of 36 nodes selected: classifier.weight")
     notebook.label("Change to").select_option("8")
@@ -96,7 +96,7 @@ def test_a_draft_by_keyboard_and_two_configurations_side_by_side(open_notebook: 
     notebook.button("Evaluate").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".nemo-dashboard").first).not_to_contain_text("not measured")
-    notebook.button("Add to the run").focus()
+    notebook.button("Add to run").focus()
     page.keyboard.press("Enter")
     notebook.wait_for_text("enqueue")
     notebook.button("Undo").click()

@@ -9,7 +9,7 @@ import pytest
 
 from nemo_lab import NemoWarning, Study, create_study
 from nemo_lab.plots import front_columns, front_info
-from nemo_lab.plots.front import Places
+from nemo_lab.plots.front_columns import Places
 from nemo_lab.plots.info import FrontInfo
 from tests.plots.objectives import ByHandProblem
 from tests.toy import ToyProblem

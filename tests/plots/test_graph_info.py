@@ -7,8 +7,8 @@ import pytest
 
 from nemo_lab import QuantizationProblem
 from nemo_lab.plots import bits_columns, graph_columns, graph_info
-from nemo_lab.plots.graph_columns import scale_ends
-from nemo_lab.plots.graph_layout import folded_at_first, graph_layout, shut_at_first
+from nemo_lab.plots.graph_colors import scale_ends
+from nemo_lab.plots.graph_layout import Block, Stage, folded_at_first, graph_layout, nodes_of, parts_with
 from nemo_lab.plots.info import block_name
 from nemo_lab.plots.style import MUTED, width_colors
 from tests.toy import ToyProblem
@@ -50,7 +50,7 @@ def test_shortcuts_are_drawn_as_arcs_and_the_rest_as_lines(digits_problem: Quant
 
 def test_folded_blocks_take_the_place_of_two_nodes(digits_problem: QuantizationProblem) -> None:
     info = graph_info(digits_problem)
-    layout = graph_layout(info, {1, 3})  # blocks.0 of four nodes, blocks.2 of seven
+    layout = graph_layout(info, {Block(1), Block(3)})  # blocks.0 of four nodes, blocks.2 of seven
     assert layout.width == 36 - 4 - 7 + 2 * 2
     assert layout.right[:-1].tolist() == layout.left[1:].tolist()
     bits = np.full(36, 4, dtype=np.uint8)
@@ -175,7 +175,7 @@ def staged(layers: int) -> ToyProblem:
 def test_a_folded_stage_is_one_block_and_edges_go_around_it() -> None:
     problem = staged(12)
     info = graph_info(problem)
-    layout = graph_layout(info, {1, 5}, {1})
+    layout = graph_layout(info, {Block(1), Block(5), Stage(1)})
     assert [label for label, _, _ in layout.parts] == ["stem", "layer1.0", "layer1.1", "layer2", "layer3.0",
                                                        "layer3.1"]  # fmt: skip
     assert layout.folded.tolist() == [False, True, False, True, True, False]
@@ -186,18 +186,37 @@ def test_a_folded_stage_is_one_block_and_edges_go_around_it() -> None:
     assert columns["framed"]["x"].tolist() == [2.5, 8.5]
     assert columns["found"]["x"].tolist() == [2.5, 8.5]
     assert "layer2: 8 nodes, mean bits -, 1 pinned" in columns["folded"]["tip"][1]
-    assert "fold the stage" in columns["stages"]["tip"][0]
-    assert "open the stage" in columns["stages"]["tip"][1]
+    assert layout.folded_stages.tolist() == [False, True, False]
+    assert "click to collapse" in columns["stages"]["tip"][0]
+    assert "click to expand" in columns["stages"]["tip"][1]
     assert len(layout.near[0]) + len(layout.arcs[0]) == layout.width - 3 - 1  # a line less in each of three
 
 
 def test_a_network_of_500_nodes_begins_in_stages() -> None:
     info = graph_info(staged(249))
     assert len(info.names) == 500
-    folded, shut = folded_at_first(info), shut_at_first(info)
-    assert len(shut) == len(info.stages) == 62
-    assert shut_at_first(graph_info(staged(60))) == frozenset()
-    assert graph_layout(info, folded, shut).width < graph_layout(info, folded).width
+    folded = folded_at_first(info)
+    stages = {part for part in folded if isinstance(part, Stage)}
+    assert len(stages) == len(info.stages) == 62
+    assert not any(isinstance(part, Stage) for part in folded_at_first(graph_info(staged(60))))
+    assert graph_layout(info, folded).width < graph_layout(info, folded - stages).width
+
+
+def test_a_stage_is_told_from_a_block_of_the_same_position_and_says_whether_it_is_folded() -> None:
+    problem = ToyProblem(8)
+    problem.node_names = tuple(f"layer{1 + node // 2}.{node % 2}.conv.weight" for node in range(8))
+    info = graph_info(problem)
+    assert [label for label, _, _ in info.stages] == ["layer1", "layer2", "layer3", "layer4"]
+    assert Stage(1) != Block(1)
+    assert nodes_of(Stage(1), info) == range(2, 4)
+    assert nodes_of(Block(1), info) == range(1, 2)
+    assert parts_with([3], info) == {Block(3), Stage(1)}
+    # open, a stage of two nodes is as wide as a folded one
+    for folded, word in ((set(), "collapse"), ({Stage(1)}, "expand")):
+        layout = graph_layout(info, folded)
+        assert layout.width == 8
+        tip = graph_columns(info, None, problem.bit_widths, {}, layout)["stages"]["tip"][1]
+        assert tip == f"layer2: 2 blocks; click to {word}"
 
 
 def test_numbers_and_headings_show_where_there_is_room() -> None:
@@ -219,7 +238,7 @@ def test_numbers_and_headings_show_where_there_is_room() -> None:
 
 def test_what_is_not_measured_yet_is_grey_and_what_is_without_noise_is_bright(toy: ToyProblem) -> None:
     info = graph_info(toy)
-    layout = graph_layout(info, {0, 1})
+    layout = graph_layout(info, {Block(0), Block(1)})
     measured = np.array([1.0, 3.0, np.nan, np.nan, np.inf, np.nan])
     columns = graph_columns(info, None, toy.bit_widths, {}, layout, measured=measured)
     nodes, folded = columns["nodes"]["color"], columns["folded"]["color"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nemo_lab import Study
 from nemo_lab.plots import front_info
-from nemo_lab.plots.png import HEIGHT, SCALE, STRIP, WIDTH, front_picture
+from nemo_lab.plots.png import HEIGHT, SCALE, STRIP, WIDTH, front_png
 from nemo_lab.plots.style import SELECTION_COLOR, width_colors
 
 
@@ -30,7 +30,7 @@ def test_it_shows_the_front_the_chosen_and_its_bits(digits_study: Study) -> None
     info = front_info(study.snapshot, study.problem, names)
     config = int(study.front().index[0])
     bits = study.config(config).to_numpy().astype(np.uint8)
-    png = front_picture(info, config, bits, study.problem.bit_widths)
+    png = front_png(info, config, bits, study.problem.bit_widths)
     image = opened(png)
     assert image.size == (WIDTH * SCALE, (HEIGHT + STRIP) * SCALE)
     assert len(png) < 60_000
@@ -39,7 +39,7 @@ def test_it_shows_the_front_the_chosen_and_its_bits(digits_study: Study) -> None
     strip = image.crop((0, HEIGHT * SCALE, *image.size))
     for width in set(bits.tolist()):
         assert near(strip, colors[width]) > 100
-    plain = opened(front_picture(info))
+    plain = opened(front_png(info))
     assert plain.size == (WIDTH * SCALE, HEIGHT * SCALE)
     assert near(plain, SELECTION_COLOR) == 0
 
@@ -47,9 +47,9 @@ def test_it_shows_the_front_the_chosen_and_its_bits(digits_study: Study) -> None
 def test_a_single_point_and_a_thousand_nodes(toy_study: Study) -> None:
     info = front_info(toy_study.snapshot, toy_study.problem, [one.name for one in toy_study.species])
     wide = np.tile(np.arange(2, 9, dtype=np.uint8), 200)
-    assert front_picture(info, 0, wide, range(2, 9))
+    assert front_png(info, 0, wide, range(2, 9))
     first = ("values", "config", "species", "generation", "feasible")
     alone = dataclasses.replace(
         info, on_front=np.array([True]), **{name: getattr(info, name)[:1] for name in first}
     )
-    assert front_picture(alone, 0, wide[:1], range(2, 9))
+    assert front_png(alone, 0, wide[:1], range(2, 9))

@@ -10,7 +10,7 @@ from nemo_lab import Dashboard, Study, create_study
 from nemo_lab.widgets.elements.figure import Figure
 from tests.toy import GatedProblem, SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import button, column, figure, members, until, words
+from tests.widgets.watching import button, column, control, figure, loaded, until, words
 
 
 def publishers() -> set[threading.Thread]:
@@ -22,12 +22,6 @@ def drawn_front(front: Figure) -> list[int]:
     keys, heights = (column(front, "front", name) for name in ("key", "y"))
     assert [key < 0 for key in keys] == [height != height for height in heights]
     return sorted(key for key in keys if key >= 0)
-
-
-def loaded(dashboard: Dashboard) -> int:
-    """The configuration that the inspector speaks of."""
-    text = words(dashboard.inspector)
-    return int(text.split("study.config(")[1].split(")")[0]) if "study.config(" in text else -1
 
 
 def test_it_follows_a_run_to_its_end(open_dashboard: Open) -> None:
@@ -49,7 +43,7 @@ def test_it_follows_a_run_to_its_end(open_dashboard: Open) -> None:
 
 def test_controls_offer_what_the_state_allows(open_dashboard: Open) -> None:
     dashboard = open_dashboard(SlowProblem())
-    dashboard._controls.budget.value = 100_000
+    control(dashboard.controls, "Evaluations").value = 100_000
 
     def enabled() -> set[str]:
         names = ("Start", "Pause", "Resume", "Stop")
@@ -105,9 +99,8 @@ def test_next_and_previous_walk_the_front_by_size(open_dashboard: Open) -> None:
 def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
     dashboard = open_dashboard(SlowProblem())
     study = dashboard.study
-    (nodes,) = (one for one in members(dashboard, type(dashboard._steering.nodes)))
-    nodes.index = (1, 4)
-    dashboard._steering.width.value = 3
+    control(dashboard.steering, "Nodes").index = (1, 4)
+    control(dashboard.steering, "to bits").value = 3
     button(dashboard, "Pin").click()
     until(lambda: "layer0.weight = 3, layer2.input = 3" in words(dashboard.steering))
     assert study.pins == {"layer0.weight": 3, "layer2.input": 3}
@@ -125,23 +118,24 @@ def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
 
 def test_pinning_a_range_by_a_glob(open_dashboard: Open) -> None:
     dashboard = open_dashboard(SlowProblem())
-    study, steering = dashboard.study, dashboard._steering
-    steering.nodes.index = (1,)
-    steering.matching.value = " *.input "
-    steering.width.value, steering.most.value = 3, 5
+    study, matching = dashboard.study, control(dashboard.steering, "matching")
+    control(dashboard.steering, "Nodes").index = (1,)
+    matching.value = " *.input "
+    control(dashboard.steering, "to bits").value = 3
+    control(dashboard.steering, "up to").value = 5
     button(dashboard, "Pin").click()
     until(lambda: "layer0.input = 3 to 5, layer1.input = 3 to 5" in words(dashboard.steering))
     assert study.pins == {f"layer{i}.input": (3, 5) for i in range(3)}
     graph = figure(dashboard, "The network")
     until(lambda: column(graph, "nodes", "pinned") == ["3 to 5", "-"] * 3)
     assert column(graph, "pins", "x") == [0, 2, 4]
-    steering.matching.value = "*.inptu"
+    matching.value = "*.inptu"
     button(dashboard, "Pin").click()
     until(lambda: "no node or layer '*.inptu'" in words(dashboard))
-    steering.matching.value = "layer[12]"
+    matching.value = "layer[12]"
     button(dashboard, "Unpin").click()
     until(lambda: study.pins == {"layer0.input": (3, 5)})
-    steering.matching.value = ""
+    matching.value = ""
     button(dashboard, "Unpin").click()
     until(lambda: "nothing matching 'layer0.weight' is pinned" in words(dashboard))
 
@@ -149,7 +143,7 @@ def test_pinning_a_range_by_a_glob(open_dashboard: Open) -> None:
 def test_two_dashboards_of_one_study_show_the_same(open_dashboard: Open) -> None:
     study = create_study(SlowProblem(), **SMALL)
     one, other = open_dashboard(study), open_dashboard(study)
-    one._controls.budget.value = 100_000
+    control(one.controls, "Evaluations").value = 100_000
     button(one, "Start").click()
     until(lambda: "searching" in words(other.controls))
     button(other, "Stop").click()
@@ -169,14 +163,14 @@ def test_closing_ends_its_thread_and_the_study_goes_on() -> None:
     study.start(1000)
     until(lambda: len(study.evaluations()) > 5 and len(publishers() - before) == 2)
     dashboard.close()
-    assert len(publishers() - before) == 1
+    until(lambda: len(publishers() - before) == 1)
     done = len(study.evaluations())
     assert study.wait(30)
     assert study.state == "finished"
     assert len(study.evaluations()) == 1000 > done
     until(lambda: "1000 of 1000" in words(other.controls))
     other.close()
-    assert publishers() <= before
+    until(lambda: publishers() <= before)
     other.close()  # twice is as good as once
 
 

@@ -53,8 +53,8 @@ def test_the_species_panel_s_bytes_are_the_history(study: Study, open_dashboard:
     once = history.drop_duplicates("generation")
     assert column(shown, "history", "x")[1:-1] == once.evaluations.tolist()
     course = figure(open_dashboard(study), "Hypervolume")
-    assert column(course, "course", "x")[1:-1] == once.evaluations.tolist()
-    assert column(course, "course", "hypervolume")[1:-1] == pytest.approx(once.hypervolume.tolist())
+    assert column(course, "hypervolume", "x")[1:-1] == once.evaluations.tolist()
+    assert column(course, "hypervolume", "hypervolume")[1:-1] == pytest.approx(once.hypervolume.tolist())
     made = [column(shown, "history", f"made_s{position}")[-1] for position in (0, 1)]
     assert made == study.evaluations().species.value_counts()[["continuous", "floor"]].tolist()
     floor = history[history.species == "floor"]

@@ -17,7 +17,7 @@ from nemo_lab.study.results.decision_making import choices
 from nemo_lab.widgets.panels import inspector_html
 from tests.toy import GatedProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import button, column, figure, parsed, until, words
+from tests.widgets.watching import button, buttons, column, control, figure, loaded, parsed, until, words
 
 POINTS = np.array(
     [[0.50, 0.1, 0.1], [0.109, 0.2, 0.9], [0.105, 0.3, 0.3], [0.100, 0.4, 0.4], [0.3, 0.15, 0.12]]
@@ -61,14 +61,14 @@ def test_it_compares_with_the_one_before_or_the_one_kept(open_dashboard: Open) -
     for node, sign in signs.items():
         raised = table.loc[9, names[int(node)]] > table.loc[3, names[int(node)]]
         assert sign == ("triangle" if raised else "inverted_triangle")
-    button(dashboard, "Keep to compare").click()
-    until(lambda: dashboard._inspector.keep.description == "Compare no more")
+    button(dashboard, "Set as baseline").click()
+    until(lambda: "Clear baseline" in buttons(dashboard))
     dashboard.select(12)
     dashboard.select(15)
     until(lambda: "Configuration 15Configuration 9" in words(dashboard.inspector))
-    dashboard._inspector.against.value = "4"  # by number
+    control(dashboard.inspector, "Baseline").value = "4"  # by number
     until(lambda: "Configuration 15Configuration 4" in words(dashboard.inspector))
-    button(dashboard, "Compare no more").click()
+    button(dashboard, "Clear baseline").click()
     until(lambda: "Configuration 15Configuration 12" in words(dashboard.inspector))
 
 
@@ -79,8 +79,8 @@ def test_a_draft_tells_its_costs_at_once_and_its_quality_when_measured(open_dash
     dashboard.select(7)
     button(dashboard, "Set").click()
     until(lambda: "no node is selected" in words(dashboard.inspector))
-    dashboard._hub.select_nodes((1, 4))
-    dashboard._inspector.draft.width.value = 5
+    control(dashboard.steering, "Nodes").index = (1, 4)
+    control(dashboard.inspector, "Change to").value = 5
     button(dashboard, "Set").click()
     bits = study.config(7).to_numpy().copy()
     bits[[1, 4]] = 5
@@ -99,7 +99,7 @@ def test_a_draft_tells_its_costs_at_once_and_its_quality_when_measured(open_dash
     loss = problem.evaluate(bits[None])[0, 0]
     until(lambda: f"loss{loss:.4f}" in words(dashboard.inspector))
     assert len(study.evaluations()) == 40  # it was no part of the run
-    button(dashboard, "Add to the run").click()
+    button(dashboard, "Add to run").click()
     until(lambda: "enqueue1 configurations" in words(dashboard.history))
     until(lambda: button(dashboard, "Discard").disabled)
     study.optimize(41, progress=False)
@@ -113,15 +113,15 @@ def test_a_draft_tells_its_costs_at_once_and_its_quality_when_measured(open_dash
 def test_a_choice_selects_and_follows_the_front_until_somebody_selects(open_dashboard: Open) -> None:
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    dashboard._inspector.choice.value = "lowest size"
+    control(dashboard.inspector, "Select").value = "lowest size"
     front = study.front()
-    until(lambda: dashboard._hub.config == front["size"].idxmin())
+    until(lambda: loaded(dashboard) == front["size"].idxmin())
     study.optimize(400, progress=False)
     smallest = study.front()["size"].min()
-    until(lambda: study.evaluations()["size"][dashboard._hub.config] == smallest)
+    until(lambda: study.evaluations()["size"][loaded(dashboard)] == smallest)
     dashboard.select(3)
-    until(lambda: dashboard._inspector.choice.value == "along the front")
-    assert dashboard._hub.config == 3
+    until(lambda: control(dashboard.inspector, "Select").value == "by hand")
+    assert loaded(dashboard) == 3
 
 
 def test_copied_python_gives_the_configuration_again() -> None:
@@ -165,9 +165,9 @@ def test_beside_a_draft_stands_what_was_kept(open_dashboard: Open) -> None:
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
     dashboard.select(3)
-    button(dashboard, "Keep to compare").click()
+    button(dashboard, "Set as baseline").click()
     dashboard.select(9)
-    dashboard._hub.select_nodes((1,))
+    control(dashboard.steering, "Nodes").index = (1,)
     button(dashboard, "- 1").click()
     until(lambda: "draftConfiguration 9differenceConfiguration 3" in words(dashboard.inspector))
     until(lambda: "lowered; the line is the bit-width in Configuration 9" in words(dashboard.inspector))
@@ -193,10 +193,10 @@ def test_the_front_is_saved_where_it_is_said(
     problem = ToyProblem()
     study = create_study(problem, **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    name = dashboard._controls.saving.file
+    name = control(dashboard.controls, "Save as")
     name.value = "kept.html"  # left from a report
     button(dashboard, "Save front").click()
-    until(lambda: f"the front is in {tmp_path / 'kept.json'}" in words(dashboard.controls))
+    until(lambda: f"saved the front to {tmp_path / 'kept.json'}" in words(dashboard.controls))
     expected = [study.config(config).tolist() for config in study.front().index]
     assert load_front(tmp_path / "kept.json", problem).tolist() == expected
     name.value = "no/such/folder"
@@ -211,12 +211,12 @@ def test_a_file_that_was_there_is_replaced_only_when_pressed_again(
     there = tmp_path / "mine.json"
     there.write_text("of somebody else")
     dashboard = open_dashboard(create_study(ToyProblem(), **SMALL).optimize(40, progress=False))
-    dashboard._controls.saving.file.value = "mine"
+    control(dashboard.controls, "Save as").value = "mine"
     button(dashboard, "Save front").click()
     until(lambda: "press again to replace it" in words(dashboard.controls))
     assert there.read_text() == "of somebody else"
     button(dashboard, "Save front").click()
-    until(lambda: "the front is in" in words(dashboard.controls))
+    until(lambda: "saved the front to" in words(dashboard.controls))
     assert len(load_front(there, ToyProblem()))
     button(dashboard, "Save front").click()  # it is ours now
     until(lambda: there.exists() and "press again" not in words(dashboard.controls))
@@ -226,21 +226,21 @@ def test_buttons_mean_what_was_shown_when_they_were_pressed(open_dashboard: Open
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
     dashboard.select(3)
-    button(dashboard, "Keep to compare").click()
+    button(dashboard, "Set as baseline").click()
     dashboard.select(9)  # before anything was drawn
     until(lambda: "Configuration 9Configuration 3" in words(dashboard.inspector))
-    button(dashboard, "Compare no more").click()
-    until(lambda: dashboard._inspector.keep.description == "Keep to compare")
-    dashboard._inspector.against.value = "3"  # the one before it, too, is kept if somebody says so
-    until(lambda: dashboard._inspector.keep.description == "Compare no more")
-    dashboard._hub.select_nodes((1,))
+    button(dashboard, "Clear baseline").click()
+    until(lambda: "Set as baseline" in buttons(dashboard))
+    control(dashboard.inspector, "Baseline").value = "3"  # the previous one, by its number
+    until(lambda: "Clear baseline" in buttons(dashboard))
+    control(dashboard.steering, "Nodes").index = (1,)
     width = 8 if study.config(9).iloc[1] != 8 else 7
-    dashboard._inspector.draft.width.value = width
+    control(dashboard.inspector, "Change to").value = width
     button(dashboard, "Set").click()
-    dashboard._hub.select_nodes((2,))
+    control(dashboard.steering, "Nodes").index = (2,)
     dashboard.select(12)
     until(lambda: "Configuration 12Configuration 3" in words(dashboard.inspector))
-    assert dashboard._hub.draft is None
+    assert "draft" not in words(dashboard.inspector)
     dashboard.select(9)  # its draft was not lost
     until(lambda: "draftConfiguration 9" in words(dashboard.inspector))
     expected = study.config(9).to_numpy().copy()
@@ -255,8 +255,8 @@ def test_a_measurement_is_of_the_draft_it_was_asked_for(open_dashboard: Open) ->
     dashboard = open_dashboard(study)
     until(lambda: len(column(figure(dashboard, "Pareto front"), "references", "text")) == 3)
     dashboard.select(9)
-    dashboard._hub.select_nodes((1, 2))
-    dashboard._inspector.draft.width.value = 5
+    control(dashboard.steering, "Nodes").index = (1, 2)
+    control(dashboard.inspector, "Change to").value = 5
     button(dashboard, "Set").click()
     until(lambda: not button(dashboard, "Evaluate").disabled)
     problem.entered.clear()

@@ -44,7 +44,7 @@ def test_it_holds_the_whole_study(open_dashboard: Open, tmp_path: Path) -> None:
     expected = np.array([study.config(config).to_numpy() for config in study.front().index])
     np.testing.assert_array_equal(load_front(saved, ToyProblem()), expected)
     data = json.loads(embedded(page, "report-data"))
-    assert set(data["figures"]) == {"front", "graph", "strip", "course", "species"}
+    assert set(data["figures"]) == {"front", "graph", "strip", "hypervolume", "species"}
     assert data["bits"] == study.config(data["config"]).tolist()
 
 

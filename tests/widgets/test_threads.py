@@ -1,4 +1,4 @@
-"""Dashboards that nobody looks at any more keep no thread, and no wish is lost on the way."""
+"""Dashboards that nobody looks at any more keep no thread, and no action is lost on the way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nemo_lab import Dashboard, create_study
 from nemo_lab.widgets.publisher import BREATH, RATE, Publisher
 from tests.toy import EndlessProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import button, until, words
+from tests.widgets.watching import button, column, control, figure, until, words
 
 SETUP = """
 import gc, threading, time
@@ -73,24 +73,26 @@ def test_a_cell_that_runs_again_takes_its_dashboard_away(kernel: BlockingKernelC
         run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
     run(kernel, "both = [nl.Dashboard(study), nl.Dashboard(study)]", "two")
     run(kernel, "study.start(100_000)", "start")
-    count = "print(settled(({0}, {0}), lambda: (len(study._worker._listeners), threads('publisher'))))"
-    assert run(kernel, count.format(3), "count") == "(3, 3)"
+    count = "print(settled({0}, lambda: threads('publisher')))"
+    assert run(kernel, count.format(3), "count") == "3"
     run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
     run(kernel, "both = nl.Dashboard(study)", "two")
-    assert run(kernel, count.format(2), "count") == "(2, 2)"
+    assert run(kernel, count.format(2), "count") == "2"
     run(kernel, "study.stop()", "stop")
-    idle = "print(settled(0, lambda: sum(map(threads, ('publisher', 'aside', 'worker')))))"
+    idle = "print(settled(0, lambda: sum(map(threads, ('publisher', 'background', 'worker')))))"
     assert run(kernel, idle, "count") == "0"
-    assert "ready" in run(kernel, "print(dashboard._controls.status.value)", "look")
+    assert "ready" in run(
+        kernel, "from tests.widgets.watching import words; print(words(dashboard.controls))", "look"
+    )
 
 
 def test_an_idle_dashboard_keeps_no_thread_and_wakes_again(open_dashboard: Open) -> None:
     before = threading.enumerate()
     dashboards = [open_dashboard(ToyProblem()) for _ in range(3)]
     for evaluations in (7, 14, 21):
-        until(lambda: ours("publisher") | ours("aside") <= set(before))
+        until(lambda: ours("publisher") | ours("background") <= set(before))
         for one in dashboards:
-            one._controls.budget.value = 7
+            control(one.controls, "Evaluations").value = 7
             button(one, "Start").click()
         for one in dashboards:
             until(lambda one=one, n=evaluations: f"{n} of {n} evaluations" in words(one.controls))
@@ -105,6 +107,7 @@ def test_no_wake_is_lost_between_two_threads() -> None:
         drawn[0] = state
         busy.release()
 
+    before = ours("publisher")
     publisher = Publisher(draw)
     # around the moments at which the thread gives up, when it is behind and when it is not
     for pause in (0.0, 0.095, 0.1, 0.105, 0.11, 0.2, 0.225, 0.23, 0.235, 0.24, 0.3):
@@ -121,7 +124,24 @@ def test_no_wake_is_lost_between_two_threads() -> None:
     publisher.wake()
     time.sleep(0.05)
     assert drawn[0] == state - 1
-    assert not publisher._thread or not publisher._thread.is_alive()
+    assert ours("publisher") <= before
+
+
+def test_what_a_background_action_reports_is_not_wiped_by_the_button_that_began_it() -> None:
+    notices = list[str]()
+    publisher = Publisher(lambda: None)
+
+    def fail() -> None:
+        raise ValueError("nothing is held out")
+
+    def begin() -> None:
+        publisher.in_background(fail, lambda what: notices.append(str(what)))
+        until(lambda: not ours("background"))  # it has failed before the button returns
+
+    publisher.now(begin, lambda what: notices.append(str(what)))
+    until(lambda: len(notices) == 2)
+    assert notices == ["", "nothing is held out"]
+    publisher.close()
 
 
 def test_drawings_that_come_late_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,9 +162,10 @@ def test_drawings_that_come_late_are_made_up_for(monkeypatch: pytest.MonkeyPatch
             publisher.wake()
 
     monkeypatch.setattr("nemo_lab.widgets.publisher.time", Clock)
+    before = ours("publisher")
     publisher = Publisher(draw)
     publisher.wake()
-    until(lambda: len(drawn) == 60 and publisher._thread is None)
+    until(lambda: len(drawn) == 60 and ours("publisher") <= before)
     waits = np.diff(drawn)
     beat, breath = 1 / RATE, 0.01 + BREATH
     np.testing.assert_allclose(waits[10:19], beat)
@@ -155,12 +176,12 @@ def test_drawings_that_come_late_are_made_up_for(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_closed_dashboard_leaves_its_references_half_way() -> None:
-    before = ours("aside")
+    before = ours("background")
     problem = EndlessProblem()
     dashboard = Dashboard(problem, **SMALL)
     assert problem.entered.wait(30)
     dashboard.close()
-    until(lambda: ours("aside") <= before)
+    until(lambda: ours("background") <= before)
     problem.endless = False
     assert dashboard.study.optimize(10, progress=False).state == "finished"
 
@@ -174,4 +195,5 @@ def test_stop_during_the_references_is_prompt_and_they_come_later(open_dashboard
     assert dashboard.study.wait(10)
     assert dashboard.study.state == "idle"
     problem.endless = False
-    until(lambda: len(dashboard._hub.references) == 3)
+    front = figure(dashboard, "Pareto front")
+    until(lambda: len(column(front, "references", "text")) == 3)

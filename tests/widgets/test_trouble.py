@@ -17,7 +17,7 @@ from nemo_lab import Dashboard, NemoError, NemoWarning, create_study
 from nemo_lab.search.species.real import FloorSpecies
 from tests.toy import SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import button, column, figure, markup, parsed, until, words
+from tests.widgets.watching import button, column, control, figure, markup, parsed, until, words
 
 SCRIPT, IMAGE = "<script>x</script>", '<img src=x onerror="alert(1)">'
 
@@ -102,7 +102,7 @@ def test_a_failure_is_folded_and_goes_when_the_run_goes_on(open_dashboard: Open)
     until(lambda: len(column(figure(dashboard, "Pareto front"), "references", "text")) == 3)
     dashboard.study.optimize(12, progress=False)
     problem.broken = True
-    dashboard._controls.budget.value = 10
+    control(dashboard.controls, "Evaluations").value = 10
     button(dashboard, "Start").click()
     until(lambda: "The run failed" in words(dashboard))
     html = markup(dashboard)
@@ -127,10 +127,10 @@ def test_a_mistake_is_a_notice_until_the_next_action(open_dashboard: Open) -> No
     button(dashboard, "Next").click()
     until(lambda: "the front is still empty; press Start" in words(dashboard))
     assert "no node is selected" not in words(dashboard)
-    dashboard._steering.nodes.index = (0,)
+    control(dashboard.steering, "Nodes").index = (0,)
     button(dashboard, "Unpin").click()
     until(lambda: "nothing matching 'layer0.input' is pinned" in words(dashboard))
-    dashboard._species.source.value = "front"
+    control(dashboard.species, "from").value = "front"
     button(dashboard, "Re-seed").click()
     until(lambda: "so the new members are random ones" in words(dashboard))
     button(dashboard, "Pin").click()
@@ -141,12 +141,12 @@ def test_a_mistake_is_a_notice_until_the_next_action(open_dashboard: Open) -> No
 def test_pinning_a_finished_study_says_so_and_prints_nothing(open_dashboard: Open) -> None:
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    dashboard._steering.nodes.index = (0,)
-    dashboard._steering.width.value = 5
+    control(dashboard.steering, "Nodes").index = (0,)
+    control(dashboard.steering, "to bits").value = 5
     with warnings.catch_warnings(record=True) as printed:
         warnings.simplefilter("always")
         button(dashboard, "Pin").click()
-        until(lambda: "projected or hand-made waiting" in words(dashboard.controls))
+        until(lambda: "waiting to be evaluated" in words(dashboard.controls))
     assert [str(one.message) for one in printed] == []
 
 
@@ -163,7 +163,7 @@ def test_clicks_on_any_thread_while_it_runs(open_dashboard: Open) -> None:
     study = dashboard.study
     study.start(100_000)
     until(lambda: "searching" in words(dashboard.controls))
-    dashboard._steering.nodes.index = (1, 2)
+    control(dashboard.steering, "Nodes").index = (1, 2)
     raised: list[BaseException] = []
 
     def press(seed: int) -> None:
@@ -189,6 +189,6 @@ def test_clicks_on_any_thread_while_it_runs(open_dashboard: Open) -> None:
     button(dashboard, "Stop").click()
     until(lambda: study.state == "idle" and "ready" in words(dashboard.controls), 60)
     done = len(study.evaluations())
-    dashboard._controls.budget.value = 7
+    control(dashboard.controls, "Evaluations").value = 7
     button(dashboard, "Start").click()
     until(lambda: f"{done + 7} of {done + 7} evaluations" in words(dashboard.controls), 60)

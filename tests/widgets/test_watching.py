@@ -9,7 +9,7 @@ import ipywidgets
 
 from nemo_lab import Dashboard, create_study, load_study
 from tests.toy import SlowProblem, ToyProblem
-from tests.widgets.watching import members, words
+from tests.widgets.watching import button, members, words
 
 NASTY = "<img src=x onerror=alert(1)>'; DROP TABLE studies; --"
 
@@ -19,13 +19,13 @@ def test_a_dashboard_follows_a_file_and_refuses_to_steer(tmp_path: Path) -> None
     study = create_study(SlowProblem(), seed=1, population=16, storage=path)
     study.optimize(10, progress=False)
     dashboard = Dashboard(load_study(path, read_only=True))
-    assert "10 of 10 evaluations" in dashboard._controls.status.value
+    assert "10 of 10 evaluations" in words(dashboard.controls)
     study.optimize(until=60, progress=False)
     deadline = time.monotonic() + 15
-    while "60 of 60 evaluations" not in dashboard._controls.status.value and time.monotonic() < deadline:
+    while "60 of 60 evaluations" not in words(dashboard.controls) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "60 of 60 evaluations" in dashboard._controls.status.value
-    dashboard._controls.start.click()
+    assert "60 of 60 evaluations" in words(dashboard.controls)
+    button(dashboard, "Start").click()
     while "only followed here" not in words(dashboard) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "only followed here" in words(dashboard)

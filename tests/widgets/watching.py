@@ -12,6 +12,7 @@ import ipywidgets
 import numpy as np
 
 from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.elements.slider import Slider
 
 DTYPES = {"f4": "<f4", "i4": "<i4", "u1": "<u1"}  # as figure.js reads them
 
@@ -74,6 +75,33 @@ def button(widget: Any, description: str) -> Any:
     """The one button of that text."""
     (found,) = (one for one in members(widget, ipywidgets.Button) if one.description == description)
     return found
+
+
+def control(panel: Any, label: str) -> Any:
+    """The one control of a panel that is called so, by what is written beside it."""
+
+    def name(one: Any) -> str:
+        return str(one.label if isinstance(one, Slider) else getattr(one, "description", ""))
+
+    inputs = (one for one in members(panel, ipywidgets.DOMWidget) if not isinstance(one, ipywidgets.Button))
+    (found,) = (one for one in inputs if name(one) == label)
+    return found
+
+
+def buttons(widget: Any) -> set[str]:
+    """What is written on the buttons that can be pressed."""
+    return {one.description for one in members(widget, ipywidgets.Button) if not one.disabled}
+
+
+def selected_nodes(dashboard: Any) -> tuple[int, ...]:
+    """The nodes that are selected in the list."""
+    return tuple(control(dashboard.steering, "Nodes").index)
+
+
+def loaded(dashboard: Any) -> int:
+    """The configuration that the inspector shows, -1 for none."""
+    text = words(dashboard.inspector)
+    return int(text.split("study.config(")[1].split(")")[0]) if "study.config(" in text else -1
 
 
 def numbers(packed: dict[str, Any]) -> Any:

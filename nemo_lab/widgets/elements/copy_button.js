@@ -11,7 +11,7 @@ function render({ model, el }) {
   button.className = "jupyter-button widget-button";
   button.textContent = model.get("label");
   said.setAttribute("role", "status");
-  summary.textContent = "Show it";
+  summary.textContent = "Show code";
   text.tabIndex = 0;
   details.append(summary, text);
   el.append(button, said, details);

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import traitlets
 
+from nemo_lab.widgets.elements import source
 
-class Copy(anywidget.AnyWidget):
+
+class CopyButton(anywidget.AnyWidget):
     """Puts a text on the reader's clipboard, and shows it when unfolded.
 
     Attributes:
@@ -16,6 +16,6 @@ class Copy(anywidget.AnyWidget):
         text: to be copied; the button is off while there is none.
     """
 
-    _esm = Path(__file__).parent / "copy_button.js"
+    _esm = source.text("copy_button.js")
     label = traitlets.Unicode("Copy").tag(sync=True)
     text = traitlets.Unicode().tag(sync=True)

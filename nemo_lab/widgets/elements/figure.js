@@ -3,7 +3,6 @@
 
 const libraries = (globalThis.__nemo_lab_bokeh ??= new Map());
 const loaded = (globalThis.__nemo_lab_bokeh_loaded ??= []); // for those who want to reach a figure
-const ARRAYS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
 
 function bokeh(model) {
   const reference = model.get("library");
@@ -22,36 +21,11 @@ function bokeh(model) {
   return libraries.get(key);
 }
 
-function numbers({ dtype, data }) {
-  const bytes = data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
-  return new ARRAYS[dtype](bytes);
-}
-
-function column(value) {
-  if (Array.isArray(value)) return value;
-  if (value.labels) return Array.from(numbers(value), (code) => value.labels[code]);
-  return numbers(value);
-}
-
 // JupyterLab's theme for what is drawn on a canvas; elsewhere the colour of the page's text.
 function applyTheme(document, el) {
   const css = getComputedStyle(el);
-  const ink = css.getPropertyValue("--jp-ui-font-color1").trim() || css.color;
-  const faint = css.getPropertyValue("--jp-ui-font-color2").trim() || css.color;
-  for (const one of document._all_models.values()) {
-    const properties = {};
-    const set = (color, names) => {
-      for (const name of names) if (name in one.properties) properties[name] = color;
-    };
-    if (one.tags.includes("ink")) set(ink, ["line_color", "text_color"]);
-    else if (one.tags.includes("faint")) set(faint, ["line_color", "text_color"]);
-    else if ("major_label_text_color" in one.properties || "label_text_color" in one.properties) {
-      set(ink, ["axis_label_text_color", "major_label_text_color", "label_text_color", "title_text_color"]);
-      set(faint, ["axis_line_color", "major_tick_line_color"]);
-    } else if ("grid_line_color" in one.properties) set(faint, ["grid_line_color"]);
-    else if (one.type === "Title") set(ink, ["text_color"]);
-    if (Object.keys(properties).length) one.setv(properties);
-  }
+  const color = (variable) => css.getPropertyValue(variable).trim() || css.color;
+  applyInk(document, color("--jp-ui-font-color1"), color("--jp-ui-font-color2"));
 }
 
 async function attached(el) {
@@ -130,7 +104,7 @@ async function render({ model, el }) {
 function connect(model, document, el) {
   let quiet = false;
   const models = [...document._all_models.values()];
-  const sources = new Map(models.filter((one) => one.type === "ColumnDataSource" && one.name).map((one) => [one.name, one]));
+  const sources = namedSources(document);
   const plots = models.filter((one) => one.type === "Figure");
   const shown = new Map(); // the columns of each source that are drawn
   let [inSight, late] = [true, false]; // what nobody sees is not painted until it is scrolled to

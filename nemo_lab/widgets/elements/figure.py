@@ -16,13 +16,19 @@ from ipywidgets import Widget, widget_serialization
 
 from nemo_lab.plots import Columns, Plot
 from nemo_lab.widgets.elements.frame_diff import changes, packed
+from nemo_lab.widgets.elements.source import text
 
-HERE = Path(__file__).parent
+
+def bokeh_script() -> str:
+    """BokehJS of the installed version."""
+    script = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    return script.read_text(encoding="utf-8")
 
 
 class BokehLibrary(anywidget.AnyWidget):
-    """Carries the installed package's own BokehJS to the browser, once a kernel."""
+    """Carries the installed package's own BokehJS to the browser, once a kernel: dashboards come and go."""
 
+    shared = True
     _esm = "export default {}"
     source = traitlets.Unicode().tag(sync=True)
 
@@ -38,15 +44,14 @@ def library() -> BokehLibrary:
 
 @cache
 def _library() -> BokehLibrary:
-    script = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
-    return BokehLibrary(source=script.read_text(encoding="utf-8"))
+    return BokehLibrary(source=bokeh_script())
 
 
 class Figure(anywidget.AnyWidget):
     """A plot whose data are replaced by frames, of which only what is new is sent.
 
     Args:
-        make: gives the plot, layout and named sources. Until it is furnished the figure is an empty place;
+        make: gives the plot, layout and named sources. Until it is built the figure is an empty place;
             what it is to show can be told before.
         selectable: names of sources whose points can be selected, with whether the selection stays.
         on_select: called with the source's name and the keys of the selected points; on whatever
@@ -62,8 +67,8 @@ class Figure(anywidget.AnyWidget):
         pixels: how wide the view is that was opened or resized last.
     """
 
-    _esm = HERE / "figure.js"
-    _css = HERE / "figure.css"
+    _esm = text("bokeh_models.js", "figure.js")
+    _css = text("figure.css")
     library = traitlets.Instance(Widget).tag(sync=True, **widget_serialization)
     bokeh_version = traitlets.Unicode(bokeh.__version__).tag(sync=True)
     item = traitlets.Dict().tag(sync=True)
@@ -91,7 +96,7 @@ class Figure(anywidget.AnyWidget):
         )
         self.on_msg(lambda _, content, __: self._answer(content))
 
-    def furnish(self) -> None:
+    def build(self) -> None:
         """Make the plot, which takes Bokeh a tenth of a second or three, unless it is there."""
         if not self.item:
             self.redraw(self._make())

@@ -25,6 +25,10 @@ function render({ model, el }) {
   model.on("change:value", update);
   model.on("change:max", update);
   update();
+  return () => {
+    model.off("change:value", update);
+    model.off("change:max", update);
+  };
 }
 
 export default { render };

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import traitlets
+
+from nemo_lab.widgets.elements.source import text
 
 
 class Slider(anywidget.AnyWidget):
@@ -16,7 +16,7 @@ class Slider(anywidget.AnyWidget):
         value: from 0 to ``max``.
     """
 
-    _esm = Path(__file__).parent / "slider.js"
+    _esm = text("slider.js")
     label = traitlets.Unicode().tag(sync=True)
     value = traitlets.Int(0).tag(sync=True)
     max = traitlets.Int(0).tag(sync=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 
-HERE = Path(__file__).parent
+from nemo_lab.widgets.elements.source import text
 
 
-class Look(anywidget.AnyWidget):
+class Theme(anywidget.AnyWidget):
     """The style sheet of the panels, and their keys; shows nothing itself."""
 
-    _esm = HERE / "theme.js"
-    _css = HERE / "theme.css"
+    _esm = text("theme.js")
+    _css = text("theme.css")
 
     def __init__(self) -> None:
         super().__init__(layout={"display": "none"})

@@ -1,4 +1,4 @@
-"""A panel of the dashboard: a heading, what it shows, and what it has to tell."""
+"""A panel of the dashboard: a heading, what it shows, and a notice about the latest action."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import ipywidgets as w
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.static import picture
-from nemo_lab.widgets.view_state import Hub, View
+from nemo_lab.widgets.view import View
+from nemo_lab.widgets.view_state import ViewState
 
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 Action = Callable[[], object]
@@ -38,7 +39,7 @@ class Panel:
     """Base of the panels; each makes its widgets, then calls ``_compose`` with them.
 
     Args:
-        hub: what the panels share.
+        state: what people look at, shared by all panels.
 
     Attributes:
         widget: to be shown, in the dashboard or alone.
@@ -48,37 +49,36 @@ class Panel:
     widget: PanelBox
     figures: tuple[Figure, ...] = ()
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.study, self.problem = hub.study, hub.problem
-        self._told = w.HTML()
-        self._told.add_class("nemo-told")
+    def __init__(self, state: ViewState) -> None:
+        self.state = state
+        self.study, self.problem = state.study, state.problem
+        self._notice = w.HTML()
+        self._notice.add_class("nemo-notices")
 
     def show(self, view: View) -> None:
         """Bring the panel to a view; only the publisher may call it."""
         raise NotImplementedError
 
-    def tell(self, what: str | Exception) -> None:
-        """Say under the panel what came of the latest action; only the publisher may call it."""
-        if self.hub.hush is not None:
-            self.hub.hush()
-        self.hub.hush = self._hush
-        self._told.value = markup.told(what)
+    def notify(self, what: str | Exception) -> None:
+        """Show under the panel what came of the latest action; only the publisher may call it."""
+        self.state.clear_notice()
+        self.state.clear_notice = self._clear_notice
+        self._notice.value = markup.notice(what)
 
-    def _hush(self) -> None:
-        self._told.value = ""
+    def _clear_notice(self) -> None:
+        self._notice.value = ""
 
     def do(self, action: Action) -> None:
         """Carry an action out soon, then draw; what goes wrong shows under this panel."""
-        self.hub.publisher.do(action, self.tell)
+        self.state.publisher.do(action, self.notify)
 
     def now(self, action: Action) -> None:
-        """Carry out here and now an action that only sets a flag."""
-        self.hub.publisher.now(action, self.tell)
+        """Carry out at once an action that only sets a flag."""
+        self.state.publisher.now(action, self.notify)
 
-    def aside(self, action: Action) -> None:
+    def in_background(self, action: Action) -> None:
         """Carry out a slow action on a thread of its own."""
-        self.hub.publisher.aside(action, self.tell)
+        self.state.publisher.in_background(action, self.notify)
 
     def button(self, label: str, tooltip: str, action: Action, style: str = "") -> w.Button:
         """A button that posts an action and returns."""
@@ -91,18 +91,18 @@ class Panel:
         return made
 
     def _compose(self, children: Sequence[w.Widget], **layout: Any) -> None:
-        self.widget = PanelBox([*children, self._told, self.hub.look], layout=layout)
+        self.widget = PanelBox([*children, self._notice, self.state.theme], layout=layout)
         self.widget.add_class("nemo-panel")
 
 
-class Slowly:
-    """For what changes little: lets through a view a second while a run goes on, and all others."""
+class Throttle:
+    """For figures that change little: lets a view through once a second while a run goes on, else always."""
 
     def __init__(self, seconds: float = 1.0) -> None:
         self._seconds, self._last = seconds, -math.inf
 
     def due(self, view: View) -> bool:
-        """Whether a view is to be shown."""
+        """Whether to show a view."""
         now = time.monotonic()
         running = view.now.state == "running" and view.moment is None
         if running and now - self._last < self._seconds:
@@ -111,9 +111,9 @@ class Slowly:
         return True
 
 
-def title(label: str, aside: str = "") -> w.HTML:
-    """The heading of a panel, with a legend beside it."""
-    return w.HTML(f'<div class="nemo-title"><span role="heading" aria-level="3">{label}</span> {aside}</div>')
+def title(label: str) -> w.HTML:
+    """The heading of a panel."""
+    return w.HTML(markup.title(label))
 
 
 def row(*children: w.Widget) -> w.HBox:

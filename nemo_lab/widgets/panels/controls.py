@@ -10,20 +10,21 @@ import ipywidgets as w
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.panels.base import Panel, field, row
 from nemo_lab.widgets.panels.saving import SavingControls
-from nemo_lab.widgets.view_state import Hub, View
+from nemo_lab.widgets.view import View
+from nemo_lab.widgets.view_state import ViewState
 
 
 class ControlsPanel(Panel):
     """State, buttons, budget, progress, files, and the failure that ended a run.
 
     Args:
-        hub: what the panels share.
+        state: what people look at, shared by all panels.
         save_report: writes a report to a path.
     """
 
-    def __init__(self, hub: Hub, save_report: Callable[[Path], object]) -> None:
-        super().__init__(hub)
-        study = hub.study
+    def __init__(self, state: ViewState, save_report: Callable[[Path], object]) -> None:
+        super().__init__(state)
+        study = state.study
         self.budget = field(
             w.BoundedIntText, "Evaluations", 190, 90, value=500, min=1, max=10_000_000, step=50
         )
@@ -33,12 +34,12 @@ class ControlsPanel(Panel):
             lambda: self.now(lambda: study.start(int(self.budget.value))),
             "primary",
         )
-        self.pause = self.press("Pause", "Hold after the evaluation in flight", lambda: self.now(study.pause))
-        self.resume = self.press("Resume", "Go on after a pause", lambda: self.now(study.resume))
-        self.stop = self.press("Stop", "End the run; nothing is lost", lambda: self.now(study.stop))
+        self.pause = self.press("Pause", "Pause after the current evaluation", lambda: self.now(study.pause))
+        self.resume = self.press("Resume", "Continue the run", lambda: self.now(study.resume))
+        self.stop = self.press("Stop", "End the run; all evaluations are kept", lambda: self.now(study.stop))
         self.more = self.press(
-            "Add",
-            "Let the run go on for so many evaluations more than it was to",
+            "Extend",
+            "Extend the run by this many evaluations",
             lambda: self.now(lambda: study.set_budget(study.snapshot.target + int(self.budget.value))),
         )
         self.status = w.HTML()

@@ -3,60 +3,61 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import ipywidgets as w
 import numpy as np
 
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
-from nemo_lab.plots.front import VIEWS, Places
+from nemo_lab.plots.front import VIEWS
+from nemo_lab.plots.front_columns import Places
 from nemo_lab.search.objective import varied
 from nemo_lab.widgets import markup
+from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.elements.slider import Slider
 from nemo_lab.widgets.panels import inspector_html
-from nemo_lab.widgets.panels.base import Panel, Slowly, field, row, title
-from nemo_lab.widgets.view_state import Hub, View
+from nemo_lab.widgets.panels.base import Panel, Throttle, field, row
+from nemo_lab.widgets.view import View
+from nemo_lab.widgets.view_state import ViewState
 
-EVERYTHING, FRONT, ASKED = "everything", "the front", "what is asked for"
+EVERYTHING, FRONT, ASKED = "all points", "front", "constraints and aspiration"
 PROJECTIONS, PARALLEL = "projections", "parallel coordinates"
 REPLAY_STEPS, REPLAY_SECONDS = 40, 12.0
 
 
 class FrontPanel(Panel):
-    """Views of all evaluations and the front among them; a tap selects, a box asks, a slider goes back."""
+    """Views of all evaluations and the front among them; a click selects, a box sets the aspiration."""
 
-    def __init__(self, hub: Hub) -> None:
-        super().__init__(hub)
-        problem = hub.problem
-        self._quiet = False
+    def __init__(self, state: ViewState) -> None:
+        super().__init__(state)
+        problem = state.problem
         self.heading, self.chosen = w.HTML(), w.HTML()
         self.figure = Figure(
             lambda: plots.front_plot(infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False, "beyond": False},
-            on_select=lambda _, keys: hub.select(keys[-1]),
+            on_select=lambda _, keys: state.select(keys[-1]),
             on_box=lambda plot, box: self.do(lambda: self._aspire(plot, box)),
         )
         self.parallel = Figure(
             lambda: plots.parallel_plot(varied(problem)),
             selectable={"lines": False},
-            on_select=lambda _, keys: hub.select(keys[-1]),
+            on_select=lambda _, keys: state.select(keys[-1]),
         )
-        self.course, self._slowly = Figure(plots.course_plot), Slowly()
-        self.figures = self.figure, self.course, self.parallel
+        self.hypervolume, self._throttle = Figure(plots.hypervolume_plot), Throttle()
+        self.figures = self.figure, self.hypervolume, self.parallel
         self.shape = field(w.Dropdown, "Show as", 230, 60, options=[PROJECTIONS, PARALLEL])
         self.drag = field(
-            w.Dropdown, "Dragging", 190, 64, options=[(label, name) for name, label in plots.DRAG.items()]
+            w.Dropdown, "Drag", 190, 36, options=[(label, name) for name, label in plots.DRAG.items()]
         )
         self.range = field(w.Dropdown, "Zoom to", 200, 56, options=[EVERYTHING, FRONT, ASKED])
         self.anywhere = self.button(
-            "Look everywhere", "Take the box away that the search concentrates on", hub.study.aspire
+            "Clear aspiration", "Remove the aspiration box and search everywhere", state.study.aspire
         )
         self.validate = self.button(
-            "Validate the front",
-            "Measure every member of the front on held-out images, beside the search",
-            lambda: self.aside(hub.study.validate),
+            "Validate front",
+            "Measure every member of the front on held-out data, alongside the search",
+            lambda: self.in_background(state.study.validate),
         )
         self.shape.observe(lambda _: self.do(self._reshape), names="value")
         self.drag.observe(lambda change: self._drag(change["new"]), names="value")
@@ -71,44 +72,40 @@ class FrontPanel(Panel):
                 self.chosen,
                 self.figure,
                 self.parallel,
-                self.course,
+                self.hypervolume,
                 row(self.moment, self.replay, self.live),
             ]
         )
 
     def _make_time(self) -> None:
-        self.moment = Slider(label="Look back to", layout={"width": "min(620px, 98%)"})
-        self.moment.observe(self._moved, names="value")
+        self.moment = Slider(label="History", layout={"width": "min(620px, 98%)"})
+        self._moment = Control(self.moment, self._go_to)
         self.replay = self.button(
-            "Replay", "Show the run again from its beginning", lambda: self.aside(self._replay)
+            "Replay", "Replay the run from its beginning", lambda: self.in_background(self._replay)
         )
-        self.live = self.button("Now", "Back to the run as it is now", lambda: self._look_back(None))
+        self.live = self.button("Now", "Back to the present", lambda: self._go_to(None))
 
-    def _moved(self, change: Any) -> None:
-        if not self._quiet:
-            self._look_back(int(change["new"]))
-
-    def _look_back(self, moment: int | None) -> None:
+    def _go_to(self, moment: int | None) -> None:
         last = len(self.study.snapshot.evaluations)
-        self.hub.look_back(None if moment is None or moment >= last else moment)
+        self.state.go_to(None if moment is None or moment >= last else moment)
 
     def _replay(self) -> None:
         """Step through the run; whoever moves the slider takes over."""
         last = len(self.study.snapshot.evaluations)
         for moment in np.linspace(0, last, min(REPLAY_STEPS, last + 1)).astype(int):
-            if self.hub.publisher.closed:
+            if self.state.publisher.closed:
                 return
-            self._look_back(int(moment))
-            asked = self.hub.moment
+            self._go_to(int(moment))
+            asked = self.state.moment
             time.sleep(REPLAY_SECONDS / REPLAY_STEPS)
-            if self.hub.moment != asked:
+            if self.state.moment != asked:
                 return
 
     def _drag(self, tool: str) -> None:
         self.figure.drag = tool
 
     def _reshape(self) -> None:
-        """Show one of the two figures; the other is not kept up."""
+        """Show one of the two figures; only that one is updated."""
         parallel = self.shape.value == PARALLEL
         if parallel:
             self.parallel.show(plots.parallel_columns(self._info, self._config))
@@ -116,7 +113,7 @@ class FrontPanel(Panel):
         self.parallel.layout.display = "" if parallel else "none"
 
     def _aspire(self, plot: str, box: tuple[float, ...]) -> None:
-        """Ask the search to concentrate on a box drawn in one of the views."""
+        """Focus the search on a box drawn in one of the views."""
         drawn = dict(zip(plots.front.PLACES, infos.drawn_objectives(self.problem), strict=True))
         x, y, _ = VIEWS[plot]
         asked: dict[str, tuple[float, float]] = {}
@@ -129,27 +126,25 @@ class FrontPanel(Panel):
         """See ``Panel``."""
         names = [one.name for one in self.study.species]
         info = infos.front_info(view.snapshot, self.problem, names, self.study.validated)
-        self.heading.value = title("Pareto front", markup.front_legend(names, bool(view.snapshot.pins))).value
+        self.heading.value = markup.title(
+            "Pareto front", markup.front_legend(names, bool(view.snapshot.pins))
+        )
         self.chosen.value = inspector_html.line(view, self.problem)
         self._info, self._config = info, view.config
         members = self._places.of(view.snapshot.front)
         self.figure.show(plots.front_columns(info, view.config, view.references, members))
         self._reshape()
-        if self._slowly.due(view):
-            self.course.show(plots.course_columns(infos.species_info(view.now, names), view.moment))
+        if self._throttle.due(view):
+            self.hypervolume.show(plots.hypervolume_columns(infos.species_info(view.now, names), view.moment))
         self._zoom()
-        self._quiet = True
         last = len(view.now.evaluations)
-        with self.moment.hold_sync():  # one message: it never shows half of it
-            self.moment.max = last
-            self.moment.value = last if view.moment is None else view.moment
-        self._quiet = False
+        self._moment.show(last if view.moment is None else view.moment, max=last)
         self.live.disabled = view.moment is None
         self.replay.disabled = not last
         self.anywhere.layout.display = "" if view.now.constraints.aspiration else "none"
 
     def _zoom(self) -> None:
-        """Show what is wanted of the points, everything by default."""
+        """Show the points that were asked for, all by default."""
         info, points = self._info, np.zeros((0, 3))
         if self.range.value == FRONT:
             points = info.values[info.on_front]

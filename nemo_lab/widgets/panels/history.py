@@ -1,4 +1,4 @@
-"""The panel of what was done by hand, and its undoing."""
+"""The panel of all interventions, with undo and redo."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import ipywidgets as w
 
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.panels.base import Panel, row, title
-from nemo_lab.widgets.view_state import Hub, View
+from nemo_lab.widgets.view import View
+from nemo_lab.widgets.view_state import ViewState
 
 
 class HistoryPanel(Panel):
-    """The steers so far, undo and redo."""
+    """The interventions so far, undo and redo."""
 
-    def __init__(self, hub: Hub) -> None:
-        super().__init__(hub)
+    def __init__(self, state: ViewState) -> None:
+        super().__init__(state)
         self.undo = self.button(
-            "Undo", "Take back the latest steer; what was evaluated stays", hub.study.undo
+            "Undo", "Undo the latest intervention; evaluations are kept", state.study.undo
         )
-        self.redo = self.button("Redo", "Make the steer again that was undone last", hub.study.redo)
+        self.redo = self.button("Redo", "Repeat the intervention that was undone last", state.study.redo)
         self.log = w.HTML()
-        self._compose([title("What you did"), row(self.undo, self.redo), self.log])
+        self._compose([title("Steering log"), row(self.undo, self.redo), self.log])
 
     def show(self, view: View) -> None:
         """See ``Panel``."""
         back, again = view.now.undo, view.now.redo
         self.undo.disabled, self.redo.disabled = not back, not again
-        self.undo.tooltip = f"Take back: {back}" if back else "There is nothing to undo"
-        self.redo.tooltip = f"Make again: {again}" if again else "There is nothing to redo"
+        self.undo.tooltip = f"Undo: {back}" if back else "Nothing to undo"
+        self.redo.tooltip = f"Redo: {again}" if again else "Nothing to redo"
         self.log.value = markup.log(view.now)

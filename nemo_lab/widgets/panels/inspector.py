@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import ipywidgets as w
 
@@ -11,41 +10,43 @@ from nemo_lab import plots
 from nemo_lab.plots import info as infos
 from nemo_lab.search.objective import varied
 from nemo_lab.study.results.decision_making import choices
-from nemo_lab.widgets.elements.copy_button import Copy
+from nemo_lab.widgets.elements.control import Control
+from nemo_lab.widgets.elements.copy_button import CopyButton
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.panels import inspector_html
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.panels.draft import DraftControls
-from nemo_lab.widgets.view_state import Hub, View
+from nemo_lab.widgets.view import View
+from nemo_lab.widgets.view_state import ViewState
 
-NO_CHOICE = "along the front"
-EMPTY = '<span class="nemo-hint">Tap a point of the front, or choose a configuration here.</span>'
+NO_CHOICE = "by hand"
+SET_BASELINE, CLEAR_BASELINE = "Set as baseline", "Clear baseline"
+EMPTY = '<span class="nemo-hint">Click a point of the front, or choose a configuration here.</span>'
 
 
 class InspectorPanel(Panel):
     """The selected configuration beside another: numbers, bits strip, edits by hand.
 
     Args:
-        hub: what the panels share.
+        state: what people look at, shared by all panels.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        super().__init__(hub)
-        problem = hub.problem
+    def __init__(self, state: ViewState) -> None:
+        super().__init__(state)
+        problem = state.problem
         self._kinds = infos.graph_info(problem).kinds
-        self._quiet = False
         self.text, self.marks = w.HTML(), w.HTML()
         self.strip = Figure(
             lambda: plots.bits_plot(problem.node_names, problem.bit_widths),
             selectable={"bars": True},
-            on_select=lambda _, keys: hub.select_nodes(tuple(keys)),
+            on_select=lambda _, keys: state.select_nodes(tuple(keys)),
         )
         self.figures = (self.strip,)
         self.draft = DraftControls(self)
-        self.copy = Copy(label="Copy as Python")
+        self.copy = CopyButton(label="Copy as Python")
         self._compose(
             [
-                title("Inspect"),
+                title("Inspector"),
                 *self._choosing(),
                 self.text,
                 self.strip,
@@ -58,70 +59,63 @@ class InspectorPanel(Panel):
         )
 
     def _choosing(self) -> list[w.Widget]:
-        hub = self.hub
-        self.previous = self.button("Previous", "The next smaller model of the front", lambda: hub.step(-1))
-        self.next = self.button("Next", "The next larger model of the front", lambda: hub.step(1))
-        self.config = field(w.BoundedIntText, "Config", 150, 48, value=0, min=0, max=0)
-        self.config.observe(self._typed, names="value")
-        self._choices = choices(varied(hub.problem))
-        self.choice = field(w.Dropdown, "Choose the", 330, 76, options=[NO_CHOICE, *self._choices])
-        self.choice.observe(lambda change: self._prefer(change["new"]), names="value")
-        # at once: they mean what is shown when they are pressed, not what is selected next
-        self.validate = self.press(
-            "Validate", "Measure it on held-out images", lambda: self.now(self._validate)
+        state = self.state
+        self.previous = self.button(
+            "Previous", "The next smaller configuration on the front", lambda: state.step(-1)
         )
-        self.keep = self.press(
-            "Keep to compare",
-            "Compare all that is selected from now on with this one",
-            lambda: self.now(self._keep),
+        self.next = self.button("Next", "The next larger member of the front", lambda: state.step(1))
+        self.config = field(w.BoundedIntText, "Config", 150, 48, value=0, min=0, max=0)
+        self._config = Control(self.config, lambda number: state.select(int(number)))
+        self._choices = choices(varied(state.problem))
+        self.choice = field(w.Dropdown, "Select", 330, 48, options=[NO_CHOICE, *self._choices])
+        self._choice = Control(self.choice, self._prefer)
+        # at once: they act on what is shown when they are pressed, not on a later selection
+        self.validate = self.press(
+            "Validate", "Measure this configuration on held-out data", lambda: self.now(self._validate)
+        )
+        self.baseline = self.press(
+            SET_BASELINE,
+            "Compare every later selection with this configuration",
+            lambda: self.now(self._toggle_baseline),
         )
         self.against = field(
-            w.Text, "compare with", 230, 92, placeholder="the one before", continuous_update=False,
-            tooltip="Number of a configuration to compare with; empty for the one selected before",
+            w.Text, "Baseline", 230, 60, placeholder="previous selection", continuous_update=False,
+            tooltip="Number of the configuration to compare with; empty for the previous selection",
         )  # fmt: skip
-        self.against.observe(self._compare, names="value")
+        self._against = Control(
+            self.against, lambda typed: self.now(lambda: self._compare_with(typed.strip()))
+        )
         return [
             row(self.choice, self.previous, self.next, self.config),
-            row(self.against, self.keep, self.validate),
+            row(self.against, self.baseline, self.validate),
         ]
 
-    def _typed(self, change: Any) -> None:
-        if not self._quiet:
-            self.hub.select(int(change["new"]))
-
     def _prefer(self, name: str) -> None:
-        if name in self._choices and not self._quiet:
-            self.do(lambda: self.hub.prefer(self._choices[name]))
+        if name in self._choices:
+            self.do(lambda: self.state.prefer(self._choices[name]))
 
-    def _compare(self, change: Any) -> None:
-        if not self._quiet:
-            self.now(lambda: self._compare_with(str(change["new"]).strip()))
-
-    def _compare_with(self, number: str) -> None:
+    def _compare_with(self, typed: str) -> None:
+        number = typed.strip()
         last = len(self.study.snapshot.evaluations) - 1
         if number and not (number.isdecimal() and int(number) <= last):
             raise ValueError(f"there is no configuration {number!r}; give a number from 0 to {last}")
-        self.hub.compare(int(number) if number else None)
+        self.state.set_baseline(int(number) if number else None)
 
-    def _keep(self) -> None:
-        self.hub.compare(self.hub.chosen() if self.hub.kept is None else None)
+    def _toggle_baseline(self) -> None:
+        self.state.set_baseline(self.state.chosen() if self.state.baseline is None else None)
 
     def _validate(self) -> None:
-        config = self.hub.chosen()
-        self.aside(lambda: self.study.validate(config))
+        config = self.state.chosen()
+        self.in_background(lambda: self.study.validate(config))
 
     def show(self, view: View) -> None:
         """See ``Panel``."""
-        self._quiet = True
         last = max(len(view.snapshot.evaluations) - 1, 0)
-        self.config.max = last
-        if view.config is not None:
-            self.config.value = view.config
-        self.against.value = "" if self.hub.kept is None else str(self.hub.kept)
+        self._config.show(min(self._config.value, last) if view.config is None else view.config, max=last)
+        self._against.show("" if self.state.baseline is None else str(self.state.baseline))
         preferred = (name for name, one in self._choices.items() if one is view.preferred)
-        self.choice.value = next(preferred, NO_CHOICE)
-        self._quiet = False
-        self.keep.description = "Compare no more" if view.kept else "Keep to compare"
+        self._choice.show(next(preferred, NO_CHOICE))
+        self.baseline.description = CLEAR_BASELINE if view.has_baseline else SET_BASELINE
         self.draft.show(view)
         names, widths = self.problem.node_names, self.problem.bit_widths
         shown = view.shown
@@ -132,14 +126,14 @@ class InspectorPanel(Panel):
         self.copy.text = "" if shown is None else inspector_html.as_python(self.problem, shown)
 
     def _subjects(self, view: View) -> list[inspector_html.Subject]:
-        """What is shown, what it is compared with, and beside a draft what was kept."""
+        """What is shown, what it is compared with, and beside a draft the baseline."""
         if view.config is None:
             return []
         snapshot, problem, validated = view.snapshot, self.problem, self.study.validated
         found = [inspector_html.evaluated(snapshot, problem, view.config, validated)]
         if view.draft is not None:
             found.insert(0, inspector_html.drafted(problem, view.draft))
-        if view.against not in (None, view.config) and (view.draft is None or view.kept):
+        if view.against not in (None, view.config) and (view.draft is None or view.has_baseline):
             found.append(inspector_html.evaluated(snapshot, problem, view.against, validated))
         return found
 

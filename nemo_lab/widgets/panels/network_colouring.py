@@ -1,4 +1,4 @@
-"""What the graph may be coloured by beside bit-widths: measured when somebody asks for it, and kept."""
+"""Colours of the network other than bit-widths: measured when somebody chooses them, and kept."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 import numpy as np
 from bokeh.palettes import Cividis256
 
-from nemo_lab.plots.graph_columns import scale_ends
-from nemo_lab.widgets.view_state import Hub
+from nemo_lab.plots.graph_colors import scale_ends
+from nemo_lab.widgets.view_state import ViewState
 
 BITS, SENSITIVITY, SQNR = "bits", "sensitivity", "SQNR"
 SAID = {
-    SENSITIVITY: "points lost when this node alone has the narrowest bit-width",
-    SQNR: "signal to quantization noise at the bit-width shown, in dB",
+    SENSITIVITY: "points lost with only this node at the narrowest bit-width",
+    SQNR: "signal-to-quantization-noise ratio at the bit-width shown, in dB",
 }
 Floats = np.ndarray
 
 
-class Measures:
+class NetworkColouring:
     """Sensitivities and signal-to-noise ratios of the nodes of a problem.
 
     Args:
-        hub: what the panels share.
-        aside: carries out a slow action on a thread of its own.
+        state: what people look at, shared by all panels.
+        in_background: carries out a slow action on a thread of its own.
     """
 
-    def __init__(self, hub: Hub, aside: Callable[[Callable[[], object]], None]) -> None:
-        self._hub, self._aside = hub, aside
-        problem: Any = hub.problem
-        self.names = [BITS, *([] if hub.study.following else [SENSITIVITY])]
+    def __init__(self, state: ViewState, in_background: Callable[[Callable[[], object]], None]) -> None:
+        self._state, self._in_background = state, in_background
+        problem: Any = state.problem
+        self.names = [BITS, *([] if state.study.following else [SENSITIVITY])]
         self.names += [SQNR] if problem.sqnr is not None else []
         self.chosen = BITS
         self.failed = False  # what was chosen could not be measured, bit-widths are shown in its place
@@ -40,13 +40,13 @@ class Measures:
         self._busy: set[str] = set()
 
     def choose(self, name: str) -> None:
-        """Colour by something from now on; measures it first if nobody has."""
+        """Colour by something from now on; measures it first where that is not done yet."""
         self.chosen = name
         work = {SENSITIVITY: self._measure_sensitivity, SQNR: self._measure_sqnr}.get(name)
         if work is not None and name not in self._busy:
             self._busy.add(name)
-            self._aside(lambda: self._try(name, work))
-        self._hub.redraw()
+            self._in_background(lambda: self._try(name, work))
+        self._state.redraw()
 
     def values(self, bits: Floats | None) -> Floats | None:
         """float[Q] to colour by, NaN where it is not measured yet; None for bit-widths."""
@@ -69,7 +69,7 @@ class Measures:
     def _ratios(self, bits: Floats | None) -> Floats | None:
         if self._sqnr is None:
             return None
-        widths = list(self._hub.problem.bit_widths)
+        widths = list(self._state.problem.bit_widths)
         column = [widths.index(int(b)) for b in bits] if bits is not None else [0] * len(self._sqnr)
         return np.asarray(self._sqnr[np.arange(len(self._sqnr)), column])
 
@@ -79,7 +79,7 @@ class Measures:
             return '<div class="nemo-legend nemo-hint" role="status">measuring...</div>'
         (low, high), missing = scale_ends(values), int(np.isnan(values).sum())
         stops = ", ".join(Cividis256[::51])
-        more = f"; {missing} of {len(values)} still to be measured" if missing else ""
+        more = f"; {missing} of {len(values)} not measured yet" if missing else ""
         scale = f'<i class="nemo-scale" style="background:linear-gradient(to right, {stops})"></i>'
         said = f"{self._worst(values)}{SAID[self.chosen]}{more}"
         return f'<div class="nemo-legend nemo-hint">{low:.3g} {scale} {high:.3g} &nbsp; {said}</div>'
@@ -88,36 +88,36 @@ class Measures:
         if self.chosen != SENSITIVITY or np.isnan(values).any():
             return ""
         worst = int(values.argmax())
-        name = html.escape(self._hub.problem.node_names[worst])
-        return f'<span class="nemo-selected"><b>{name} hurts most.</b></span> '
+        name = html.escape(self._state.problem.node_names[worst])
+        return f'<span class="nemo-selected"><b>Most sensitive: {name}.</b></span> '
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
-        """Measure; what went wrong is raised, and bit-widths are shown until somebody chooses again."""
+        """Measure; an error is raised, and bit-widths are shown until somebody chooses again."""
         try:
             work()
         except BaseException:
             self._busy.discard(name)
             if self.chosen == name:
                 self.chosen, self.failed = BITS, True
-                self._hub.redraw()
+                self._state.redraw()
             raise
 
     def _measure_sensitivity(self) -> None:
         """One evaluation for every node, beside the search."""
-        hub, widths = self._hub, self._hub.problem.bit_widths
-        best = np.full(hub.problem.num_nodes, max(widths), dtype=np.uint8)
-        whole = float(hub.study.what_if(best).iloc[0])
+        state, widths = self._state, self._state.problem.bit_widths
+        best = np.full(state.problem.num_nodes, max(widths), dtype=np.uint8)
+        whole = float(state.study.what_if(best).iloc[0])
         for node in range(len(best)):
-            if hub.publisher.closed:
+            if state.publisher.closed:
                 return
             bits = best.copy()
             bits[node] = min(widths)
             found = self._sensitivity.copy()
-            found[node] = 100 * (float(hub.study.what_if(bits).iloc[0]) - whole)
+            found[node] = 100 * (float(state.study.what_if(bits).iloc[0]) - whole)
             self._sensitivity = found
-            hub.redraw()
+            state.redraw()
 
     def _measure_sqnr(self) -> None:
-        problem: Any = self._hub.problem
+        problem: Any = self._state.problem
         self._sqnr = problem.sqnr().to_numpy()
-        self._hub.redraw()
+        self._state.redraw()

@@ -17,7 +17,7 @@ class SavingControls:
     """A name, and a button for each kind of file.
 
     Args:
-        panel: under which is told where a file is.
+        panel: under which is shown where a file is.
         save_report: writes a report to a path.
 
     A file that was there before is replaced only when the button is pressed once more.
@@ -31,12 +31,12 @@ class SavingControls:
         self.file = field(w.Text, "Save as", 170, 52, value=self._name)
         report = panel.press(
             "Save report",
-            "One HTML file with all of it, which opens without a kernel",
+            "One HTML file with figures and tables, which opens without a kernel",
             lambda: self._save(".html", "report", self._save_report),
         )
         front = panel.press(
             "Save front",
-            "The front as JSON, with everything needed to make it again",
+            "The front as JSON: bit-widths, objectives, interventions and versions",
             lambda: self._save(".json", "front", self._save_front),
         )
         self.row = row(self.file, report, front)
@@ -49,12 +49,12 @@ class SavingControls:
         def save() -> None:
             if path.exists() and path not in self._replaceable:
                 self._replaceable.add(path)
-                raise ValueError(f"{path} is there already; press again to replace it, or change its name")
+                raise ValueError(f"{path} already exists; press again to replace it, or change the name")
             write(path)
             self._replaceable.add(path)
-            notice(f"the {what} is in {path}")
+            notice(f"saved the {what} to {path}")
 
-        self._panel.aside(save)
+        self._panel.in_background(save)
 
     def _save_front(self, path: Path) -> None:
         from nemo_lab.export import save_front

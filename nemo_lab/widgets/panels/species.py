@@ -1,4 +1,4 @@
-"""The panel of the species: how they fare, and who takes part."""
+"""The panel of the species: how each performs, its share, and which take part."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from nemo_lab import plots
 from nemo_lab.plots import info as infos
 from nemo_lab.study import SOURCES, Snapshot
 from nemo_lab.widgets import markup
+from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.figure import Figure
-from nemo_lab.widgets.panels.base import WRAP, Panel, Slowly, field, row, title
-from nemo_lab.widgets.view_state import Hub, View
+from nemo_lab.widgets.panels.base import WRAP, Panel, Throttle, field, row, title
+from nemo_lab.widgets.view import View
+from nemo_lab.widgets.view_state import ViewState
 
 SELECTED = "selected"
 
@@ -22,42 +24,44 @@ SELECTED = "selected"
 class SpeciesPanel(Panel):
     """Allocation, R2, share and hypervolume; re-seeding, freezing, removing and shares."""
 
-    def __init__(self, hub: Hub) -> None:
-        super().__init__(hub)
-        study = hub.study
+    def __init__(self, state: ViewState) -> None:
+        super().__init__(state)
+        study = state.study
         names = self._names = tuple(one.name for one in study.species)
-        self.figure, self._slowly = Figure(lambda: plots.species_plot(names)), Slowly()
+        self.figure, self._throttle = Figure(lambda: plots.species_plot(names)), Throttle()
         self.figures = (self.figure,)
         self.species = field(w.Dropdown, "Species", 220, 64, options=names)
         self.source = field(w.Dropdown, "from", 150, 36, options=[*SOURCES, SELECTED])
-        self.fraction = field(w.BoundedFloatText, "part", 110, 32, value=1.0, min=0.05, max=1.0, step=0.05)
+        self.fraction = field(
+            w.BoundedFloatText, "fraction", 140, 56, value=1.0, min=0.05, max=1.0, step=0.05
+        )
         self.part = field(w.BoundedFloatText, "Share", 140, 64, value=0.5, min=0.05, max=1.0, step=0.05)
         self.reseed = self.button(
             "Re-seed",
-            "Replace this part of the species, its worst, by new members from the source",
+            "Replace this fraction of the species, worst members first, from the source",
             self._reseed,
             "primary",
         )
         self.share = self.button(
             "Set share",
-            "Give the species this share of all members, whatever it achieves",
+            "Give the species a fixed share of the population",
             lambda: study.share(self._name(), float(self.part.value)),
         )
         self.by_ucb = self.button(
-            "Share by merit",
-            "Leave the share of the species to what it achieves (UCB)",
+            "Automatic share",
+            "Let UCB decide the share of the species",
             lambda: study.share(self._name(), None),
         )
         self.freeze = self.button(
             "Freeze",
-            "Keep the members of the species as they are, or let them go on",
+            "Keep the members of the species unchanged, or let them evolve again",
             lambda: study.freeze(self._name(), not study.controls().loc[self._name(), "frozen"]),
         )
         self.remove = self.button(
-            "Remove", "Let the species take no part any more, or let it in again", self._remove
+            "Remove", "Take the species out of the search, or add it back", self._remove
         )
         self.table = w.HTML(layout={"flex": "1 1 480px"})
-        self.species.observe(lambda _: self.do(lambda: self._name_buttons(hub.study.snapshot)), names="value")
+        self._species = Control(self.species, lambda _: self.do(lambda: self._name_buttons(study.snapshot)))
         controls = w.VBox(
             [
                 row(self.species, self.freeze, self.remove),
@@ -75,7 +79,7 @@ class SpeciesPanel(Panel):
     def _reseed(self) -> None:
         source: str | list[int] = str(self.source.value)
         if source == SELECTED:
-            source = [self.hub.chosen()]
+            source = [self.state.chosen()]
         self.study.reseed(self._name(), source, float(self.fraction.value))
 
     def _remove(self) -> None:
@@ -88,21 +92,20 @@ class SpeciesPanel(Panel):
         """See ``Panel``."""
         names = tuple(one.name for one in self.study.species)
         if names != self._names:  # one was added
-            self._names, chosen = names, self.species.value
+            self._names = names
             self.figure.redraw(plots.species_plot(names))
-            self.species.options = names
-            self.species.value = chosen
+            self._species.show(self._name(), options=names)
         self._name_buttons(view.now)
-        if not self._slowly.due(view):
+        if not self._throttle.due(view):
             return
         self.figure.show(plots.species_columns(infos.species_info(view.snapshot, names)))
         self.table.value = _table(view.snapshot, [(one.name, one.summary) for one in self.study.species])
 
     def _name_buttons(self, now: Snapshot) -> None:
-        """Say what the buttons do to the chosen species."""
+        """Label the buttons by what they do to the chosen species."""
         position, decided = self._names.index(self._name()), now.controls
-        self.freeze.description = "Let it go on" if position in decided.frozen else "Freeze"
-        self.remove.description = "Let in again" if position in decided.removed else "Remove"
+        self.freeze.description = "Unfreeze" if position in decided.frozen else "Freeze"
+        self.remove.description = "Add back" if position in decided.removed else "Remove"
         for one in (self.reseed, self.share, self.by_ucb, self.freeze):
             one.disabled = position in decided.removed
 
@@ -115,9 +118,9 @@ def _table(snapshot: Snapshot, species: Sequence[tuple[str, str]]) -> str:
     rows = []
     for position, (name, summary) in enumerate(species):
         slots = snapshot.allocation[position] if position < len(snapshot.allocation) else 0
-        notes = [f"share set to {controls.shares[position]:.0%}"] if position in controls.shares else []
+        notes = [f"share fixed at {controls.shares[position]:.0%}"] if position in controls.shares else []
         notes += ["frozen"] if position in controls.frozen else []
-        notes += ["takes no part"] if position in controls.removed else []
+        notes += ["removed"] if position in controls.removed else []
         note = f" <b>({', '.join(notes)})</b>" if notes else ""
         rows.append(
             f"<tr><th scope='row'>{markup.species_sign(position)} {html.escape(name)}</th>"
@@ -125,6 +128,7 @@ def _table(snapshot: Snapshot, species: Sequence[tuple[str, str]]) -> str:
             f"<td class='nemo-hint'>{html.escape(summary)}{note}</td></tr>"
         )
     head = "".join(
-        f"<th scope='col'>{column}</th>" for column in ("species", "slots", "made", "on front", "what it is")
+        f"<th scope='col'>{column}</th>"
+        for column in ("species", "slots", "evaluations", "on front", "description")
     )
     return f"<table class='nemo-table'><tr>{head}</tr>{''.join(rows)}</table>"

@@ -7,7 +7,7 @@ import datetime
 import html
 
 from nemo_lab.plots import info as infos
-from nemo_lab.plots.png import WIDTH, front_picture
+from nemo_lab.plots.png import WIDTH, front_png
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.results.decision_making import choose, within_a_point
 from nemo_lab.study.results.frames import front_frame, study_html
@@ -20,8 +20,8 @@ STYLE = """<style>
 .jp-OutputArea:has(.nemo-static) .jupyter-widgets.jp-OutputArea-output:not(:has(*)) { display: none }
 </style>"""
 ALONE = (
-    f'{STYLE}<div class="nemo-static"><p><i>A panel of the dashboard was here. Run this notebook in Jupyter '
-    "to make it live again; the dashboard itself leaves a picture behind.</i></p></div>"
+    f'{STYLE}<div class="nemo-static"><p><i>This was a panel of the dashboard. Run this notebook in Jupyter '
+    "to make it live again; the whole dashboard leaves a picture here.</i></p></div>"
 )
 
 
@@ -49,7 +49,7 @@ def picture(study: Study, snapshot: Snapshot, config: int | None = None) -> str:
         config = choose(snapshot, within_a_point, study.problem)
     names = tuple(one.name for one in study.species)
     drawn = infos.front_info(snapshot, study.problem, names)
-    png = front_picture(drawn, config, log.bits[config], study.problem.bit_widths)
+    png = front_png(drawn, config, log.bits[config], study.problem.bit_widths)
     labels = [one.axis for one in drawn.axes]
     described = (
         f"{labels[0]} over {labels[1]}, and over {labels[2]}: {len(log)} evaluations, {len(snapshot.front)} "

@@ -6,41 +6,14 @@
   const report = JSON.parse($("report-data").textContent);
   const record = $("report-front").textContent;
   const front = new Map(JSON.parse(record).front.map((one) => [one.config, one]));
-  const ARRAYS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
   const figures = new Map(); // name -> {document, sources}
 
-  function numbers({ dtype, data }) {
-    const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
-    return new ARRAYS[dtype](bytes.buffer);
-  }
-
-  function column(value) {
-    if (Array.isArray(value)) return value;
-    if (value.labels) return Array.from(numbers(value), (code) => value.labels[code]);
-    return numbers(value);
-  }
-
-  // what is drawn on a canvas takes the ink of the page, on paper that of paper
+  // figures take the ink of the page, on paper that of paper
   function ink(paper) {
     const css = getComputedStyle(document.documentElement);
     const strong = paper ? "#1a1a1a" : css.getPropertyValue("--ink").trim();
     const faint = paper ? "#555" : css.getPropertyValue("--faint").trim();
-    for (const { document: drawn } of figures.values()) {
-      for (const one of drawn._all_models.values()) {
-        const changed = {};
-        const set = (color, names) => {
-          for (const name of names) if (name in one.properties) changed[name] = color;
-        };
-        if (one.tags.includes("ink")) set(strong, ["line_color", "text_color"]);
-        else if (one.tags.includes("faint")) set(faint, ["line_color", "text_color"]);
-        else if ("major_label_text_color" in one.properties) {
-          set(strong, ["axis_label_text_color", "major_label_text_color", "title_text_color"]);
-          set(faint, ["axis_line_color", "major_tick_line_color"]);
-        } else if ("grid_line_color" in one.properties) set(faint, ["grid_line_color"]);
-        else if (one.type === "Title") set(strong, ["text_color"]);
-        if (Object.keys(changed).length) one.setv(changed);
-      }
-    }
+    for (const { document: drawn } of figures.values()) applyInk(drawn, strong, faint);
   }
 
   async function draw(element) {
@@ -50,10 +23,7 @@
     element.setAttribute("aria-label", label);
     const views = await Bokeh.embed.embed_item(item, element);
     const drawn = [...views][0].model.document;
-    const sources = {};
-    for (const one of drawn._all_models.values()) {
-      if (one.type === "ColumnDataSource" && one.name) sources[one.name] = one;
-    }
+    const sources = Object.fromEntries(namedSources(drawn));
     for (const [source, data] of Object.entries(columns)) {
       sources[source].data = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, column(value)]));
     }

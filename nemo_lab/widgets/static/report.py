@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import bokeh
-import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import BoxSelectTool, PanTool, TapTool
 from bokeh.plotting import figure
@@ -18,13 +16,16 @@ from bokeh.plotting import figure
 from nemo_lab import plots
 from nemo_lab.export import front_to_dict
 from nemo_lab.export.record import write_text
-from nemo_lab.plots import Coded, Plot, style
+from nemo_lab.plots import Plot, style
 from nemo_lab.plots import info as infos
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.results.decision_making import choose, within_a_point
 from nemo_lab.widgets import markup
+from nemo_lab.widgets.elements.figure import bokeh_script
+from nemo_lab.widgets.elements.frame_diff import packed
+from nemo_lab.widgets.elements.source import text
 from nemo_lab.widgets.static import picture, report_html
-from nemo_lab.widgets.view_state import References
+from nemo_lab.widgets.view import References
 
 HERE = Path(__file__).parent
 # the browser itself keeps the file from asking anybody for anything
@@ -69,7 +70,7 @@ def page(study: Study, config: int | None = None, references: References = ()) -
             *(_front(study, snapshot) if len(snapshot.front) else [report_html.NOTHING_YET]),
             *_network(study),
             *(_table(study, snapshot) if len(snapshot.front) else []),
-            *(_course(study) if len(snapshot.evaluations) else []),
+            *(_progress(study) if len(snapshot.evaluations) else []),
             report_html.steers(snapshot),
             report_html.rebuild(record["script"]),
         ]
@@ -84,7 +85,6 @@ def page(study: Study, config: int | None = None, references: References = ()) -
         "bits": [] if config is None else snapshot.evaluations.bits[config].tolist(),
         "file": f"front-{''.join(c if c.isalnum() else '-' for c in study.title)}.json",
     }
-    library = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -93,8 +93,8 @@ def page(study: Study, config: int | None = None, references: References = ()) -
         f"<title>{title}</title>\n<style>\n{_read('report.css')}</style>\n</head>\n<body>\n<main>\n{body}\n"
         f'</main>\n<script type="application/json" id="report-data">{_json(data)}</script>\n'
         f'<script type="application/json" id="report-front">{_json(record)}</script>\n'
-        f"<script>{_script(library.read_text(encoding='utf-8'))}</script>\n"
-        f"<script>\n{_script(_read('report.js'))}</script>\n</body>\n</html>\n"
+        f"<script>{_script(bokeh_script())}</script>\n"
+        f"<script>\n{_script(text('bokeh_models.js'))}\n{_script(_read('report.js'))}</script>\n</body>\n</html>\n"
     )
 
 
@@ -112,7 +112,7 @@ def _network(study: Study) -> list[str]:
     problem = study.problem
     return [
         f"<section><h2>Network: {len(problem.node_names)} bit-widths</h2>",
-        report_html.width_legend(problem.bit_widths),
+        markup.width_legend(problem.bit_widths, "drag to move along a long network"),
         '<p id="shown" role="status"></p>',
         '<div class="figure" data-figure="graph"></div>',
         '<div class="figure" data-figure="strip"></div></section>',
@@ -127,11 +127,11 @@ def _table(study: Study, snapshot: Snapshot) -> list[str]:
     ]
 
 
-def _course(study: Study) -> list[str]:
+def _progress(study: Study) -> list[str]:
     legend = markup.species_legend([one.name for one in study.species])
     return [
-        f"<section><h2>The course of the run</h2><p>{legend}</p>",
-        '<div class="figure" data-figure="course"></div>',
+        f"<section><h2>Progress of the run</h2><p>{legend}</p>",
+        '<div class="figure" data-figure="hypervolume"></div>',
         '<div class="figure" data-figure="species"></div></section>',
     ]
 
@@ -160,11 +160,11 @@ def _figures(
             plots.front_columns(front, config, references),
         )
     if len(snapshot.evaluations):
-        course = infos.species_info(snapshot, names)
-        drawn["course"] = plots.course_plot(), plots.course_columns(course)
-        drawn["species"] = plots.species_plot(names), plots.species_columns(course)
+        progress = infos.species_info(snapshot, names)
+        drawn["hypervolume"] = plots.hypervolume_plot(), plots.hypervolume_columns(progress)
+        drawn["species"] = plots.species_plot(names), plots.species_columns(progress)
     return {
-        name: {"item": json_item(plot.layout), "label": plot.label, "columns": columns}
+        name: {"item": json_item(plot.layout), "label": plot.label, "columns": packed(columns)}
         for name, (plot, columns) in drawn.items()
     }
 
@@ -179,7 +179,7 @@ def _with_toolbar(plot: Plot) -> Plot:
 
 
 def _without_selection(plot: Plot) -> Plot:
-    """The same plot to be looked at: there is nobody to pin nodes for."""
+    """The same plot to look at only: without a kernel nothing can be pinned."""
     for one in plot.layout.select({"type": figure}):
         one.tools = [tool for tool in one.tools if not isinstance(tool, TapTool | BoxSelectTool)]
         one.toolbar.active_drag = one.select_one(PanTool) or "auto"
@@ -197,15 +197,12 @@ def _script(source: str) -> str:
 
 def _json(value: Any) -> str:
     """JSON for a script element: no name in it can end the element or begin another."""
-    plain = json.dumps(value, default=_encoded, separators=(",", ":"))
+    plain = json.dumps(value, default=_base64, separators=(",", ":"))
     return plain.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _encoded(value: Any) -> Any:
-    """A column as small as it gets: single precision, in base64."""
-    if isinstance(value, Coded):
-        return {**_encoded(value.codes.astype(np.uint8)), "labels": list(value.labels)}
-    if isinstance(value, np.ndarray):
-        kind = {"f": "f4", "i": "i4", "u": "u1"}[value.dtype.kind]
-        return {"dtype": kind, "data": base64.b64encode(value.astype(f"<{kind}").tobytes()).decode()}
-    raise TypeError(f"a {type(value).__name__} is no column")
+def _base64(value: Any) -> str:
+    """The bytes of a column, as ``packed`` makes them."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"a {type(value).__name__} has no place in a report")

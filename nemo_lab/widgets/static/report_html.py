@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nemo_lab.plots import info as infos
-from nemo_lab.plots.style import text_on, width_colors
 from nemo_lab.search.objective import Objective, objectives_of
 from nemo_lab.study import Snapshot, Study
 from nemo_lab.study.results.frames import NO_SPECIES
@@ -21,10 +20,10 @@ NOTHING_YET = (
     "<section><h2>Pareto front</h2><p>Nothing has been evaluated yet, so there is no front. "
     "Start the search, then save the report again.</p></section>"
 )
-NO_SCRIPT = "<p>With JavaScript the figures can be zoomed and tapped; this is a picture of them.</p>"
+NO_SCRIPT = "<p>With JavaScript the figures can be zoomed and clicked; this is a picture of them.</p>"
 HOW_TO_LOOK = (
-    "Every shape is a species, every colour the third objective. Tap a point, or choose a configuration here "
-    "or in the table, and the network below takes its bit-widths."
+    "Shapes stand for species, colours for the third objective. Click a point, or choose a configuration "
+    "here or in the table, to see its bit-widths in the network below."
 )
 
 
@@ -55,8 +54,8 @@ def facts(study: Study, snapshot: Snapshot, versions: Mapping[str, str]) -> str:
     listed = "".join(
         f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(value)}</dd></div>" for key, value in rows
     )
-    wishes = markup.pins(snapshot, study.problem) + "<br>" + markup.wishes(snapshot, study.problem)
-    return f'<dl class="facts">{listed}</dl><p>{wishes}</p>'
+    held = markup.pins(snapshot, study.problem) + "<br>" + markup.in_force(snapshot, study.problem)
+    return f'<dl class="facts">{listed}</dl><p>{held}</p>'
 
 
 def chooser(study: Study, snapshot: Snapshot) -> str:
@@ -100,7 +99,7 @@ def front_table(study: Study, snapshot: Snapshot) -> str:
     )
     return (
         '<p><button type="button" id="download">Download the front as JSON</button> for '
-        "<code>nemo_lab.export.load_front</code>: bit-widths, objectives, steers and versions.</p>"
+        "<code>nemo_lab.export.load_front</code>: bit-widths, objectives, interventions and versions.</p>"
         '<div class="scroller" role="region" tabindex="0" aria-label="Members of the front">'
         f'<table id="front-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
@@ -135,30 +134,17 @@ def _columns(study: Study, snapshot: Snapshot, rows: np.ndarray) -> list[Column]
     return columns
 
 
-def width_legend(widths: Sequence[int]) -> str:
-    """The colour of every bit-width."""
-    colors = width_colors(widths)
-    boxes = " ".join(
-        f'<span class="box" style="background:{colors[width]};color:{text_on(colors[width])}">{width}</span>'
-        for width in widths
-    )
-    return (
-        f"<p>bits {boxes} Squares are weights, circles activations, their size shows parameters or MACs; "
-        "drag to move along a long network; ▼ is pinned.</p>"
-    )
-
-
 def steers(snapshot: Snapshot) -> str:
-    """Everything done by hand, newest first."""
+    """All interventions, newest first."""
     everything = max(len(snapshot.interventions), 1)
-    return f"<section><h2>Steers</h2>{markup.log(snapshot, everything)}</section>"
+    return f"<section><h2>Steering log</h2>{markup.log(snapshot, everything)}</section>"
 
 
 def rebuild(script: str) -> str:
-    """How to make the run again."""
+    """How to repeat the run."""
     return (
-        "<section><h2>How to rebuild it</h2><p>This script makes the run again, bit for bit, with every "
-        "steer where it happened, on the versions named above.</p>"
+        "<section><h2>Reproduce this run</h2><p>This script repeats the run bit for bit, with every "
+        "intervention at the same evaluation, on the versions named above.</p>"
         f'<details><summary>The script</summary><pre tabindex="0">{html.escape(script)}</pre></details>'
         "</section>"
     )

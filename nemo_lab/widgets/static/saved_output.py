@@ -9,12 +9,12 @@ from typing import Any
 
 from nemo_lab.study import Study
 from nemo_lab.widgets.static import picture
-from nemo_lab.widgets.view_state import View
+from nemo_lab.widgets.view import View
 
 PERIOD = 30.0  # seconds between pictures of a run under way
 
 
-class Keepsake:
+class SavedOutput:
     """An output of its own, so that it can be brought up to date while the live view is left alone.
 
     A live view is shown when nothing is evaluated yet; a picture made only then would tell whoever opens the

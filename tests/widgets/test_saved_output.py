@@ -12,7 +12,7 @@ from IPython.testing.globalipapp import start_ipython
 from nemo_lab import create_study
 from tests.toy import GatedProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import until
+from tests.widgets.watching import until, words
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -57,5 +57,5 @@ def test_two_outputs_and_the_second_follows_the_study(open_dashboard: Open, publ
 def test_a_view_that_was_not_shown_publishes_nothing(open_dashboard: Open, published: list[Any]) -> None:
     dashboard = open_dashboard(create_study(ToyProblem(), **SMALL))
     dashboard.study.optimize(30, progress=False)
-    until(lambda: "30 of 30" in dashboard._controls.status.value)
+    until(lambda: "30 of 30" in words(dashboard.controls))
     assert published == []

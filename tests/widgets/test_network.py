@@ -11,7 +11,7 @@ import pytest
 from nemo_lab import create_study
 from tests.toy import ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import button, column, figure, until, words
+from tests.widgets.watching import button, column, control, figure, selected_nodes, until, words
 
 
 def network(layers: int) -> ToyProblem:
@@ -27,63 +27,64 @@ def network(layers: int) -> ToyProblem:
 
 def test_finding_rings_what_fits_and_the_enter_key_selects_it(open_dashboard: Open) -> None:
     dashboard = open_dashboard(network(40))  # 80 nodes: it begins folded
-    panel, graph = dashboard._graph, figure(dashboard, "The network")
+    graph = figure(dashboard, "The network")
     assert len(column(graph, "folded", "key")) == 20
-    panel.find.value = "LAYER2.1.*.weight"
-    until(lambda: "2 names fit" in words(panel.widget))
+    control(dashboard.graph, "Find").value = "LAYER2.1.*.weight"
+    until(lambda: "2 matches" in words(dashboard.graph))
     assert column(graph, "found", "x") == column(graph, "folded", "x")[3:4]
-    panel.find._handle_custom_msg({"event": "submit"}, [])  # as the browser does
-    until(lambda: "2 of 80 nodes selected: layer2.1.conv0.weight" in words(panel.widget))
+    control(dashboard.graph, "Find")._handle_custom_msg({"event": "submit"}, [])  # as the browser does
+    until(lambda: "2 of 80 nodes selected: layer2.1.conv0.weight" in words(dashboard.graph))
     assert len(column(graph, "folded", "key")) == 19
-    assert dashboard._steering.nodes.index == (13, 15)
-    panel.find.value = "LAYER?.1"  # inside of modules, as in a pin
-    until(lambda: "36 names fit" in words(panel.widget))
-    panel.find.value = "nothing like that"
-    button(dashboard, "Select found").click()
-    until(lambda: "no node's name has 'nothing like that' in it" in words(panel.widget))
-    assert panel.hub.nodes == (13, 15)
+    assert control(dashboard.steering, "Nodes").index == (13, 15)
+    control(dashboard.graph, "Find").value = "LAYER?.1"  # inside of modules, as in a pin
+    until(lambda: "36 names" in words(dashboard.graph))
+    control(dashboard.graph, "Find").value = "nothing like that"
+    button(dashboard, "Select matches").click()
+    until(lambda: "no node's name contains 'nothing like that'" in words(dashboard.graph))
+    until(lambda: selected_nodes(dashboard) == (13, 15))
 
 
 def test_stages_fold_and_open_by_tap_and_by_button(open_dashboard: Open) -> None:
     dashboard = open_dashboard(network(16))  # four stages of two blocks; 32 nodes, all open
-    panel, graph = dashboard._graph, figure(dashboard, "The network")
+    graph = figure(dashboard, "The network")
     folded = lambda: column(graph, "folded", "key")  # noqa: E731
     assert folded() == []
     graph._handle_custom_msg({"source": "stages", "keys": [1]}, [])
     until(lambda: folded() == [2])
     graph._handle_custom_msg({"source": "folded", "keys": [2]}, [])
     until(lambda: folded() == [])
-    button(dashboard, "Fold all").click()
+    button(dashboard, "Collapse all").click()
     until(lambda: len(folded()) == 8)
-    button(dashboard, "Fold stages").click()
+    button(dashboard, "Collapse stages").click()
     until(lambda: len(folded()) == 4)
-    panel.block.value = -2
+    control(dashboard.graph, "Block").label = "layer2 (stage)"
     button(dashboard, "Select block").click()
-    until(lambda: "8 of 32 nodes selected: layer2.0" in words(panel.widget))
+    until(lambda: "8 of 32 nodes selected: layer2.0" in words(dashboard.graph))
     assert len(column(graph, "framed", "x")) == 1
-    button(dashboard, "Open or fold").click()
+    button(dashboard, "Expand / collapse").click()
     until(lambda: len(folded()) == 5)
-    button(dashboard, "Open all").click()
+    button(dashboard, "Expand all").click()
     until(lambda: folded() == [])
 
 
 def test_a_box_takes_folded_blocks_with_it(open_dashboard: Open) -> None:
     dashboard = open_dashboard(network(16))
-    panel, graph = dashboard._graph, figure(dashboard, "The network")
-    panel.do(lambda: panel._turn(1))  # layer1.1, of nodes 4 to 7
+    graph = figure(dashboard, "The network")
+    control(dashboard.graph, "Block").label = "layer1.1"  # of nodes 4 to 7
+    button(dashboard, "Expand / collapse").click()
     until(lambda: column(graph, "folded", "key") == [1])
     # BokehJS tells of the nodes first, then of the box
     graph._handle_custom_msg({"source": "nodes", "keys": [2, 3]}, [])
     graph._handle_custom_msg({"plot": "network", "box": [1.5, 5.0, -0.5, 1.5]}, [])
-    until(lambda: "6 of 32 nodes selected" in words(panel.widget))
-    assert panel.hub.nodes == (2, 3, 4, 5, 6, 7)
+    until(lambda: "6 of 32 nodes selected" in words(dashboard.graph))
+    until(lambda: selected_nodes(dashboard) == (2, 3, 4, 5, 6, 7))
     assert graph.frame["selected"]["nodes"] == [2, 3, 4, 5, 6, 7]
 
 
 def test_the_part_shown_follows_buttons_and_mouse(open_dashboard: Open) -> None:
     dashboard = open_dashboard(network(60))
-    panel, graph = dashboard._graph, figure(dashboard, "The network")
-    button(dashboard, "Open all").click()
+    graph = figure(dashboard, "The network")
+    button(dashboard, "Expand all").click()
     until(lambda: graph.ranges["network"] == [-1, 120])
     assert max(column(graph, "nodes", "size")) < 16  # no room
     graph.ranges = {"network": [50.0, 80.0]}  # as the browser does after a pan
@@ -95,16 +96,16 @@ def test_the_part_shown_follows_buttons_and_mouse(open_dashboard: Open) -> None:
     until(lambda: graph.ranges["network"] == [57.5, 72.5])
     button(dashboard, "Zoom out").click()
     until(lambda: graph.ranges["network"] == [50, 80])
-    button(dashboard, "Fold all").click()  # what was in the middle stays there
+    button(dashboard, "Collapse all").click()  # what was in the middle stays there
     until(lambda: len(column(graph, "folded", "key")) == 30)
     low, high = graph.ranges["network"]
     assert high - low == 30
-    assert low < panel._layout.x[65] < high
-    button(dashboard, "Open all").click()
-    panel.hub.select_nodes((100, 104))
+    assert low < column(graph, "folded", "x")[65 // 4] < high
+    button(dashboard, "Expand all").click()
+    control(dashboard.steering, "Nodes").index = (100, 104)
     button(dashboard, "Show selected").click()
     until(lambda: graph.ranges["network"] == [98, 106])
-    button(dashboard, "Whole").click()
+    button(dashboard, "Fit").click()
     until(lambda: graph.ranges["network"] == [-1, 120])
 
 
@@ -126,27 +127,27 @@ def test_a_measurement_that_failed_can_be_tried_again(open_dashboard: Open) -> N
     problem = Measured()
     study = create_study(problem, **SMALL).optimize(20, progress=False)
     dashboard = open_dashboard(study)
-    panel, graph = dashboard._graph, figure(dashboard, "The network")
-    panel.color.value = "SQNR"
-    until(lambda: "no <b>memory</b> left" in words(panel.widget))
-    until(lambda: panel.color.value == "bits")
-    panel.color.value = "SQNR"
-    until(lambda: "signal to quantization noise" in words(panel.widget))
+    graph = figure(dashboard, "The network")
+    control(dashboard.graph, "Colour").value = "SQNR"
+    until(lambda: "no <b>memory</b> left" in words(dashboard.graph))
+    until(lambda: control(dashboard.graph, "Colour").value == "bits")
+    control(dashboard.graph, "Colour").value = "SQNR"
+    until(lambda: "signal-to-quantization-noise ratio" in words(dashboard.graph))
     shown = column(graph, "nodes", "measured")
     bits = [int(one) for one in column(graph, "nodes", "bits")]
     assert shown == ["SQNR inf dB", *(f"SQNR {6 * width} dB" for width in bits[1:])]
-    assert "inf" not in words(panel.legend)
+    assert "inf" not in words(dashboard.graph)
 
 
 def test_sensitivities_are_the_loss_of_each_node_alone(open_dashboard: Open) -> None:
     problem = ToyProblem()
     dashboard = open_dashboard(problem)
-    panel, graph = dashboard._graph, figure(dashboard, "The network")
-    button(dashboard, "Fold all").click()  # grey, then coloured, with no warning of empty means
-    panel.color.value = "sensitivity"
-    until(lambda: "hurts most" in words(panel.widget))
+    graph = figure(dashboard, "The network")
+    button(dashboard, "Collapse all").click()  # grey, then coloured, with no warning of empty means
+    control(dashboard.graph, "Colour").value = "sensitivity"
+    until(lambda: "Most sensitive" in words(dashboard.graph))
     worst = problem.node_names[int(problem.sensitivity.argmax())]
-    assert f"{worst} hurts most." in words(panel.widget)
+    assert f"Most sensitive: {worst}." in words(dashboard.graph)
     losses = [float(one.split()[1]) for one in column(graph, "nodes", "measured")]
     share = 1 - 2.0**-6  # from 8 bits to 2
     expected = 100 * share * problem.sensitivity / problem.sensitivity.sum()

@@ -1,4 +1,4 @@
-"""What is asked for and who takes part, by the dashboard's controls; and what is taken back."""
+"""Constraints, aspiration and species by the dashboard's controls, and undo."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.widgets.panels.steering import box
 from tests.toy import SlowProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import button, until, words
+from tests.widgets.watching import button, buttons, control, until, words
 
 
-def test_wishes_are_typed_shown_and_taken_back(open_dashboard: Open) -> None:
+def test_constraints_are_typed_shown_and_taken_back(open_dashboard: Open) -> None:
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)
-    wishes = dashboard._steering
     assert button(dashboard, "Undo").disabled
-    wishes.constraints.value = "loss <= 0.5, size <= 0.2"
-    button(dashboard, "Constrain").click()
+    control(dashboard.steering, "Constraints").value = "loss <= 0.5, size <= 0.2"
+    button(dashboard, "Set constraints").click()
     until(lambda: "loss <= 0.5, size <= 0.2" in words(dashboard.steering))
     assert study.constraints == {"loss": 0.5, "size": 0.2}
-    wishes.aspiration.value = "loss 0 to 0.3, work <= 0.2"
-    button(dashboard, "Aspire").click()
-    until(lambda: "within loss 0 to 0.3" in words(dashboard.steering))
+    control(dashboard.steering, "Aspiration").value = "loss 0 to 0.3, work <= 0.2"
+    button(dashboard, "Set aspiration").click()
+    until(lambda: "Aspiration: loss 0 to 0.3" in words(dashboard.steering))
     assert set(study.aspiration) == {"loss", "work"}
     until(lambda: not button(dashboard, "Undo").disabled)
     button(dashboard, "Undo").click()
@@ -36,40 +35,39 @@ def test_wishes_are_typed_shown_and_taken_back(open_dashboard: Open) -> None:
     until(lambda: not button(dashboard, "Redo").disabled)
     button(dashboard, "Redo").click()
     until(lambda: study.constraints == {"loss": 0.5, "size": 0.2})
-    wishes.constraints.value = "loss about 0.5"
-    button(dashboard, "Constrain").click()
+    control(dashboard.steering, "Constraints").value = "loss about 0.5"
+    button(dashboard, "Set constraints").click()
     until(lambda: "cannot be read" in words(dashboard))
 
 
 def test_species_are_steered_by_the_buttons(open_dashboard: Open) -> None:
     study = create_study(SlowProblem(), **SMALL).optimize(30, progress=False)
     dashboard = open_dashboard(study)
-    panel = dashboard._species
-    panel.species.value = "floor"
+    control(dashboard.species, "Species").value = "floor"
 
     def state() -> Any:
         return study.controls().loc["floor"]
 
-    panel.part.value = 0.4
+    control(dashboard.species, "Share").value = 0.4
     button(dashboard, "Set share").click()
     until(lambda: state()["share"] == 0.4)
-    button(dashboard, "Share by merit").click()
+    button(dashboard, "Automatic share").click()
     until(lambda: state()["share"] != state()["share"])
     button(dashboard, "Freeze").click()
-    until(lambda: panel.freeze.description == "Let it go on")
+    until(lambda: "Unfreeze" in buttons(dashboard.species))
     assert state()["frozen"]
-    panel.freeze.click()
-    until(lambda: panel.freeze.description == "Freeze")
+    button(dashboard, "Unfreeze").click()
+    until(lambda: "Freeze" in buttons(dashboard.species))
     button(dashboard, "Remove").click()
-    until(lambda: panel.remove.description == "Let in again")
+    until(lambda: "Add back" in buttons(dashboard.species))
     assert not state()["takes_part"]
-    until(lambda: panel.reseed.disabled)
-    panel.remove.click()
-    until(lambda: panel.remove.description == "Remove")
+    until(lambda: "Re-seed" not in buttons(dashboard.species))
+    button(dashboard, "Add back").click()
+    until(lambda: "Remove" in buttons(dashboard.species))
     assert state()["takes_part"]
     dashboard.select(3)
-    panel.source.value = "selected"
-    until(lambda: not panel.reseed.disabled)
+    control(dashboard.species, "from").value = "selected"
+    until(lambda: "Re-seed" in buttons(dashboard.species))
     button(dashboard, "Re-seed").click()
     until(lambda: "floor from configurations 3" in words(dashboard.history))
 
@@ -77,11 +75,11 @@ def test_species_are_steered_by_the_buttons(open_dashboard: Open) -> None:
 def test_a_run_is_extended(open_dashboard: Open) -> None:
     study = create_study(SlowProblem(), **SMALL).optimize(30, progress=False)
     dashboard = open_dashboard(study)
-    dashboard._controls.budget.value = 200
+    control(dashboard.controls, "Evaluations").value = 200
     button(dashboard, "Start").click()
     until(lambda: len(study.evaluations()) > 35)
-    dashboard._controls.budget.value = 50
-    button(dashboard, "Add").click()
+    control(dashboard.controls, "Evaluations").value = 50
+    button(dashboard, "Extend").click()
     until(lambda: study.snapshot.target == 280)
     study.stop()
 
