@@ -145,7 +145,7 @@ class Text(Domain[str]):
     def clean(self, value: Any) -> str:
         """The text."""
         _require(isinstance(value, str) and bool(value.strip()))
-        value.encode()  # a lone surrogate is no text to a file
+        value.encode()  # a lone surrogate is not text to a file
         return str(value)
 
 

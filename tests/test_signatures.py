@@ -204,7 +204,7 @@ LATER = {  # left to the resolver of names and to metrics; what a metric of one'
 }
 
 
-@pytest.mark.parametrize(("call", "parameter"), cases())
+@pytest.mark.parametrize(("call", "parameter"), list(cases()))
 def test_a_bad_argument_is_refused_by_an_error_of_ours(
     call: Call, parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nemo_lab as nl
-from nemo_lab.cost.model import as_bits
+from nemo_lab.cost.bits import as_bits
 from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.objective import MEASURED
 from nemo_lab.search import Problem

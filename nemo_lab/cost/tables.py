@@ -39,12 +39,12 @@ def read_table(name: object, table: Any, workload: Workload, taken: tuple[str, .
         float64[Q, 33]: cost of each node at each width, NaN where the table has none.
 
     Raises:
-        ArgumentError: if the name is taken or no string, or a row is no name, or a layer or module of
+        ArgumentError: if the name is taken or not text, or a row is not a name, or a layer or module of
             several nodes.
         UnknownNameError: on a row that names no node; the hint proposes the nearest name.
-        DataError: if the table cannot be read, is empty, lacks a node, or has costs that are no finite
+        DataError: if the table cannot be read, is empty, lacks a node, or has costs that are not finite
             numbers of at least 0.
-        BitWidthError: on a column that is no bit-width.
+        BitWidthError: on a column that is not a bit-width.
     """
     if not isinstance(name, str) or not name.strip():
         raise ArgumentError(f"a table is called {name!r}", "give a name, such as 'latency_ms'")
@@ -132,7 +132,7 @@ def _read_csv(name: str, path: str | os.PathLike[str]) -> pd.DataFrame:
     except OSError as error:
         raise DataError(f"table {name!r} cannot be read: {error}", hint) from error
     except (pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:  # EmptyDataError is a ValueError
-        raise DataError(f"table {name!r} is no CSV: {error}", hint) from error
+        raise DataError(f"table {name!r} is not a CSV: {error}", hint) from error
 
 
 def _width(name: str, label: Any) -> int:

@@ -30,8 +30,8 @@ class FrontInfo:
         on_front: bool[N].
         feasible: bool[N], whether the pins in force are satisfied.
         species_names: name of each position.
-        beyond: int[B], config ids of the front of all evaluations, whatever the wishes in force, that are not
-            on the front of those.
+        beyond: int[B], config ids of the front of all evaluations, whatever the constraints, that are not on
+            the front of those that keep them.
         asked: float[2, 3], the lowest and highest values that constraints and aspiration ask for, NaN where
             they ask for nothing.
         bounds: float[2, 3], what can be reached.
@@ -116,7 +116,7 @@ def front_info(
 
 
 def _beyond(snapshot: Snapshot, on_front: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The whole front where wishes hide some of it."""
+    """The whole front where constraints hide some of it."""
     if not snapshot.pins and not snapshot.constraints.limits:
         return np.zeros(0, dtype=np.intp)
     everything = ParetoFront()

@@ -20,7 +20,7 @@ NUMBER = 26.0  # pixels of the mean bits of a folded block
 
 
 def _headings(labels: Sequence[str], places: Floats) -> tuple[list[str], bool]:
-    """What fits in so many pixels, and whether it takes two lines: shortened from the front, or left out."""
+    """What fits in the pixels, and whether it takes two lines: shortened from the front, or left out."""
 
     def fitting(label: str, pixels: float) -> str:
         letters = int(pixels / LETTER)

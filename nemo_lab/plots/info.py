@@ -35,7 +35,7 @@ class SpeciesInfo:
         evaluations: float[G].
         allocation, r2, front_share, made: float[G, S]; the last are evaluations so far.
         hypervolume: float[G].
-        steers: float[I], evaluations before each hand steer, with
+        steers: float[I], evaluations before each intervention, with
         said: what it was.
     """
 

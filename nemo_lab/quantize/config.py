@@ -57,7 +57,7 @@ def configured(config: Any, settings: Mapping[str, Any], others: Iterable[str] =
         others: further keywords that the caller knows, to be proposed for a misspelt one.
 
     Raises:
-        UnknownNameError: on a keyword that is no field.
+        UnknownNameError: on a keyword that is not a field.
         ArgumentError: on a field that ``config`` sets, too, or a value outside of its domain.
     """
     made = OrNone(Instance(QuantizationConfig)).check("config", config) or QuantizationConfig()

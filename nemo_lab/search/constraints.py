@@ -133,7 +133,7 @@ def checked_width(value: Any, widths: Sequence[int]) -> Width:
     if not isinstance(value, tuple | list):
         return checked_bits(value, widths)
     if len(value) != 2:
-        raise ArgumentError(f"{value!r} is no range of bit-widths", "give (lowest, highest)")
+        raise ArgumentError(f"{value!r} is not a range of bit-widths", "give (lowest, highest)")
     low, high = (checked_bits(end, widths) for end in value)
     if low > high:
         raise ArgumentError(f"the range {low} to {high} is empty", f"write ({high}, {low})")

@@ -102,7 +102,7 @@ class Ledger:
         return replace(self._decide(budget=old), budget=evaluations)
 
     def planned(self, evaluations: int) -> Ledger:
-        """The same for a run that starts, which is no decision to take back."""
+        """The same for a run that starts, which is not a decision and cannot be undone."""
         return replace(self, budget=evaluations)
 
     def note(self) -> Ledger:

@@ -91,7 +91,7 @@ class Engine:
                 self._next_generation()
 
     def ask_some(self, most: int) -> list[Candidate]:
-        """Up to so many candidates, at least one unless ``exhausted``."""
+        """At most ``most`` candidates, and at least one unless ``exhausted``."""
         found: list[Candidate] = []
         while len(found) < most:
             candidate = self.ask()

@@ -24,7 +24,7 @@ def objectives_of(problem: Problem) -> tuple[Objective, ...]:
     Of two with one label, or one name to write, the second says its own name.
 
     Raises:
-        ArgumentError: if ``objectives`` are no such records, or do not agree with ``objective_names``.
+        ArgumentError: if ``objectives`` are not such records, or do not agree with ``objective_names``.
     """
     names = tuple(problem.objective_names)
     exact = tuple(problem.cost_names)

@@ -177,7 +177,7 @@ class SearchOptions:
         """Options from keywords.
 
         Raises:
-            UnknownNameError: on a keyword that is no option.
+            UnknownNameError: on a keyword that is not an option.
             ArgumentError: on a value outside of an option's domain.
         """
         check_names("search option", given, [one.name for one in dataclasses.fields(cls)])

@@ -75,7 +75,7 @@ class Steering:
             pass
 
     def plan(self, evaluations: int) -> None:
-        """The same when a run starts, which is no intervention and cannot be undone."""
+        """The same when a run starts, which is not an intervention and cannot be undone."""
         self._state.ledger = self.ledger.planned(evaluations)
 
     def enqueue(self, bits: Bits) -> None:

@@ -16,7 +16,8 @@ from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species import make_species
 from nemo_lab.study.journal import Header, Journal, StoredProblem
 from nemo_lab.study.parsing.objectives import ObjectiveNames
-from nemo_lab.study.provenance import SPECIES, as_problem, fingerprints, listed, versions
+from nemo_lab.study.parsing.species import SPECIES
+from nemo_lab.study.provenance import as_problem, fingerprints, listed, versions
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 

@@ -12,7 +12,8 @@ from nemo_lab.arguments import File, Flag, OrNone, Text
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.study.journal import Header, Journal
-from nemo_lab.study.provenance import SPECIES, as_problem, fingerprints, listed, versions
+from nemo_lab.study.parsing.species import SPECIES
+from nemo_lab.study.provenance import as_problem, fingerprints, listed, versions
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 

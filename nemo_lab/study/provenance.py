@@ -5,27 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nemo_lab._version import __version__
-from nemo_lab.arguments import Domain, Several
 from nemo_lab.errors import DataError
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.workload.workload import Workload
 
-
-@dataclass(frozen=True)
-class _SpeciesLike(Domain[Any]):
-    """A name, a class or another factory, or an object that says its name."""
-
-    def clean(self, value: Any) -> Any:
-        if not isinstance(value, str) and not callable(value) and not isinstance(value.name, str):
-            raise ValueError
-        return value
-
-
-SPECIES = Several(_SpeciesLike(), words="names of species, or classes and objects of your own, in a list")
 PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pymoo", "moocore", "numba")
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from nemo_lab.arguments import Number, OrNone, Whole
 from nemo_lab.errors import StudyStateError
-from nemo_lab.study.commands.evaluations import Prepare
-from nemo_lab.study.parsing.budget import budget, checked_whole
+from nemo_lab.study.commands.evaluations import MANY, Prepare
+from nemo_lab.study.parsing.budget import budget
 from nemo_lab.study.run.runner import Runner
+
+CANDIDATES = Whole(0, MANY)
+TIMEOUT = OrNone(Number(0.0))
 
 
 class Running:
@@ -36,7 +40,7 @@ class Running:
             candidates: how many to draw up already. ``to_script`` writes that where a run was stopped in the
                 middle of so many evaluations, before a command: the search had chosen them by then.
         """
-        self._runner.post(Prepare(checked_whole("candidates", candidates, 0)))
+        self._runner.post(Prepare(CANDIDATES.check("candidates", candidates)))
 
     def pause(self) -> None:
         """Hold a run after the evaluation in flight, which is made to its end.
@@ -81,7 +85,7 @@ class Running:
         Raises:
             EvaluationError: if the run failed.
         """
-        ended = self._runner.wait(timeout)
+        ended = self._runner.wait(TIMEOUT.check("timeout", timeout))
         self._runner.raise_failure()
         return ended
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from nemo_lab.arguments import Flag, Number, OrNone, Several, Whole
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search.reseeding import SOURCES
 from nemo_lab.search.species import NAMES
@@ -16,6 +16,10 @@ from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, R
 from nemo_lab.study.parsing.species import SpeciesMaker
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.run.runner import Runner
+
+CONFIGS = Several(Whole(0), least=1, words="the name of a source, or config ids in a list")
+FRACTION = Number(0.0, 1.0, open="low", words="a number above 0 and up to 1")
+SHARE = OrNone(Number(0.0, 1.0, open="both", words="a number above 0 and below 1, or None for UCB"))
 
 
 class SpeciesSteering:
@@ -50,19 +54,18 @@ class SpeciesSteering:
         self._position(species)
         snapshot = self._runner.snapshot
         if not isinstance(source, str):
-            ids = [int(one) for one in np.atleast_1d(np.asarray(source))]
-            unknown = [one for one in ids if not 0 <= one < len(snapshot.evaluations)]
-            if unknown or not ids:
+            ids = CONFIGS.check("source", source)
+            unknown = [one for one in ids if one >= len(snapshot.evaluations)]
+            if unknown:
                 known = [f"0 to {len(snapshot.evaluations) - 1}"] if len(snapshot.evaluations) else []
-                raise UnknownNameError("config", unknown[0] if unknown else ids, known)
-            source = ids
+                raise UnknownNameError("config", unknown[0], known)
+            source = list(ids)
         elif source not in SOURCES:
             raise UnknownNameError("source", source, SOURCES)
-        if not isinstance(fraction, int | float) or not 0 < fraction <= 1 or math.isnan(fraction):
-            raise ArgumentError(f"fraction={fraction!r}", "give a number above 0 and up to 1")
+        part = FRACTION.check("fraction", fraction)
         if source in ("front", "sensitivity") and not len(snapshot.front):
             notice("the front is still empty, so the new members are random ones")
-        self._runner.post(Reseed(species, source, float(fraction)))
+        self._runner.post(Reseed(species, source, float(part)))
 
     def add_species(self, species: Any) -> None:
         """Let a species take part from now on: one of nemo_lab by name, a class or object of your own, or
@@ -97,11 +100,12 @@ class SpeciesSteering:
             UnknownNameError: on an unknown species.
             ArgumentError: if it takes no part, or no other has children.
         """
+        frozen = Flag().check("frozen", frozen)
         if frozen:
             self._refuse_last(name, "freeze")
         else:
             self._position(name)
-        self._runner.post(Freeze(name, bool(frozen)))
+        self._runner.post(Freeze(name, frozen))
 
     def share(self, name: str, part: float | None) -> None:
         """Give a species a fixed share of all members, and so of the offspring; None leaves it to UCB again.
@@ -110,11 +114,8 @@ class SpeciesSteering:
             UnknownNameError: on an unknown species.
             ArgumentError: on a share outside (0, 1), or shares of more than 1 together.
         """
-        position = self._position(name)
+        position, part = self._position(name), SHARE.check("part", part)
         if part is not None:
-            number = isinstance(part, int | float | np.floating) and not isinstance(part, bool)
-            if not number or not 0 < part < 1:
-                raise ArgumentError(f"share {part!r}", "give a number above 0 and below 1, or None for UCB")
             others = sum(value for s, value in self._runner.ledger.controls.shares.items() if s != position)
             if others + part > 1:
                 raise ArgumentError(
@@ -137,7 +138,7 @@ class SpeciesSteering:
     def _position(self, name: str) -> int:
         """Of a species that takes part."""
         ledger = self._runner.ledger
-        if name not in ledger.species:
+        if not isinstance(name, str) or name not in ledger.species:
             raise UnknownNameError("species", name, ledger.species)
         position = ledger.species.index(name)
         if position in ledger.controls.removed:

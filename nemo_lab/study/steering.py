@@ -9,7 +9,7 @@ from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.search import Problem
 from nemo_lab.search.constraints import Width
 from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Pin, Redo, Undo, Unpin
-from nemo_lab.study.parsing.budget import checked_whole
+from nemo_lab.study.parsing.budget import IN_ALL
 from nemo_lab.study.parsing.nodes import Selection, gathered, listed_nodes, said
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.run.notices import tell_of_waiting
@@ -178,7 +178,7 @@ class Steering:
         Raises:
             ArgumentError: if it is not a whole number, or more are made already.
         """
-        wanted = checked_whole("evaluations", evaluations, 1)
+        wanted = IN_ALL.check("evaluations", evaluations)
         done = len(self._runner.snapshot.evaluations)
         if wanted < done:
             raise ArgumentError(f"{wanted} evaluations in all, {done} are made", "give more, or call stop()")

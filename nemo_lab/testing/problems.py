@@ -154,7 +154,7 @@ def _check_costs(problem: Problem, bits: NDArray[np.uint8], objectives: NDArray[
     names = tuple(problem.cost_names)
     unknown = [name for name in names if name not in problem.objective_names]
     if unknown:
-        raise ContractError(f"cost {unknown[0]!r} is no objective", "name costs as in objective_names")
+        raise ContractError(f"cost {unknown[0]!r} is not an objective", "name costs as in objective_names")
     given = bits.copy()
     costs = np.asarray(problem.costs(bits))
     if costs.shape != (len(bits), len(names)):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.cost.model import as_bits
+from nemo_lab.cost.bits import as_bits
 from nemo_lab.errors import ArgumentError
 from nemo_lab.problem import Problem
 from nemo_lab.search.indicators import hypervolume, non_dominated

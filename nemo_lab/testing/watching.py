@@ -22,7 +22,7 @@ from nemo_lab.testing.same import same
 
 
 def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 9, 12)) -> list[SearchView]:
-    """What a species sees after so many evaluations each: free, with the first node pinned, free again."""
+    """What a species sees after each number of evaluations: free, with the first node pinned, free again."""
     rng = np.random.default_rng(seed)
     widths = tuple(problem.bit_widths)
     log = EvaluationLog(problem.num_nodes, len(problem.objective_names))

@@ -65,7 +65,7 @@ def tied(
 
     Raises:
         UnknownNameError: if a text names nothing.
-        ArgumentError: if a group is no such collection, has fewer than two quantizers, or one that is
+        ArgumentError: if a group is not such a collection, has fewer than two quantizers, or one that is
             left out.
     """
     way_out = "give a list of groups: tie=[('a.weight', 'b.weight')]"

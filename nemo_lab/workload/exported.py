@@ -74,7 +74,7 @@ def _put_modules_back(graph: fx.GraphModule, module: nn.Module) -> None:
         restored.meta = dict(nodes[0].meta)
         nodes[0].replace_all_uses_with(restored)
         graph.graph.erase_node(nodes[0])
-    for node in list(graph.graph.nodes):  # guards repeat the example's sizes, which is no error of ours
+    for node in list(graph.graph.nodes):  # guards repeat the example's sizes, which is not an error of ours
         if not node.users and (node.op == "get_attr" or node.target == "_guards_fn"):
             graph.graph.erase_node(node)
     if hasattr(graph, "_guards_fn"):

@@ -51,7 +51,7 @@ class Quantizers:
         batch: examples in the measured batch.
 
     Raises:
-        TraceError: if the weight of a layer is no plain parameter.
+        TraceError: if the weight of a layer is not a plain parameter.
     """
 
     def __init__(self, graph: fx.GraphModule, batch: int) -> None:
@@ -98,7 +98,7 @@ class Quantizers:
         found = owner._parameters.get(name, owner._buffers.get(name))
         if not isinstance(found, Tensor) or isinstance(found, nn.UninitializedParameter):
             raise TraceError(
-                f"the weight of layer {parent!r} is no plain parameter",
+                f"the weight of layer {parent!r} is not a plain parameter",
                 "remove parametrizations such as weight norm first, with "
                 "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')",
             )

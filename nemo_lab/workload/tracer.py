@@ -128,7 +128,7 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(example, Mapping):
         args, kwargs = (), dict(example)
         if any(not isinstance(key, str) for key in kwargs):
-            raise TraceError("example_input has keys that are no text", "name the keyword arguments")
+            raise TraceError("example_input has keys that are not text", "name the keyword arguments")
     else:
         args, kwargs = (tuple(example) if isinstance(example, tuple | list) else (example,)), {}
     if not any(isinstance(leaf, Tensor) for leaf in pytree.arg_tree_leaves(*args, **kwargs)):

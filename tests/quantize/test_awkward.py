@@ -49,7 +49,7 @@ def test_layers_that_share_a_parameter_share_its_width() -> None:
 
 def test_a_weight_that_is_computed_is_refused_by_name() -> None:
     net = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 4)))
-    with pytest.raises(TraceError, match=r"weight of layer '0' is no plain parameter; .*weight norm"):
+    with pytest.raises(TraceError, match=r"weight of layer '0' is not a plain parameter; .*weight norm"):
         Workload.from_module(net, IMAGES[:1])
 
 

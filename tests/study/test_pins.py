@@ -265,7 +265,7 @@ def test_the_script_makes_ranges_again() -> None:
         (("stem", (2, 8)), {}, ArgumentError, "the range 2 to 8 has every bit-width"),
         (("stem",), {"min": 6, "max": 4}, ArgumentError, r"the range 6 to 4 is empty; write \(4, 6\)"),
         (("stem",), {"min": 9}, BitWidthError, "bit-width 9 is not allowed; choose from 2"),
-        (("stem",), {"weight": (4, 5, 6)}, ArgumentError, "is no range of bit-widths"),
+        (("stem",), {"weight": (4, 5, 6)}, ArgumentError, "is not a range of bit-widths"),
         (("stem",), {"weight": (4, None)}, BitWidthError, "bit-width None is not allowed"),
         ((7, 4), {}, ArgumentError, "has 7, which is neither text nor function; give names or globs"),
         ((["stem", None], 4), {}, ArgumentError, "has None, which is neither"),

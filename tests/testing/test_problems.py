@@ -95,7 +95,7 @@ def drifting(problem: ToyProblem, bits: Any) -> Any:
         (evaluator(lambda p, bits: ToyProblem.evaluate(p, bits) + 1), "left its bounds"),
         (change(costs=lambda bits: np.zeros((len(bits), 2))), "costs and evaluate disagree"),
         (change(costs=lambda bits: np.zeros(len(bits))), "one column per cost"),
-        (change(cost_names=("size", "watts")), "cost 'watts' is no objective"),
+        (change(cost_names=("size", "watts")), "cost 'watts' is not an objective"),
         (change(cost_names=()), r"shape \(4, 2\), with cost_names \(\); return float\[N, 0\]"),
         (change(costs=lambda bits: np.zeros((len(bits), 0))), r"cost_names .*; return float\[N, 2\]"),
         (change(costs=spoiling), "costs changed the bits it was given; work on a copy"),

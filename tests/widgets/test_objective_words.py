@@ -20,7 +20,7 @@ from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.objective import number
 from nemo_lab.plots import front_columns, front_info, front_plot, parallel_columns, parallel_plot
 from nemo_lab.plots.info import drawn_objectives
-from nemo_lab.plots.png import front_picture
+from nemo_lab.plots.png import front_png
 from nemo_lab.search.objective import objectives_of, varied
 from nemo_lab.study.journal import StoredProblem
 from nemo_lab.study.parsing.objectives import ObjectiveNames
@@ -319,7 +319,7 @@ def test_a_journal_keeps_what_objectives_are(metric: Any, tmp_path: Path) -> Non
     assert objectives_of(watched.problem) == objectives_of(study.problem)
     now, then = (report_html.chooser(one, one.snapshot) for one in (watched, study))
     assert now == then
-    assert front_picture(info_of(watched)) == front_picture(info_of(study))
+    assert front_png(info_of(watched)) == front_png(info_of(study))
     assert pickle.loads(pickle.dumps(objectives_of(watched.problem))) == objectives_of(study.problem)
     watched.close()
 

@@ -734,7 +734,7 @@ def test_a_module_that_prints_is_traced() -> None:
         ((), "expected a tensor as example_input, got tuple"),
         pytest.param(
             {1: torch.zeros(2, 4)},
-            "keys that are no text",
+            "keys that are not text",
         ),
         ({"image": torch.zeros(2, 4)}, "unexpected keyword argument"),
         (torch.zeros(2, 5), "Sequential does not run on the example input"),

@@ -46,7 +46,7 @@ def pack(value: Any) -> tuple[str, bytes]:
             return {"$bytes": [keep(one), len(one)]}
         if isinstance(one, Mapping):
             if not all(isinstance(key, str) for key in one):
-                raise TypeError("a key is no text")
+                raise TypeError("a key is not text")
             return {MARK + key if key.startswith(MARK) else key: plain(item) for key, item in one.items()}
         if isinstance(one, list | tuple):
             return [plain(item) for item in one]
@@ -99,5 +99,5 @@ def _slice(blob: memoryview, start: Any, length: Any) -> memoryview:
 
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no size")
+        raise ValueError(f"{value!r} is not a size")
     return value

@@ -16,7 +16,7 @@ from nemo_lab.study.journal.journal import Journal
 from nemo_lab.study.journal.records import Checkpoint, Stored
 from nemo_lab.study.results.snapshot import Intervention, Snapshot
 
-PATIENCE = 400  # the engine's state may cost the run one part in so many of its time
+PATIENCE = 400  # the engine's state may take the run one part in 400 of its time
 
 
 class Recorder:

@@ -134,7 +134,7 @@ def intervention_rows(study: int, record: Sequence[Intervention], start: int) ->
     for number in range(start, len(record)):
         one = record[number]
         text, blob = pack(one.arguments)
-        detail = one.detail.encode(errors="replace").decode()  # a lone surrogate is no text to SQLite
+        detail = one.detail.encode(errors="replace").decode()  # a lone surrogate is not text to SQLite
         yield (
             study,
             number,

@@ -139,7 +139,7 @@ def _is_new(connection: sqlite3.Connection) -> bool:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a file whose tables are not ours to the letter: no trigger and no view ever runs."""
     if _number(connection, "application_id") != APPLICATION:
-        raise StorageError(f"{str(path)!r} is no journal of nemo_lab", "give another path")
+        raise StorageError(f"{str(path)!r} is not a journal of nemo_lab", "give another path")
     version = _number(connection, "user_version")
     if version > VERSION:
         raise StorageError(

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from nemo_lab.arguments import OrNone, Whole
 from nemo_lab.errors import ArgumentError
 
 DEFAULT_BUDGET = 500
-EVALUATIONS = OrNone(Whole(1, 10**12, words="a whole number of at least 1, up to 10**12"))
-
-
-def checked_whole(name: str, value: Any, least: int) -> int:
-    """A whole number of at least ``least``; see ``Whole``."""
-    return Whole(least).check(name, value)
+IN_ALL = Whole(1, 10**12, words="a whole number of at least 1, up to 10**12")
+EVALUATIONS = OrNone(IN_ALL)
 
 
 def budget(evaluations: int | None, until: int | None, last_target: int) -> Callable[[int], int]:
@@ -26,7 +21,7 @@ def budget(evaluations: int | None, until: int | None, last_target: int) -> Call
         last_target: of the run before.
 
     Raises:
-        ArgumentError: on both, or on what is no positive whole number; and, by the function, if
+        ArgumentError: on both, or unless it is a positive whole number; and, by the function, if
             ``until`` is already reached.
     """
     if evaluations is not None and until is not None:

@@ -171,7 +171,7 @@ def resolver_of(problem: Problem) -> NameResolver:
 
 
 def gathered(name: Any) -> Any:
-    """What was given, to be read more than once: what is no list, such as a generator, as one."""
+    """What was given, to be read more than once: anything but a list, such as a generator, as one."""
     return name if name is None or isinstance(name, str | Mapping) or callable(name) else _several(name)
 
 

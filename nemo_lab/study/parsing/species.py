@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from nemo_lab.arguments import Domain, Several
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.species import Species, make_species
+
+
+@dataclass(frozen=True)
+class _SpeciesLike(Domain[Any]):
+    """A name, a class or another factory, or an object that says its name."""
+
+    def clean(self, value: Any) -> Any:
+        if not isinstance(value, str) and not callable(value) and not isinstance(value.name, str):
+            raise ValueError
+        return value
+
+
+LIKE_A_SPECIES = _SpeciesLike(words="the name of a species, or a class or object of your own")
+SPECIES = Several(LIKE_A_SPECIES, words="names of species, or classes and objects of your own, in a list")
 
 
 class SpeciesMaker:
@@ -28,6 +44,7 @@ class SpeciesMaker:
         """A new species from what ``create_study(species=...)`` takes; its name gives it from now on."""
         if isinstance(given, str):
             return self.named(given)
+        LIKE_A_SPECIES.check("species", given)
         made = make_species([given], self._problem, self._options)[0]
         self._own[made.name] = given
         return made

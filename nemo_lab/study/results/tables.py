@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nemo_lab.arguments import Flag
 from nemo_lab.search import Problem
 from nemo_lab.study.results import frames
 from nemo_lab.study.results.progress import progress_frame
@@ -34,7 +35,8 @@ class Tables:
 
     def evaluations(self, *, bits: bool = False) -> pd.DataFrame:
         """Every evaluation ever made, by config id; with ``bits`` also one column per node."""
-        return frames.evaluations_frame(self._look(), self._problem, bits=bits)
+        shown = Flag().check("bits", bits)
+        return frames.evaluations_frame(self._look(), self._problem, bits=shown)
 
     def history(self) -> pd.DataFrame:
         """Per generation and species: R2, score, allocation, share of the front; hypervolume."""

@@ -25,7 +25,7 @@ class Validation:
     Attributes:
         objective: what it is, one of the problem's if the problem has it.
         value: on the objective's display, such as the accuracy.
-        low, high: its 95 % confidence interval, None for what is no share of the examples.
+        low, high: its 95 % confidence interval, None for what is not a share of the examples.
         examples: how many there were.
     """
 
