@@ -133,7 +133,7 @@ class Engine:
             member.genome = self.population.learn(member.species, member.imitates)
             member.imitates = None
         bits = constraints.apply(np.array(one.decode(member.genome), dtype=np.uint8))
-        if self.options.lift and not one.final and self.problem.cost_names:
+        if self.options.lift and not one.final:
             return lift(bits, self.problem, self.state.allowed())
         return bits
 

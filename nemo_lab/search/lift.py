@@ -22,7 +22,7 @@ def lift(bits: Bits, problem: Problem, allowed: NDArray[np.bool_]) -> Bits:
     costs = problem.costs
     widths = np.array(problem.bit_widths, dtype=np.uint8)
     wider = allowed & (widths > bits[:, None])
-    if not wider.any():
+    if not problem.cost_names or not wider.any():
         return bits
     paid, alone = costs_alone(problem, bits, wider)
     free = wider & (alone <= paid[:, None, None]).all(axis=0)

@@ -27,6 +27,9 @@ Costs = Callable[[Any], np.ndarray]
 class Priced:
     """What ``lift`` needs of a problem: widths and exact costs, evaluated as whole configurations."""
 
+    cost_names: tuple[str, ...] = ("cost",)
+    neighbour_costs: Any = None
+
     def __init__(self, costs: Costs, bit_widths: tuple[int, ...] = WIDTHS) -> None:
         self.costs, self.bit_widths = costs, bit_widths
 
@@ -157,7 +160,8 @@ def test_any_workload(w: Workload, bitops: BitOps, seed: int) -> None:
 
 def test_without_exact_costs_nothing_is_lifted() -> None:
     bits = np.array([2, 3], dtype=np.uint8)
-    problem = Priced(None)  # type: ignore[arg-type]
+    problem = Priced(lambda bits: np.empty((len(bits), 0)))
+    problem.cost_names = ()
     assert lifted_by(problem, bits, np.ones((2, 7), dtype=bool)).tolist() == [2, 3]
 
 

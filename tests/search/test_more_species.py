@@ -18,6 +18,7 @@ from nemo_lab.search.species import make_species, ssne
 from nemo_lab.search.species.graph import GcnSpecies, UnetSpecies
 from nemo_lab.search.species.integer import IntegerSpecies
 from nemo_lab.search.species.surrogate import SurrogateSpecies
+from nemo_lab.search.surrogate.proposer import Proposer
 from nemo_lab.search.view import SearchView
 from nemo_lab.testing import check_species
 from tests.search.shapes import PROBLEMS
@@ -63,11 +64,10 @@ def test_a_population_of_one_searches(name: str) -> None:
 
 
 def propose(problem: Any, view: SearchView, count: int = 24, **options: Any) -> np.ndarray:
-    species: Any = SurrogateSpecies(problem, SearchOptions(**options))
+    chosen = SearchOptions(**options)
     rng = np.random.default_rng(0)
-    parents = species.initial(32, rng)
-    species.observe(view)
-    return np.array(species._proposals.make(view, parents, count, rng))
+    parents = SurrogateSpecies(problem, chosen).initial(32, rng)
+    return np.array(Proposer(problem, chosen).propose(view, parents, count, rng))
 
 
 @pytest.mark.parametrize(

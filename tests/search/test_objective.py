@@ -13,6 +13,7 @@ import pytest
 from nemo_lab import NemoWarning, create_study
 from nemo_lab.errors import ArgumentError
 from nemo_lab.objective import MEASURED, NUMBER, PERCENT, Objective, Scale
+from nemo_lab.problem import Problem
 from nemo_lab.search.objective import constant, objectives_of, varied, varying
 from nemo_lab.search.problem import bounds_of
 from nemo_lab.study.results.history import past
@@ -104,8 +105,18 @@ def test_it_is_known_which_vary() -> None:
 
 
 def test_where_nothing_can_vary_everything_stays() -> None:
-    class Same(Described):
-        objective_bounds = None  # type: ignore[assignment]
+    class Same(Problem):
+        """Says nothing of a box itself."""
+
+        num_nodes, node_names, bit_widths = 2, ("a", "b"), (2, 8)
+        node_features, edges = np.zeros((2, 1), dtype=np.float32), np.array([[0], [1]])
+
+        def __init__(self, *objectives: Objective) -> None:
+            self.objectives = objectives
+            self.objective_names = tuple(one.name for one in objectives)
+
+        def evaluate(self, bits: Any) -> np.ndarray:
+            return np.zeros((len(bits), len(self.objectives)))
 
     same = Same(Objective("a", low=1, high=1), Objective("b", low=2, high=2))
     assert bounds_of(same).tolist() == [[1, 2], [1, 2]], "what the objectives say counts"

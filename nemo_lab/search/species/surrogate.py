@@ -33,7 +33,7 @@ class SurrogateSpecies(IntegerSpecies):
         self._view: SearchView | None = None
 
     @cached_property
-    def _proposals(self) -> Proposer:
+    def _proposer(self) -> Proposer:
         """Made on first use: compiled code takes a moment to load, and costs are taken apart."""
         from nemo_lab.search.surrogate.proposer import Proposer
 
@@ -49,7 +49,7 @@ class SurrogateSpecies(IntegerSpecies):
         if self._view is not None and count:
             if self._waiting is None:
                 own: list[NDArray[np.uint8]] = super().offspring(parents, self.options.surrogate_pool, rng)
-                self._waiting = self._proposals.propose(self._view, own, count, rng)
+                self._waiting = self._proposer.propose(self._view, own, count, rng)
             chosen, self._waiting = self._waiting[:count], self._waiting[count:]
         else:
             chosen = []
@@ -57,11 +57,11 @@ class SurrogateSpecies(IntegerSpecies):
 
     def state_dict(self) -> dict[str, Any]:
         """What is learnt, and which proposals nobody has taken yet."""
-        learnt = self._proposals.state_dict() if "_proposals" in vars(self) else None
+        learnt = self._proposer.state_dict() if "_proposer" in vars(self) else None
         return {"learnt": learnt, "waiting": self._waiting and list(self._waiting)}
 
     def load_state_dict(self, state: Any) -> None:
         """Go on from a state; after ``observe``."""
         if state["learnt"] is not None and self._view is not None:
-            self._proposals.load_state_dict(state["learnt"], self._view)
+            self._proposer.load_state_dict(state["learnt"], self._view)
         self._waiting = state["waiting"]

@@ -13,10 +13,10 @@ from nemo_lab.search.species import Species, make_species
 
 @dataclass(frozen=True)
 class _SpeciesLike(Domain[Any]):
-    """A name, a class or another factory, or an object that says its name."""
+    """A name, a class or another factory, or an object of a class of one's own."""
 
     def clean(self, value: Any) -> Any:
-        if not isinstance(value, str) and not callable(value) and not isinstance(value.name, str):
+        if not isinstance(value, str) and not callable(value) and not hasattr(value, "__dict__"):
             raise ValueError
         return value
 
