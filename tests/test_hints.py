@@ -25,7 +25,7 @@ def test_the_walk_finds_the_messages_of_the_package() -> None:
     assert any("load_study(" in text for text in texts)
     assert "call resume()" in texts  # assigned to a name first
     assert any("see to_frame('full_precision')" in text for text in texts)  # returned by a helper
-    assert any("tap a point of the front first" in text for text in texts)  # in an error's own __init__
+    assert any("click a point of the front first" in text for text in texts)  # in an error's own __init__
 
 
 def test_every_message_names_what_exists_and_can_be_called_so() -> None:

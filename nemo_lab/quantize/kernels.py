@@ -2,7 +2,7 @@
 
 Serial, ``nogil``, compiled once and cached on disk. No fast math: every operation is rounded as IEEE 754
 says, so a kernel and ``x.div_(s).round_().clamp_(low, high).mul_(s)`` agree bit for bit. The callers
-are ``nemo_lab.quantize.affine`` and ``nemo_lab.quantize.ranges``.
+are ``nemo_lab.quantize.affine`` and ``nemo_lab.quantize.observers``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nemo_lab.errors import ArgumentError, DataError, EvaluationError
+from nemo_lab.errors import ArgumentError, DataError, EvaluationError, shown
 from nemo_lab.objective import MEASURED, Objective
 from nemo_lab.quantize.data import Examples
 
@@ -204,7 +204,7 @@ def _metric(entry: Any) -> Metric:
     found = METRICS.get(entry) if isinstance(entry, str) else None
     if found is None:
         raise ArgumentError(
-            f"no metric {entry!r}",
+            f"no metric {shown(entry)}",
             f"use one of {', '.join(METRICS)}, or a function (outputs, labels) -> error",
         )
     return found

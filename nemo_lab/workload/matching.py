@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, shown
 
 
 def inside(names: Iterable[str], module: str) -> list[str]:
@@ -41,7 +40,7 @@ def true_for(function: Callable[[Any], Any], nodes: Sequence[Any]) -> tuple[int,
             ) from error
         if not isinstance(answer, bool | np.bool_):
             raise ArgumentError(
-                f"{called} returned {reprlib.repr(answer)} for node {node.name!r}", "return True or False"
+                f"{called} returned {shown(answer)} for node {node.name!r}", "return True or False"
             )
         if answer:
             found.append(position)
@@ -77,7 +76,7 @@ def listed(given: Any, where: str) -> list[Any]:
 def no_name(given: object, where: str) -> ArgumentError:
     """The error for what is neither a text nor a function."""
     return ArgumentError(
-        f"{where} has {reprlib.repr(given)}, which is neither text nor function",
+        f"{where} has {shown(given)}, which is neither text nor function",
         "give names or globs as text, a function of a node, or a list of these",
     )
 
@@ -89,6 +88,6 @@ def quoted(one: object) -> str:
     ("'stem.*'", 'a function')
     """
     if not callable(one):
-        return repr(one)
+        return shown(one)
     name = getattr(one, "__name__", type(one).__name__)
     return "a function" if name == "<lambda>" else f"{name}()"

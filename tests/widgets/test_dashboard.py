@@ -111,9 +111,8 @@ def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
     button(dashboard, "Unpin").click()
     until(lambda: "Nothing is pinned" in words(dashboard.steering))
     assert study.pins == {}
-    listed = words(dashboard.history)
-    assert "pinlayer0.weight = 3, layer2.input = 3" in listed
-    assert "unpinlayer0.weight" in listed
+    until(lambda: "unpinlayer0.weight" in words(dashboard.history))
+    assert "pinlayer0.weight = 3, layer2.input = 3" in words(dashboard.history)
 
 
 def test_pinning_a_range_by_a_glob(open_dashboard: Open) -> None:

@@ -37,7 +37,7 @@ def test_finding_rings_what_fits_and_the_enter_key_selects_it(open_dashboard: Op
     assert len(column(graph, "folded", "key")) == 19
     assert control(dashboard.steering, "Nodes").index == (13, 15)
     control(dashboard.graph, "Find").value = "LAYER?.1"  # inside of modules, as in a pin
-    until(lambda: "36 names" in words(dashboard.graph))
+    until(lambda: "36 matches" in words(dashboard.graph))
     control(dashboard.graph, "Find").value = "nothing like that"
     button(dashboard, "Select matches").click()
     until(lambda: "no node's name contains 'nothing like that'" in words(dashboard.graph))

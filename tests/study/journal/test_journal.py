@@ -227,7 +227,11 @@ def test_files_that_are_no_journal(tmp_path: Path) -> None:
         other.execute("CREATE TABLE t (x)")
     other.close()
     for write in (False, True):
-        for wrong, message in ((text, "not a database"), (foreign, "no journal"), (tmp_path, "is a folder")):
+        for wrong, message in (
+            (text, "not a database"),
+            (foreign, "not a journal"),
+            (tmp_path, "is a folder"),
+        ):
             before = wrong.read_bytes() if wrong.is_file() else b""
             with pytest.raises(StorageError, match=message):
                 Journal.open(wrong, write=write)
