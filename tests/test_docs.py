@@ -17,13 +17,6 @@ from nemo_lab.search.presets import PRESETS
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/*.md")])
 CITATION = re.compile(r"docs/method\.md, sections? (\d+)(?:(?: to | and |, )(\d+))?(?:, step (\d))?")
-PLANNED = {  # named by the manual, and about to be written
-    "study/run/state_machine.py",
-    "study/commands/registry.py",
-    "cost/counts.py",
-    "quantize/config.py",
-    "widgets/elements/control.py",
-}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -145,7 +138,7 @@ def test_files_and_folders_of_the_package_that_a_page_names_are_there(page: Path
     named = re.findall(r"`((?:[\w.]+/)+[\w.]*)`", page.read_text(encoding="utf-8"))
     roots = (ROOT, ROOT / "nemo_lab", ROOT / "nemo_lab/widgets", page.parent)
     missing = {one for one in named if not any((root / one).exists() for root in roots)}
-    assert missing - PLANNED == set()
+    assert missing == set()
 
 
 # docs/architecture.md

@@ -72,8 +72,16 @@ def _seen(phase: Phase) -> State:
 
 
 def drawn() -> str:
-    """The machine as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", "    [*] --> idle"]
+    """The machine as a Mermaid state diagram; what leads out of every active phase is one arrow."""
+    inner, outer = [], ["    [*] --> idle"]
     for event, ways in TRANSITIONS.items():
-        lines += [f"    {start} --> {end}: {event}" for start, end in ways.items() if start != end]
-    return "\n".join(lines)
+        ends = set(ways.values())
+        if set(ways) == set(ACTIVE) and ends <= set(RESTING):
+            outer += [f"    active --> {end}: {event}" for end in ends]
+            continue
+        for start, end in ways.items():
+            if start != end:
+                (inner if start in ACTIVE else outer).append(f"    {start} --> {end}: {event}")
+    return "\n".join(
+        ["stateDiagram-v2", "    state active {", *(f"    {one}" for one in inner), "    }", *outer]
+    )
