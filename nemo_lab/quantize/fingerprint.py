@@ -34,6 +34,26 @@ def digest(parts: Iterable[Any]) -> str:
     return found.hexdigest()
 
 
+def fingerprints(
+    workload: Workload,
+    data: Iterable[Any],
+    measured: Sequence[Any],
+    config: QuantizationConfig,
+    run: Sequence[Any],
+) -> tuple[dict[str, str], ...]:
+    """Digests by part: as this version writes them, then as earlier ones did.
+
+    Args:
+        workload: that is quantized.
+        data: everything it is calibrated and measured on.
+        measured: what is measured, and over which bit-widths.
+        config: how it is quantized.
+        run: how it is run, and what it costs.
+    """
+    same = {"workload": workload_digest(workload), "data": digest(data)}
+    return tuple({**same, "settings": one} for one in settings_digests(measured, config, run))
+
+
 def workload_digest(workload: Workload) -> str:
     """Of the network's code, its weights, and the names of its decisions."""
     layers = [(one.name, one.aliases) for one in workload.nodes]

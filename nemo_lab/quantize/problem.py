@@ -24,7 +24,7 @@ from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig, configured
 from nemo_lab.quantize.data import Examples, as_examples, given
 from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
-from nemo_lab.quantize.fingerprint import digest, settings_digests, workload_digest
+from nemo_lab.quantize.fingerprint import digest, fingerprints
 from nemo_lab.quantize.memory import check_memory, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics, bounded
 from nemo_lab.quantize.network import QuantizedNetwork
@@ -49,8 +49,8 @@ class QuantizationProblem(Problem):
             from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
             ln(classes), at most 1); a function (outputs, labels) -> error, one number for the batch or
             one for each example; or several, each an objective. A function's attribute ``bounds`` says what
-            its errors lie between; without it two configurations are evaluated at once, see
-            ``objective_bounds``.
+            its errors lie between; without it, from 0 to 1, or as far as two configurations reach that are
+            evaluated at once: all nodes at the lowest, and all at the highest width.
         bit_widths: the widths to choose from, ascending, each 2 to 16.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
         cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
@@ -147,15 +147,10 @@ class QuantizationProblem(Problem):
 
     def _fingerprints(self) -> tuple[dict[str, str], ...]:
         costs = self.costs(np.tile([[width] for width in self.bit_widths], self.num_nodes))
-        place = str(self._network.device)
-        settings = settings_digests(
-            (self.metric, self.bit_widths),
-            self.config,
-            (self.batch_size, self.threads, place, self.objective_names, costs),
-        )
-        batches = [part for batch in self._task.batches for part in batch[:2] if part is not None]
-        same = {"workload": workload_digest(self.workload), "data": digest([self._calibrated_by, *batches])}
-        return tuple({**same, "settings": one} for one in settings)
+        measured, place = (self.metric, self.bit_widths), str(self._network.device)
+        run = (self.batch_size, self.threads, place, self.objective_names, costs)
+        data = [self._calibrated_by, *(x for batch in self._task.batches for x in batch[:2] if x is not None)]
+        return fingerprints(self.workload, data, measured, self.config, run)
 
     @contextmanager
     def _running(self) -> Iterator[QuantizedNetwork]:
@@ -171,17 +166,6 @@ class QuantizationProblem(Problem):
         examples = self._examples(data, metrics)
         with self._running() as network:
             return make_task(network, examples, metrics, self.batch_size)
-
-    @property
-    def objective_bounds(self) -> NDArray[np.float64]:
-        """float64[2, K]: the best and the worst of each objective.
-
-        What no configuration can pass for costs and the metrics of nemo_lab. For a function: its attribute
-        ``bounds`` (lowest, highest), if it has one; else from 0, or less where less is measured, to 1, or
-        more where more is measured, with all nodes at the lowest and all at the highest width. These two
-        are evaluated once, when the problem is made.
-        """
-        return np.array([[one.low for one in self.objectives], [one.high for one in self.objectives]])
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

@@ -73,7 +73,8 @@ def _seen(phase: Phase) -> State:
 
 def drawn() -> str:
     """The machine as a Mermaid state diagram; what leads out of every active phase is one arrow."""
-    inner, outer = [], ["    [*] --> idle"]
+    inner: list[str] = []
+    outer = ["    [*] --> idle"]
     for event, ways in TRANSITIONS.items():
         ends = set(ways.values())
         if set(ways) == set(ACTIVE) and ends <= set(RESTING):
