@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nemo_lab.arguments import Flag
 from nemo_lab.errors import ArgumentError
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
@@ -26,7 +27,7 @@ from nemo_lab.study.results.tables import Tables
 from nemo_lab.study.results.validation import Validation, validate, validation_frame
 from nemo_lab.study.run.follower import Follower
 from nemo_lab.study.run.notices import notice
-from nemo_lab.study.run.progress_bar import wait_with_bar
+from nemo_lab.study.run.progress_bar import ProgressBar
 from nemo_lab.study.run.runner import Runner
 from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.running import Running
@@ -92,9 +93,10 @@ class Study:
             StudyStateError: if a run is on.
             EvaluationError: if an evaluation failed; what came before is kept.
         """
+        bar = ProgressBar(shown=Flag().check("progress", progress))
         try:
             self.start(evaluations, until=until)
-            wait_with_bar(self._runner, shown=progress)
+            bar.wait(self._runner)
         except KeyboardInterrupt:
             self.stop()
             self._runner.wait(through_pauses=True)

@@ -51,6 +51,6 @@ def test_panels_alone_and_what_is_left_of_them(open_notebook: Opened, server: An
     notebook.save()
     notebook.close()
     again = type(notebook)(browser, server, notebook.name)
-    expect(again.page.locator(".nemo-static").first).to_contain_text("A panel of the dashboard was here")
+    expect(again.page.locator(".nemo-static").first).to_contain_text("This was a panel of the dashboard")
     expect(again.page.get_by_text("model not found").first).to_be_hidden()
     again.close()

@@ -5,16 +5,26 @@ from __future__ import annotations
 from nemo_lab.study.run.runner import Runner
 
 
-def wait_with_bar(runner: Runner, *, shown: bool) -> None:
-    """Block until no run is on, or it is paused for good, and show its progress meanwhile."""
-    from tqdm.auto import tqdm
+class ProgressBar:
+    """Made before the run starts: tqdm changes Python's warning filters while it loads, as other imports do.
 
-    snapshot = runner.snapshot
-    done = len(snapshot.evaluations)
-    with tqdm(total=snapshot.target, initial=done, unit="eval", disable=not shown) as bar:
-        ended = False
-        while not ended:
-            ended = runner.wait(0.1, through_pauses=True)
-            snapshot = runner.snapshot
-            bar.update(len(snapshot.evaluations) - bar.n)
-            bar.set_postfix(front=len(snapshot.front), hv=f"{snapshot.hypervolume:.3f}", refresh=False)
+    Args:
+        shown: whether there is a bar to be seen.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        from tqdm.auto import tqdm
+
+        self._make, self._shown = tqdm, shown
+
+    def wait(self, runner: Runner) -> None:
+        """Block until no run is on, and show its progress meanwhile."""
+        snapshot = runner.snapshot
+        done = len(snapshot.evaluations)
+        with self._make(total=snapshot.target, initial=done, unit="eval", disable=not self._shown) as bar:
+            ended = False
+            while not ended:
+                ended = runner.wait(0.1, through_pauses=True)
+                snapshot = runner.snapshot
+                bar.update(len(snapshot.evaluations) - bar.n)
+                bar.set_postfix(front=len(snapshot.front), hv=f"{snapshot.hypervolume:.3f}", refresh=False)
