@@ -157,11 +157,6 @@ class Objective:
         """What the best is called."""
         return self.best or f"{'highest' if self.display.larger_is_better else 'lowest'} {self.label}"
 
-    @property
-    def varies(self) -> bool:
-        """Whether configurations can differ in it, as far as is known."""
-        return self.low is None or self.high is None or self.low < self.high
-
     def text(self, stored: float) -> str:
         """A value in a table."""
         shown = float(self.display.of(stored))

@@ -174,8 +174,8 @@ class CostModel:
         """
         from nemo_lab.cost import kernels  # numba is paid for by the first evaluation, not by an import
 
-        given = widths if isinstance(widths, np.ndarray) else WIDTHS.check("widths", widths)
-        row, others = as_rows(bits, self._num_nodes), as_rows(given, np.size(given))
+        row = as_rows(bits, self._num_nodes)
+        others = as_rows(widths, len(widths) if np.iterable(widths) else 1)
         if len(row) != 1:
             raise BitWidthError(f"these are {len(row)} configurations", "give one, integers[Q]")
         out = np.empty((len(self.cost_names), self._num_nodes, others.size))

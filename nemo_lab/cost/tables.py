@@ -47,7 +47,7 @@ def read_table(name: object, table: Any, workload: Workload, taken: tuple[str, .
         BitWidthError: on a column that is not a bit-width.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ArgumentError(f"a table is called {shown(name)}", "give a name, such as 'latency_ms'")
+        raise ArgumentError(f"the name of a table is {shown(name)}", "give a name, such as 'latency_ms'")
     if name in (*TAKEN, *taken):
         raise ArgumentError(f"there is a cost {name!r} already", "call the table something else")
     rows = _rows(name, table)

@@ -111,7 +111,10 @@ def load_front(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uin
     for place, member in enumerate(members):
         bits = member.get("bits") if isinstance(member, dict) else None
         if not isinstance(bits, list) or [type(one) for one in bits] != [int] * len(known):
-            raise DataError(f"member {place} of the front has no bits that fit", "give the file unchanged")
+            raise DataError(
+                f"member {place} of the front has bit-widths that are not valid",
+                "use the file as it was saved",
+            )
         rows.append([bits[i] for i in order])
     if not rows:
         return np.empty((0, len(known)), dtype=np.uint8)

@@ -186,7 +186,7 @@ def _tokens(inputs: Tensor, graph: fx.GraphModule, entry: fx.Node, what: str) ->
     if sizes and len(inputs) and not 0 <= int(inputs.min()) <= int(inputs.max()) < min(sizes):
         raise DataError(
             f"token ids of {what} run from {int(inputs.min())} to {int(inputs.max())}",
-            f"the embedding knows {min(sizes)}: 0 to {min(sizes) - 1}",
+            f"the embedding has {min(sizes)} entries: 0 to {min(sizes) - 1}",
         )
     return inputs.to(entry.meta["dtype"])
 

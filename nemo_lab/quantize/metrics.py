@@ -187,7 +187,7 @@ def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any) -> 
     if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise DataError(
             f"labels run from {int(labels.min())} to {int(labels.max())}",
-            f"the network tells {classes} classes apart: 0 to {classes - 1}",
+            f"the network has {classes} classes: 0 to {classes - 1}",
         )
 
 

@@ -81,9 +81,11 @@ class SearchOptions:
     mutation_fraction: float = declared(
         0.05, Number(0, 1), "Share of a tensor's entries that a mutation changes."
     )
-    super_strength: float = declared(10.0, NOT_NEGATIVE, "Of the rare strong noise, relative to the weight.")
-    super_prob: float = declared(0.05, PROBABILITY, "Of the strong noise.")
-    reset_prob: float = declared(0.02, PROBABILITY, "Of drawing an entry anew.")
+    super_strength: float = declared(
+        10.0, NOT_NEGATIVE, "Strength of the rare large noise, relative to the weight."
+    )
+    super_prob: float = declared(0.05, PROBABILITY, "Probability of the large noise.")
+    reset_prob: float = declared(0.02, PROBABILITY, "Probability of redrawing an entry.")
     noise_floor: float = declared(
         0.1,
         NOT_NEGATIVE,

@@ -123,11 +123,11 @@ class Steering:
         state.begin()
         after = self.ledger.enter(species.name)
         position = after.species.index(species.name)
-        if position == len(state.population.species):
-            state.population.append(species, state.seed_of(position))
-            if state.view is not None:
-                species.observe(state.view)
         with self._taking_effect(after):
+            if position == len(state.population.species):
+                state.population.append(species, state.seed_of(position))
+                if state.view is not None:
+                    species.observe(state.view)
             state.queue.put_first(state.population.enter(position, after.controls))
 
     def remove_species(self, name: str) -> bool:

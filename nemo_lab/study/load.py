@@ -113,7 +113,7 @@ def _compare_engine(header: Header, path: str) -> None:
     if header.engine != search.ENGINE_VERSION:
         raise StorageError(
             f"study {header.name!r} was made by version {header.engine} of the search, this is version "
-            f"{search.ENGINE_VERSION}: it would go on differently",
+            f"{search.ENGINE_VERSION}: the continuation would differ",
             f"load_study({path!r}, read_only=True) shows it; create_study(problem, storage={path!r}) begins "
             "a new study in the same file, which takes over all evaluations",
         )

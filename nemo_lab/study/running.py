@@ -93,4 +93,6 @@ class Running:
         snapshot = self._runner.snapshot
         if snapshot.state == "failed" and snapshot.error:
             reason = snapshot.error.strip().splitlines()[-1]
-            raise StudyStateError(f"cannot {verb}: the run failed: {reason}", "mend it and call start()")
+            raise StudyStateError(
+                f"cannot {verb}: the run failed: {reason}", "fix the cause and call start()"
+            )

@@ -79,7 +79,7 @@ class SpeciesSteering:
         known = made.name in ledger.species
         if known and ledger.species.index(made.name) not in ledger.controls.removed:
             raise ArgumentError(
-                f"species {made.name!r} takes part already", f"choose from {', '.join(NAMES)}"
+                f"species {made.name!r} is in the search already", f"choose from {', '.join(NAMES)}"
             )
         self._runner.post(AddSpecies(made.name, made))
 

@@ -1,4 +1,4 @@
-"""How people steer a run: pins, constraints, an aspiration, new members, configurations of their own."""
+"""How people steer a run: pins, constraints, an aspiration, the budget, undo."""
 
 from __future__ import annotations
 

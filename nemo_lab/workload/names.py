@@ -155,7 +155,7 @@ class NameResolver:
         """
         of_kind = set(self.of_kind(kind))
         if kind in ENDS:
-            raise ArgumentError(f"kind={kind!r} is one of nodes, not of layers", "name the layers")
+            raise ArgumentError(f"kind={kind!r} selects nodes, not layers", "name the layers")
         return tuple(
             name
             for name, parts in self.layers.items()

@@ -27,12 +27,13 @@ def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> 
     figure = finished.figure("Pareto front")
     before = figure.screenshot()
     finished.label("Drag").select_option("set aspiration")
+    expect(figure).to_have_attribute("data-drag", "box_select")  # the kernel has had its say
     page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.07, 0.95))
     page.mouse.down()
     page.mouse.move(*finished.drawn_at("Pareto front", 0, 0.12, 0.6), steps=8)
     page.mouse.up()
     finished.wait_for_text("Aspiration: task_error")
-    asked = finished.page.locator(".nemo-pins").filter(has_text="Asked for").inner_text()
+    asked = finished.page.locator(".nemo-pins").filter(has_text="Aspiration:").inner_text()
     numbers = [float(word.strip(",")) for word in asked.split() if word.strip(",").replace(".", "").isdigit()]
     assert numbers == pytest.approx([0.07, 0.12, 0.05, 0.4], abs=0.02)
     page.mouse.move(5, 5)
@@ -40,7 +41,7 @@ def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> 
     assert figure.screenshot() != before
     finished.button("Clear aspiration").focus()
     page.keyboard.press("Enter")
-    finished.wait_for_text("No constraints, no aspiration.")
+    finished.wait_for_text("No constraints and no aspiration.")
     # the twin by keyboard
     finished.label("Aspiration").fill("task_error 0 to 0.2")
     finished.label("Aspiration").press("Tab")

@@ -47,7 +47,7 @@ def test_blocks_fold_nodes_are_found_and_coloured(open_notebook: Opened) -> None
 
     before = figure.screenshot()
     notebook.label("Colour").select_option("sensitivity")
-    notebook.wait_for_text("hurts most")
+    notebook.wait_for_text("Most sensitive:")
     page.mouse.move(5, 5)
     page.wait_for_timeout(500)
     assert figure.screenshot() != before
@@ -104,6 +104,6 @@ def test_a_draft_by_keyboard_and_two_configurations_side_by_side(open_notebook: 
     notebook.button("Copy as Python").click()
     expect(page.locator(".nemo-copy [role=status]").first).not_to_be_empty()
     notebook.button("Save report").click()
-    notebook.wait_for_text("the report is in")
+    notebook.wait_for_text("saved the report to")
     assert (notebook.server.folder / "digits.html").stat().st_size > 500_000
     assert notebook.errors == []

@@ -8,12 +8,15 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from nemo_lab import NemoError, create_study, load_study
 from nemo_lab.search import Ledger
+from nemo_lab.search.species.real import ContinuousSpecies
 from nemo_lab.study import Snapshot, Study, past
-from nemo_lab.study.commands.registry import followed
+from nemo_lab.study.commands.base import Command
+from nemo_lab.study.commands.registry import COMMANDS, followed
 from tests.toy import GatedProblem, ToyProblem
 
 SPECIES = ("continuous", "floor", "integer")
@@ -116,3 +119,42 @@ def test_removing_the_last_two_and_undoing_twice_shows_the_same_pins_everywhere(
     assert now.pins == past(now, len(now.evaluations) - 1, study.problem).pins == {}
     study.close()
     assert load_study(path, read_only=True).snapshot.pins == {}
+
+
+def test_a_listener_never_sees_a_command_counted_twice() -> None:
+    study, seen = create_study(ToyProblem(), **OPTIONS), []
+    study.optimize(4, progress=False)
+    study.listen(lambda: seen.append(len(study.pins) == len(study.snapshot.pins)))
+    first, second, *_ = study.problem.node_names
+    with warnings.catch_warnings(action="ignore"):  # new members wait
+        study.pin(first, 4)
+        study.pin(second, 4)
+        study.undo()
+    assert len(seen) >= 3
+    assert all(seen)
+
+
+def test_a_species_that_fails_to_join_leaves_no_trace() -> None:
+    class Bad(ContinuousSpecies):
+        name = "bad"
+
+        def observe(self, view: object) -> None:
+            raise RuntimeError("bad")
+
+    study = create_study(ToyProblem(), **OPTIONS)
+    study.optimize(30, progress=False)
+    with pytest.raises(RuntimeError, match="bad"):
+        study.add_species(Bad)
+    study.add_species("gcn")
+    study.optimize(6, progress=False)
+    assert [one.name for one in study.species] == [*SPECIES, "gcn"]
+    assert study.snapshot.ledger.species == (*SPECIES, "gcn")
+
+
+def test_every_command_with_a_name_can_be_read_back_from_a_journal() -> None:
+    assert {one for one in _all(Command) if one.action} == set(COMMANDS.values())
+
+
+def _all(kind: type[Command]) -> set[type[Command]]:
+    below = {one for one in kind.__subclasses__() if one.__module__.startswith("nemo_lab.")}
+    return below.union(*map(_all, below))

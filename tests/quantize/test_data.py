@@ -164,7 +164,7 @@ def test_token_ids_are_whole_and_in_the_vocabulary() -> None:
     holed = tokens.float()
     holed[0, 0] = torch.nan
     for wrong, message in (
-        (tokens + 1, "token ids of data run from 1 to 10; the embedding knows 10: 0 to 9"),
+        (tokens + 1, "token ids of data run from 1 to 10; the embedding has 10 entries: 0 to 9"),
         (tokens - 1, "token ids of data run from -1 to 8"),
         (tokens.float(), "data is of type float32, the network takes whole numbers; give token ids"),
         (holed, "data is of type float32, the network takes whole numbers"),

@@ -42,7 +42,7 @@ def test_a_failed_run_keeps_all_and_goes_on_with_the_same_configuration(at: int)
 
 def test_optimize_raises_with_the_cause() -> None:
     study = make_study(FailingProblem(3))
-    with pytest.raises(EvaluationError, match=r"mend the cause and call start\(\)") as caught:
+    with pytest.raises(EvaluationError, match=r"fix the cause and call start\(\)") as caught:
         study.optimize(10, progress=False)
     assert isinstance(caught.value.__cause__, OSError)
     for call in (study.pause, study.resume):

@@ -253,7 +253,7 @@ def test_the_script_makes_ranges_again() -> None:
         ((), {"bits": 4}, ArgumentError, "no node is named; give a name, a glob"),
         ((), {"weight": 4}, ArgumentError, "no layer is named"),
         ((), {"kind": "conv"}, ArgumentError, "got no bit-width"),
-        ((), {"kind": "weight", "weight": 4}, ArgumentError, "is one of nodes, not of layers"),
+        ((), {"kind": "weight", "weight": 4}, ArgumentError, "selects nodes, not layers"),
         ((), {"kind": "relu6", "activation": 4}, ArgumentError, "no layer is of kind 'relu6'"),
         (("stem", 4), {"min": 4}, ArgumentError, "got bits= together with min="),
         (("stem",), {"weight": 4, "max": 4}, ArgumentError, "got weight= together with max="),

@@ -45,7 +45,7 @@ def resumed(make: Callable[[], Engine], stored: Stored, species: Callable[[str],
         raise
     except Exception as error:
         raise StorageError(
-            f"the journal cannot be gone through again: {type(error).__name__}: {error}",
+            f"the journal cannot be replayed: {type(error).__name__}: {error}",
             "load_study(..., read_only=True) shows what is in it",
         ) from error
     return engine
@@ -77,4 +77,7 @@ def _evaluate_until(engine: Engine, stored: Stored, count: int) -> None:
 
 
 def _refuse(bits: Bits) -> NoReturn:
-    raise StorageError("a journal evaluates nothing", "load_study(path) goes on with the run")
+    raise StorageError(
+        "this study is only read from its journal and cannot evaluate",
+        "load_study(path) goes on with the run",
+    )

@@ -129,7 +129,7 @@ class Follower(Listeners):
         """Wait until the run has ended where it runs, or is paused."""
         end = np.inf if timeout is None else time.monotonic() + timeout
         resting: tuple[State, ...] = ("idle", "finished", "failed") + (() if through_pauses else ("paused",))
-        while self.snapshot.state not in resting:
+        while self.snapshot.state not in resting and not self._ended.is_set():
             if time.monotonic() >= end:
                 return False
             time.sleep(min(LOOK, max(0.0, end - time.monotonic())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from nemo_lab.closing import close_at_exit
@@ -63,9 +63,10 @@ class Worker(Listeners):
                 raise StudyStateError(f"the study is already {state}", way_out)
             self._driver.target = target(len(self.snapshot.evaluations))
             self._error = self._cause = None
-            self._thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
+            thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
+            thread.start()  # waits for the condition; if there is no thread to be had, nothing has begun
+            self._thread = thread
             self._turn_to("start")
-            self._thread.start()
 
     def pause(self) -> None:
         """Hold after the evaluation in flight, which is made to its end."""
@@ -194,10 +195,9 @@ class Worker(Listeners):
                 applied.append(command)
                 self._driver.apply(command, self._stopping)
         finally:
-            try:
-                if any(command.action for command in applied):
-                    self._publish()
-            finally:
+            if any(command.action for command in applied):
+                self._publish(applied)
+            else:
                 self._commands.seen(applied)
 
     def _fail(self) -> bool:
@@ -210,23 +210,32 @@ class Worker(Listeners):
             self._end("fail")
             return True
 
-    def _publish(self) -> None:
-        """Store what is new, then show it."""
-        fresh = self._driver.snapshot(0, self._machine.state, self._error)
+    def _publish(self, applied: Iterable[Command] = ()) -> None:
+        """Store what is new, these commands among it, then show it."""
+        fresh = self.snapshot
         try:
+            fresh = self._driver.snapshot(0, self._machine.state, self._error)
             self._driver.keep(fresh, end=False)
         finally:
             with self._condition:  # others may have changed the state meanwhile
-                version, state = self.snapshot.version + 1, self._machine.state
-                self.snapshot = replace(fresh, version=version, state=state)
+                self.snapshot = replace(
+                    fresh,
+                    version=self.snapshot.version + 1,
+                    state=self._machine.state,
+                    target=self._driver.target,
+                    error=self._error,
+                )
+                self._commands.seen(applied)  # at once: nobody may count them twice
                 self._condition.notify_all()
             self.tell_listeners()
 
     def _arrive(self, event: Event) -> None:
         """Store the run at rest, then take the event that brought it there; under the condition."""
         state = self._machine.after(event)
-        fresh = self._driver.snapshot(self.snapshot.version + 1, state, self._error)
+        version = self.snapshot.version + 1
+        fresh = replace(self.snapshot, version=version, state=state, error=self._error)
         with contextlib.suppress(BaseException) if event == "fail" else contextlib.nullcontext():
+            fresh = self._driver.snapshot(version, state, self._error)
             self._driver.keep(fresh, end=True)
         self._machine.take(event)
         self.snapshot = fresh

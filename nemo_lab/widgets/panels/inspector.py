@@ -63,7 +63,7 @@ class InspectorPanel(Panel):
         self.previous = self.button(
             "Previous", "The next smaller configuration on the front", lambda: state.step(-1)
         )
-        self.next = self.button("Next", "The next larger member of the front", lambda: state.step(1))
+        self.next = self.button("Next", "The next larger configuration on the front", lambda: state.step(1))
         self.config = field(w.BoundedIntText, "Config", 150, 48, value=0, min=0, max=0)
         self._config = Control(self.config, lambda number: state.select(int(number)))
         self._choices = choices(varied(state.problem))

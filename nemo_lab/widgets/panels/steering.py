@@ -62,7 +62,7 @@ class SteeringPanel(Panel):
             330,
             84,
             placeholder=f"{names.example}, ...",
-            tooltip="Upper bounds for every member of the front, separated by commas; empty for none",
+            tooltip="Bounds for every member of the front, separated by commas; empty for none",
         )
         self.aspiration = field(
             w.Text,

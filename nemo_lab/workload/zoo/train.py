@@ -49,7 +49,7 @@ def stratified(
     ranked = np.argsort(within_class, kind="stable")
     bounds = np.cumsum([0, *sizes.values()])
     if bounds[-1] > len(labels):
-        raise DataError(f"asked for {bounds[-1]} of {len(labels)} images", "ask for fewer")
+        raise DataError(f"asked for {bounds[-1]} images, there are {len(labels)}", "ask for fewer")
     return {
         name: np.sort(ranked[start:stop])
         for name, start, stop in zip(sizes, bounds[:-1], bounds[1:], strict=True)
