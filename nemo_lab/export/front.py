@@ -16,7 +16,7 @@ from nemo_lab.errors import DataError
 from nemo_lab.export.record import PROBLEM, STUDY, parsed, settings, write_json
 from nemo_lab.search import Problem
 from nemo_lab.study import Snapshot, Study
-from nemo_lab.study.provenance import fingerprint, versions
+from nemo_lab.study.provenance import fingerprints, versions
 from nemo_lab.study.results.frames import NO_SPECIES
 
 FORMAT = "nemo_lab front"
@@ -44,7 +44,7 @@ def front_to_dict(study: Study, snapshot: Snapshot | None = None) -> dict[str, A
         "version": VERSION,
         "nemo_lab": __version__,
         "versions": versions(),
-        "fingerprint": fingerprint(problem),
+        "fingerprint": fingerprints(problem)[0],
         "workload": study.title,
         "problem": settings(problem),
         "seed": study.seed,

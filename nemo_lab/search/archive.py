@@ -99,30 +99,30 @@ class EvaluationLog:
 
 
 class ParetoFront:
-    """Config ids of the non-dominated evaluations under the constraints, kept up to date."""
+    """Config ids of the non-dominated evaluations under the constraints, kept up to date.
+
+    Attributes:
+        ids: integers[F], read-only.
+        excess: by how much the front goes beyond the limits; infinite while it is empty.
+    """
 
     def __init__(self) -> None:
         self.ids: NDArray[np.intp] = np.empty(0, dtype=np.intp)
-        self._excess = np.inf
-
-    @property
-    def excess(self) -> float:
-        """By how much the front goes beyond the limits; infinite while it is empty."""
-        return self._excess
+        self.excess = np.inf
 
     def take(self, ids: NDArray[np.intp], excess: float) -> None:
         """Go on from a front that was saved."""
-        self.ids, self._excess = _read_only(np.asarray(ids, dtype=np.intp)), excess
+        self.ids, self.excess = _read_only(np.asarray(ids, dtype=np.intp)), excess
 
     def add(self, config: int, log: Evaluations, constraints: Constraints) -> bool:
         """Let one new evaluation in; returns whether it is on the front."""
         if not bool(constraints.pinned(log.bits[config : config + 1])[0]):
             return False
         excess = float(constraints.excess(log.objectives[config : config + 1])[0])
-        if excess != self._excess:
-            if excess < self._excess:
-                self.ids, self._excess = _read_only(np.array([config], dtype=np.intp)), excess
-            return excess == self._excess
+        if excess != self.excess:
+            if excess < self.excess:
+                self.ids, self.excess = _read_only(np.array([config], dtype=np.intp)), excess
+            return excess == self.excess
         objectives, front = log.objectives[config], log.objectives[self.ids]
         if bool((front <= objectives).all(axis=1).any()):
             return False
@@ -134,8 +134,8 @@ class ParetoFront:
         """Start again from all evaluations, after the constraints have changed."""
         rows = np.flatnonzero(constraints.pinned(log.bits))
         excess = constraints.excess(log.objectives[rows])
-        self._excess = float(excess.min()) if len(rows) else np.inf
-        rows = rows[excess == self._excess]
+        self.excess = float(excess.min()) if len(rows) else np.inf
+        rows = rows[excess == self.excess]
         self.ids = _read_only(rows[non_dominated(log.objectives[rows])])
 
 

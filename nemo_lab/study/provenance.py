@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
 from typing import Any
 
 from nemo_lab._version import __version__
@@ -62,13 +61,5 @@ def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
     The others are ``former_fingerprints``, which earlier versions wrote; a stored result that has any of the
     forms holds for the problem.
     """
-    return tuple(_texts(one) for one in (problem.fingerprint(), *problem.former_fingerprints()))
-
-
-def fingerprint(problem: Problem) -> dict[str, str]:
-    """Digests by part of all that a problem's results depend on, as far as can be known."""
-    return _texts(problem.fingerprint())
-
-
-def _texts(digests: Mapping[str, str]) -> dict[str, str]:
-    return {str(part): str(value) for part, value in digests.items()}
+    forms = problem.fingerprint(), *problem.former_fingerprints()
+    return tuple({str(part): str(value) for part, value in form.items()} for form in forms)

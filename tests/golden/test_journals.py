@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,21 +13,11 @@ import pytest
 import nemo_lab as nl
 from nemo_lab.errors import StorageError
 from nemo_lab.export import load_bits, load_front
+from tests.golden.digests import digest
 
 JOURNALS = Path(__file__).parent / "journals"
 Golden = tuple[Path, dict[str, Any]]
 FORMATS = ("format1", "format2")
-
-
-def digest(study: nl.Study) -> str:
-    """Of every evaluation and the front."""
-    snapshot = study.snapshot
-    log = snapshot.evaluations
-    found = hashlib.sha256()
-    for column in (log.bits, log.objectives, log.species, log.origin, log.generation):
-        found.update(np.ascontiguousarray(column).tobytes())
-    found.update(np.sort(snapshot.front).astype(np.int64).tobytes())
-    return found.hexdigest()
 
 
 @pytest.fixture(params=FORMATS)

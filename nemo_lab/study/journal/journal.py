@@ -162,7 +162,7 @@ class Journal:
     def refresh(self, stored: Stored | None) -> Stored:
         """What is stored now, given what was; the same object if nothing has changed."""
         with self._lock, explained(self.path, "read"):
-            version = self._number("PRAGMA data_version", bound=False)
+            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
             if stored is not None and version == self._seen:
                 return stored
             self._connection.execute("BEGIN")
@@ -202,9 +202,6 @@ class Journal:
         """The status, and how many evaluations, generations and interventions are stored."""
         query = "SELECT status FROM studies WHERE study = ?"
         return rows.status_of(self._connection.execute(query, (self._study,)).fetchone()[0])
-
-    def _number(self, query: str, *, bound: bool = True) -> int:
-        return int(self._connection.execute(query, (self._study,) if bound else ()).fetchone()[0])
 
     def close(self) -> None:
         """Let go of the file; harmless twice."""
