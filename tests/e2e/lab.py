@@ -261,6 +261,17 @@ class Notebook:
         place = figure.evaluate(PLACE, {"plot": plot, "x": x, "y": y})
         return place["x"], place["y"]
 
+    def drag(self, label: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag the mouse over the first plot of a figure, from one value to another.
+
+        Both places are known before the button goes down: a button that rests for 300 ms is a press to BokehJS.
+        """
+        first, last = (self.drawn_at(label, 0, *place) for place in (start, end))
+        self.page.mouse.move(*first)
+        self.page.mouse.down()
+        self.page.mouse.move(*last, steps=8)
+        self.page.mouse.up()
+
     def close(self) -> None:
         """Shut the kernel down and close the tab."""
         for session in self.server.api("sessions"):

@@ -53,10 +53,7 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     expect(figure).to_have_attribute("data-count-folded", "8")
 
     # a box around the first stage and the two blocks beside it
-    page.mouse.move(*notebook.drawn_at("The network", 0, -0.7, 1.3))
-    page.mouse.down()
-    page.mouse.move(*notebook.drawn_at("The network", 0, 5.4, -0.7), steps=8)
-    page.mouse.up()
+    notebook.drag("The network", (-0.7, 1.3), (5.4, -0.7))
     notebook.wait_for_text("24 of 80 nodes selected: layer1.0.conv0.input")
     expect(figure).to_have_attribute("data-count-framed", "3")
 
@@ -88,10 +85,7 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     notebook.page.get_by_label("Drag", exact=True).nth(1).select_option("pan")
     expect(figure).to_have_attribute("data-drag", "pan")
     middle = (low + high) / 2
-    page.mouse.move(*notebook.drawn_at("The network", 0, middle, -0.6))
-    page.mouse.down()
-    page.mouse.move(*notebook.drawn_at("The network", 0, (low + middle) / 2, -0.6), steps=8)
-    page.mouse.up()
+    notebook.drag("The network", (middle, -0.6), ((low + middle) / 2, -0.6))
     panned = seen(notebook)
     for _ in range(20):
         if panned[0] > low + 1:

@@ -36,10 +36,7 @@ def test_blocks_fold_nodes_are_found_and_coloured(open_notebook: Opened) -> None
     notebook.button("Clear selection").click()
     notebook.wait_for_text("No node is selected")
     page.wait_for_timeout(500)  # a person, too, waits until the page stands still
-    page.mouse.move(*notebook.drawn_at("The network", 0, -0.6, 1.35))
-    page.mouse.down()
-    page.mouse.move(*notebook.drawn_at("The network", 0, 2.4, -0.6), steps=8)
-    page.mouse.up()
+    notebook.drag("The network", (-0.6, 1.35), (2.4, -0.6))
     notebook.wait_for_text("3 of 36 nodes selected: stem.conv.input, stem.conv.weight, blocks.0")
     notebook.label("to bits").select_option("6")
     notebook.button("Pin").click()
