@@ -264,7 +264,7 @@ class Notebook:
     def drag(self, label: str, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Drag the mouse over the first plot of a figure, from one value to another.
 
-        Both places are known before the button goes down: a button that rests for 300 ms is a press to BokehJS.
+        Both places are known before the button goes down: a button at rest for 300 ms is a press to BokehJS.
         """
         first, last = (self.drawn_at(label, 0, *place) for place in (start, end))
         self.page.mouse.move(*first)
