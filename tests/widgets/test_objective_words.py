@@ -309,7 +309,7 @@ def test_constant_costs_are_named_and_left_out_of_figures() -> None:
     assert "latency ms" in heads, "tables keep it"
 
 
-@pytest.mark.parametrize("metric", ["top5", "agreement", "kl", cross_entropy], ids=str)
+@pytest.mark.parametrize("metric", ["top5", "agreement", "kl", cross_entropy])
 def test_a_journal_keeps_what_objectives_are(metric: Any, tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     study = create_study(problem(metric), species=("floor",), population=4, min_size=2, storage=path)

@@ -202,7 +202,7 @@ def places(workload: Workload, names: set[str]) -> set[int]:
     return {workload.find(name).index for name in names}
 
 
-@pytest.mark.parametrize(("text", "meant"), MEANINGS, ids=lambda value: str(value)[:24])
+@pytest.mark.parametrize(("text", "meant"), MEANINGS)
 def test_a_text_means_the_same_nodes_everywhere(text: Any, meant: set[str]) -> None:
     assert set(PLAIN.names) - set(odd(ignore=text).names) == meant
     groups = [text] if isinstance(text, str) or callable(text) else [list(text)]
