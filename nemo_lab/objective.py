@@ -7,10 +7,11 @@ names.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from nemo_lab.definitions import definition
 from nemo_lab.errors import ArgumentError
 
 
@@ -106,7 +107,8 @@ class Objective:
         format: of its numbers.
         units: further scales for constraints and tables.
         best: what the one with the best value is called, such as ``"most accurate"``.
-        metric: what measures it, such as ``"top1"``; empty for costs and where that is not known.
+        metric: what measures it, such as ``"top1"``, or the name and the digest of a function; empty for
+            costs and where that is not known.
         low, high: the best and the worst value that can be reached, None if not known.
         exact: whether it costs no evaluation.
         share: whether it is the share of examples that an answer is wrong for, so that it has the confidence
@@ -240,3 +242,9 @@ MEASURED = {
         ),
     )
 }
+
+
+def of_function(metric: Callable[..., Any]) -> Objective:
+    """What a function of outputs and labels measures: called by its name, told apart by its definition."""
+    name = str(getattr(metric, "__name__", type(metric).__name__)).strip("<>")
+    return Objective(name, metric=f"{name} {definition(metric)}")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.definitions import arguments_kept, definition
 from nemo_lab.errors import ArgumentError
-from nemo_lab.objective import Objective
+from nemo_lab.objective import MEASURED, Objective, of_function
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,9 +113,20 @@ class Problem(ABC):
     def fingerprint(self) -> dict[str, str]:
         """Digests of all that results depend on, by part: ``workload``, ``data`` and ``settings``.
 
-        A journal goes on only with a problem of the same digests; by default those of the description and
-        the class.
+        A journal goes on only with a problem of the same digests. By default those of the description, of
+        the code of the class, and of what it was made with, where it keeps that under the names of its
+        constructor's arguments. Where results depend on more, such as a file, digest it here, too.
         """
+        original = getattr(self, "original", self)
+        digests = self._described()
+        made = definition([type(original), arguments_kept(original)])
+        return {**digests, "settings": f"{digests['settings']} {made}"}
+
+    def former_fingerprints(self) -> tuple[dict[str, str], ...]:
+        """Digests that earlier versions of the problem gave in place of ``fingerprint``."""
+        return (self._described(),) if self.fingerprint() == Problem.fingerprint(self) else ()
+
+    def _described(self) -> dict[str, str]:
         described = repr((self.node_names, self.bit_widths, self.objective_names)).encode()
         found = hashlib.blake2b(described, digest_size=16)
         for array in (self.node_features, self.edges):
@@ -122,9 +134,15 @@ class Problem(ABC):
         kind = self._kind
         return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}
 
-    def former_fingerprints(self) -> tuple[dict[str, str], ...]:
-        """Digests that earlier versions of the problem gave in place of ``fingerprint``."""
-        return ()
+    def measured(self, metric: Any = None) -> Objective:
+        """What ``error`` gives with this metric: one of the problem's objectives, or another one.
+
+        Args:
+            metric: as ``error`` takes it; the problem's first objective by default.
+        """
+        if isinstance(metric, str):
+            return MEASURED.get(metric, Objective(metric, metric=metric))
+        return of_function(metric)
 
     @default
     def objective_bounds(self) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ def fingerprints(
     measured: Sequence[Any],
     config: QuantizationConfig,
     run: Sequence[Any],
+    functions: Sequence[str] = (),
 ) -> tuple[dict[str, str], ...]:
     """Digests by part: as this version writes them, then as earlier ones did.
 
@@ -49,9 +50,13 @@ def fingerprints(
         measured: what is measured, and over which bit-widths.
         config: how it is quantized.
         run: how it is run, and what it costs.
+        functions: definitions of metrics of one's own; earlier versions knew only their names.
     """
     same = {"workload": workload_digest(workload), "data": digest(data)}
-    return tuple({**same, "settings": one} for one in settings_digests(measured, config, run))
+    settings = settings_digests(measured, config, run)
+    if functions:
+        settings = settings_digests([*measured, list(functions)], config, run)[0], *settings
+    return tuple({**same, "settings": one} for one in settings)
 
 
 def workload_digest(workload: Workload) -> str:

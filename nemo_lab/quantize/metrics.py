@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nemo_lab.errors import ArgumentError, DataError, EvaluationError, shown
-from nemo_lab.objective import MEASURED, Objective
+from nemo_lab.objective import MEASURED, Objective, of_function
 from nemo_lab.quantize.data import Examples
 
 
@@ -142,6 +142,25 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
     return tuple(metrics)
 
 
+def one_metric(given: Any, own: Sequence[Metric]) -> tuple[Metric]:
+    """One metric from what ``as_metrics`` takes; the first of a problem's own on None.
+
+    Raises:
+        ArgumentError: as ``as_metrics``, and on several.
+    """
+    metrics = own if given is None else as_metrics(given)
+    if given is not None and len(metrics) > 1:
+        raise ArgumentError(
+            f"{len(metrics)} metrics, where one is measured at a time", "call it once for each"
+        )
+    return (metrics[0],)
+
+
+def functions(metrics: Sequence[Metric]) -> list[str]:
+    """What tells those that are functions from others of the same names."""
+    return [metric.objective.metric for metric in metrics if metric.name not in METRICS]
+
+
 def bounded(metrics: Sequence[Metric], measure: Callable[[], NDArray[np.float64]]) -> tuple[Objective, ...]:
     """The objectives of metrics, each with its bounds.
 
@@ -193,14 +212,18 @@ def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any) -> 
 
 def _metric(entry: Any) -> Metric:
     if callable(entry):
-        name = str(getattr(entry, "__name__", type(entry).__name__)).strip("<>")
 
         def errors(outputs: Any, labels: Any, _: Any) -> Any:
             return entry(outputs, labels)
 
-        low, high = _bounds(entry, name)
-        own = Objective(name, metric=name, low=low, high=high)
-        return Metric(name, own, errors, needs_labels=False, classes=False)
+        own = of_function(entry)
+        if own.name in METRICS:
+            raise ArgumentError(
+                f"a function is called {own.name!r}, as a metric of nemo_lab is",
+                f"rename the function, or give metric={own.name!r}",
+            )
+        own = replace(own, **_bounds(entry, own.name))
+        return Metric(own.name, own, errors, needs_labels=False, classes=False)
     found = METRICS.get(entry) if isinstance(entry, str) else None
     if found is None:
         raise ArgumentError(
@@ -210,17 +233,18 @@ def _metric(entry: Any) -> Metric:
     return found
 
 
-def _bounds(entry: Any, name: str) -> tuple[float, float] | tuple[None, None]:
+def _bounds(entry: Any, name: str) -> dict[str, Any]:
     """The attribute ``bounds`` of a callable; nothing if it has none."""
     given = getattr(entry, "bounds", None)
     if given is None:
-        return None, None
+        return {}
     try:
         low, high = (float(bound) for bound in given)
     except (TypeError, ValueError):
         low = high = math.nan
     if not -math.inf < low < high < math.inf:
         raise ArgumentError(
-            f"metric {name!r} has bounds {given!r}", "give its lowest and its highest error, such as (0, 1)"
+            f"metric {name!r} has bounds {given!r}",
+            "give its lowest and its highest error, such as (0, 1)",
         )
-    return low, high
+    return {"low": low, "high": high}

@@ -18,6 +18,7 @@ from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.interruption import held
+from nemo_lab.objective import Objective
 from nemo_lab.problem import Problem
 from nemo_lab.quantize import arguments
 from nemo_lab.quantize.affine import Affine
@@ -26,7 +27,7 @@ from nemo_lab.quantize.data import Examples, as_examples, given
 from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
 from nemo_lab.quantize.fingerprint import digest, fingerprints
 from nemo_lab.quantize.memory import check_memory, weight_bytes
-from nemo_lab.quantize.metrics import Metric, as_metrics, bounded
+from nemo_lab.quantize.metrics import Metric, as_metrics, bounded, functions, one_metric
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.workload import Workload
 
@@ -135,10 +136,7 @@ class QuantizationProblem(Problem):
         return self.evaluate(ends)[:, : len(self.metrics)]
 
     def fingerprint(self) -> dict[str, str]:
-        """Digests of all that results depend on: the ``workload``, the ``data``, and the ``settings``.
-
-        Of a metric that is a function only its name is known.
-        """
+        """Digests of all that results depend on: ``workload``, ``data`` and ``settings``."""
         return self._fingerprints()[0]
 
     def former_fingerprints(self) -> tuple[dict[str, str], ...]:
@@ -150,7 +148,7 @@ class QuantizationProblem(Problem):
         measured, place = (self.metric, self.bit_widths), str(self._network.device)
         run = (self.batch_size, self.threads, place, self.objective_names, costs)
         data = [self._calibrated_by, *(x for batch in self._task.batches for x in batch[:2] if x is not None)]
-        return fingerprints(self.workload, data, measured, self.config, run)
+        return fingerprints(self.workload, data, measured, self.config, run, functions(self.metrics))
 
     @contextmanager
     def _running(self) -> Iterator[QuantizedNetwork]:
@@ -226,18 +224,21 @@ class QuantizationProblem(Problem):
         Args:
             bits: configurations.
             data: as the problem's own.
-            metric: as the problem's own; its first by default.
+            metric: one, as the problem's own; its first by default.
             count: return the number of examples, too.
         """
         counted = Flag().check("count", count)
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
-        metrics = self.metrics[:1] if metric is None else as_metrics(metric)
-        task = self._other_task(data, metrics)
+        task = self._other_task(data, one_metric(metric, self.metrics))
         found = []
         for row in rows:  # one by one, so that a search goes on in between
             with self._running() as network:
                 found.append(mean_errors(network, task, [row])[0][0])
         return (np.array(found), task.count) if counted else np.array(found)
+
+    def measured(self, metric: Any = None) -> Objective:
+        """What ``error`` gives with a metric."""
+        return one_metric(metric, self.metrics)[0].objective
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nemo_lab import create_study, load_study
+from nemo_lab import QuantizationProblem, create_study, load_study, load_workload
+from nemo_lab.errors import StorageError
 from nemo_lab.study import salvage
 from tests.toy import SlowProblem, ToyProblem
 
@@ -67,6 +68,64 @@ def test_what_was_asked_is_in_the_file_for_whoever_comes_next(path: Path) -> Non
     other = ToyProblem(bit_widths=(2, 3, 5, 6, 7, 8))  # it is not the same
     make(other, storage=path, name="third").what_if(ROW)
     assert other.calls == 1
+
+
+def metric_of(factor: float) -> Any:
+    return lambda outputs, labels: factor * outputs.softmax(1).amin(1)
+
+
+def own(metric: Any) -> QuantizationProblem:
+    return QuantizationProblem(load_workload("digits"), metric=metric)
+
+
+def test_what_another_function_of_the_same_name_measured_is_not_taken(path: Path) -> None:
+    """Every lambda has the name of every other."""
+    settings: dict[str, Any] = {"population": 8, "min_size": 1, "species": ("floor",), "storage": path}
+    first = create_study(own(metric_of(1.0)), **settings).optimize(8, progress=False)
+    first.close()
+    second = create_study(own(metric_of(0.5)), **settings).optimize(8, progress=False)
+    second.close()
+    assert second.snapshot.reused == 0
+    assert second.evaluations()["lambda"].tolist() == (first.evaluations()["lambda"] / 2).tolist()
+    same = create_study(own(metric_of(1.0)), **settings).optimize(8, progress=False)
+    same.close()
+    assert same.snapshot.reused == 8
+    load_study(path, "study 1", problem=own(metric_of(1.0))).close()
+    with pytest.raises(StorageError, match="the settings changed since study 'study 1' was made"):
+        load_study(path, "study 1", problem=own(metric_of(0.5)))
+
+
+def test_what_an_earlier_version_knew_by_name_goes_on() -> None:
+    former = own(metric_of(1.0)).former_fingerprints()
+    assert [one in former for one in own(metric_of(0.5)).former_fingerprints()] == [True] * len(former)
+
+
+def test_a_problem_of_other_code_or_settings_is_another(path: Path) -> None:
+    class Chain(ToyProblem):
+        def __init__(self, strength: float) -> None:
+            super().__init__()
+            self.strength = strength
+
+        def evaluate(self, bits: Any) -> Any:
+            return super().evaluate(bits) * self.strength
+
+    before = Chain
+
+    class Chain(ToyProblem):  # type: ignore[no-redef]
+        def __init__(self, strength: float) -> None:
+            super().__init__()
+            self.strength = strength
+
+        def evaluate(self, bits: Any) -> Any:
+            return super().evaluate(bits) * (1 - self.strength)
+
+    make(before(0.5), storage=path).optimize(20, progress=False).close()
+    reused = []
+    for number, problem in enumerate((before(0.5), before(0.25), Chain(0.5))):
+        study = make(problem, storage=path, name=f"again {number}").optimize(20, progress=False)
+        study.close()
+        reused.append(study.snapshot.reused)
+    assert reused == [20, 0, 0]
 
 
 @pytest.mark.parametrize(

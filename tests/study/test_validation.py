@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nemo_lab import QuantizationProblem, Workload, create_study
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
-from nemo_lab.objective import MEASURED
+from nemo_lab.objective import MEASURED, Objective
+from nemo_lab.search.objective import objectives_of
 from nemo_lab.study.results.validation import Validation, wilson
 from tests.toy import ToyProblem
 
@@ -62,3 +66,52 @@ def np_zeros(workload: Workload) -> object:
     import torch
 
     return torch.from_numpy(np.zeros(workload.example_shapes[0], dtype=np.float32))
+
+
+def doubt(outputs: Any, labels: Any) -> Any:
+    return 1 - outputs.softmax(1).amax(1)
+
+
+def another_doubt() -> Any:
+    def doubt(outputs: Any, labels: Any) -> Any:
+        return outputs.softmax(1).amin(1)
+
+    return doubt
+
+
+def test_only_what_was_searched_stands_beside_what_was_searched(digits: Workload) -> None:
+    problem = QuantizationProblem(digits, metric=["top1", doubt])
+    study = create_study(problem, population=8, min_size=2).optimize(9, progress=False)
+    columns = {
+        metric: [
+            name for name in study.validate([3], metric=metric) if name.split("_")[0] in ("searched", "held")
+        ]
+        for metric in (None, "top1", doubt, another_doubt(), "top5", lambda o, y: 0.5)
+    }
+    assert list(columns.values()) == [
+        ["searched_accuracy", "held_out_accuracy"],
+        ["searched_accuracy", "held_out_accuracy"],
+        ["searched_doubt", "held_out_doubt"],
+        ["held_out_doubt"],
+        ["held_out_top5_accuracy"],
+        ["held_out_lambda"],
+    ]
+    with pytest.raises(ArgumentError, match="2 metrics, where one is measured at a time"):
+        study.validate([3], metric=["top5", "kl"])
+
+
+def test_a_problem_of_ones_own_says_what_it_measures() -> None:
+    class Own(ToyProblem):
+        def error(self, bits: Any, data: Any, metric: Any = None, *, count: bool = False) -> Any:
+            return np.full(len(bits), 0.25), 40
+
+        def measured(self, metric: Any = None) -> Objective:
+            return self.objectives[1] if metric == "size" else super().measured(metric)
+
+    problem = Own()
+    problem.objectives = tuple(replace(one, metric=one.name) for one in objectives_of(problem))
+    study = create_study(problem, population=8, min_size=2).optimize(9, progress=False)
+    name = problem.objective_names[1]
+    assert list(study.validate([3], (), "size"))[:2] == [f"searched_{name}", f"held_out_{name}"]
+    assert "searched" not in "".join(study.validate([3], (), "top1"))
+    assert "held_out_own" in study.validate([3], (), "own")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nemo_lab.errors import ArgumentError, DataError
-from nemo_lab.objective import MEASURED, Objective
+from nemo_lab.objective import Objective
 from nemo_lab.search.objective import objectives_of
 from nemo_lab.study.results.snapshot import Snapshot
 
@@ -63,10 +63,10 @@ def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -
         problem: with ``error(bits, data, metric=, count=)``.
         bits: of the configurations.
         data: as the problem's own.
-        metric: as the problem's own; the problem's first objective by default.
+        metric: one, as the problem's own; the problem's first objective by default.
 
     Raises:
-        ArgumentError: if the problem has no network to run.
+        ArgumentError: on several metrics, or if the problem has no network to run.
         DataError: if there are no held-out images.
     """
     if problem.error is None:
@@ -81,18 +81,11 @@ def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -
         data = shipped.held_out
     if not len(bits):
         return []
-    errors, examples = problem.error(np.array(bits), data, metric=metric, count=True)
-    objective = _measured_by(metric, problem)
-    return [_validation(objective, float(error), examples) for error in errors]
-
-
-def _measured_by(metric: Any, problem: Any) -> Objective:
     own = objectives_of(problem)
-    if metric is None:
-        return own[0]
-    name = metric if isinstance(metric, str) else str(getattr(metric, "__name__", metric)).strip("<>")
-    plain = Objective(name, metric=name)
-    return next((one for one in own if one.metric == name), MEASURED.get(name, plain))
+    objective = own[0] if metric is None else problem.measured(metric)
+    objective = next((one for one in own if one.metric and one.metric == objective.metric), objective)
+    errors, examples = problem.error(np.array(bits), data, metric=metric, count=True)
+    return [_validation(objective, float(error), examples) for error in errors]
 
 
 def _validation(objective: Objective, error: float, examples: int) -> Validation:
