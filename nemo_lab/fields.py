@@ -18,7 +18,7 @@ nemo_lab.errors.ArgumentError: size=0; give a whole number of at least 1
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from nemo_lab.arguments import Domain
@@ -37,6 +37,14 @@ def check_fields(record: Any) -> None:
     for one in dataclasses.fields(record):
         value = one.metadata["domain"].check(one.name, getattr(record, one.name))
         object.__setattr__(record, one.name, value)
+
+
+def unchecked(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A record as it was made once, with values that may lie outside of today's domains."""
+    made = object.__new__(kind)
+    for one in dataclasses.fields(kind):  # type: ignore[arg-type]
+        object.__setattr__(made, one.name, values.get(one.name, one.default))
+    return made
 
 
 def check_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:

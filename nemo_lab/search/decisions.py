@@ -155,10 +155,15 @@ class Ledger:
         )
 
     def _with(self, species: str) -> Ledger:
-        """The same with one more species, which takes no part yet."""
-        removed = self.controls.removed | {len(self.species)}
-        controls = replace(self.controls, removed=removed)
-        return replace(self, species=(*self.species, species), controls=controls)
+        """The same with one more species, which takes no part yet, nor did before any earlier decision."""
+        new = len(self.species)
+
+        def without(controls: SpeciesControls) -> SpeciesControls:
+            return replace(controls, removed=controls.removed | {new})
+
+        done = tuple(replace(step, controls=without(step.controls)) for step in self.done)
+        known = (*self.species, species)
+        return replace(self, species=known, controls=without(self.controls), done=done)
 
     def _decide(
         self,

@@ -9,7 +9,8 @@ from typing import Any
 
 import nemo_lab.search as search
 from nemo_lab.arguments import File, Flag, OrNone, Text
-from nemo_lab.errors import StorageError
+from nemo_lab.errors import ArgumentError, StorageError
+from nemo_lab.fields import unchecked
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.study.journal import Header, Journal
 from nemo_lab.study.parsing.species import SPECIES
@@ -53,7 +54,7 @@ def load_study(
     journal = Journal.open(path, name, write=not watching)
     try:
         header = journal.header
-        options = _options(header)
+        options = _options(header, watching, path)
         if not watching:
             _compare_engine(header, path)
         if watching and problem is None:
@@ -97,7 +98,7 @@ def _name(species: Any) -> str:
     return str(getattr(species, "name", getattr(species, "__name__", species)))
 
 
-def _options(header: Header) -> SearchOptions:
+def _options(header: Header, watching: bool, path: str) -> SearchOptions:
     """Those of the study; an option that came after it has its default."""
     known = [one.name for one in dataclasses.fields(SearchOptions)]
     unknown = [name for name in header.options if name not in known]
@@ -106,7 +107,22 @@ def _options(header: Header) -> SearchOptions:
             f"study {header.name!r} has a search option {unknown[0]!r} that this nemo_lab does not know",
             "upgrade nemo_lab",
         )
-    return SearchOptions.make(**header.options)
+    try:
+        return SearchOptions.make(**header.options)
+    except ArgumentError as error:
+        if watching:  # as it was: nothing is searched with it
+            return unchecked(SearchOptions, header.options)
+        raise StorageError(
+            f"study {header.name!r} was made with an option that is refused today: {error.message}",
+            _instead(path),
+        ) from error
+
+
+def _instead(path: str) -> str:
+    return (
+        f"load_study({path!r}, read_only=True) shows it; create_study(problem, storage={path!r}) begins "
+        "a new study in the same file, which takes over all evaluations"
+    )
 
 
 def _compare_engine(header: Header, path: str) -> None:
@@ -114,8 +130,7 @@ def _compare_engine(header: Header, path: str) -> None:
         raise StorageError(
             f"study {header.name!r} was made by version {header.engine} of the search, this is version "
             f"{search.ENGINE_VERSION}: the continuation would differ",
-            f"load_study({path!r}, read_only=True) shows it; create_study(problem, storage={path!r}) begins "
-            "a new study in the same file, which takes over all evaluations",
+            _instead(path),
         )
 
 

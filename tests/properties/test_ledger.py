@@ -102,6 +102,43 @@ def test_what_is_asked_within_one_evaluation_is_as_if_it_had_been_asked_one_by_o
     assert together.pins == alone.pins
 
 
+DECISIONS: st.SearchStrategy[Callable[[Ledger], Ledger]] = st.one_of(
+    st.builds(lambda n: lambda x: x.enter(n), st.sampled_from((*SPECIES, "gcn", "unet"))),
+    st.builds(lambda n: lambda x: x.remove(n), NAMES),
+    st.builds(lambda n, f: lambda x: x.freeze(n, f), NAMES, st.booleans()),
+    st.builds(lambda n, p: lambda x: x.share(n, p), NAMES, st.one_of(st.none(), st.floats(0.1, 0.9))),
+    st.builds(lambda n, b: lambda x: x.pin({n: b}), st.integers(0, 5), st.integers(2, 8)),
+    st.builds(lambda b: lambda x: x.end_at(b), st.integers(1, 99)),
+    st.just(lambda x: x.note()),
+)
+
+
+def in_force(ledger: Ledger) -> tuple[object, ...]:
+    """By the names of species: whether one is known that takes no part makes no difference."""
+    names, controls = ledger.species, ledger.controls
+    part = {name for s, name in enumerate(names) if s not in controls.removed}
+    frozen = {names[s] for s in controls.frozen}
+    shares = {names[s]: share for s, share in controls.shares.items()}
+    return ledger.constraints, ledger.budget, part, frozen, shares
+
+
+@given(st.lists(DECISIONS, max_size=12))
+def test_every_undo_gives_what_was_in_force_before_and_every_redo_what_came_after(plan: list[Any]) -> None:
+    ledger = Ledger(SPECIES).planned(50)
+    course = [ledger]
+    for decide in plan:
+        after = decide(ledger)
+        if after is not ledger:
+            course.append(after)
+        ledger = after
+    for before in course[-2::-1]:
+        ledger = ledger.undo()
+        assert in_force(ledger) == in_force(before)
+    for after in course[1:]:
+        ledger = ledger.redo()
+        assert in_force(ledger) == in_force(after)
+
+
 def test_removing_the_last_two_and_undoing_twice_shows_the_same_pins_everywhere(tmp_path: Any) -> None:
     path = tmp_path / "run.sqlite"
     study = create_study(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -9,12 +10,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nemo_lab import create_study, load_study
 from nemo_lab.errors import ArgumentError, StorageError, StudyStateError, UnknownNameError
 from nemo_lab.search import Evaluations, GenerationRecord, SpeciesRecord
 from nemo_lab.study.journal import (
@@ -329,3 +332,20 @@ def test_a_read_only_folder_can_be_read(full: Journal, path: Path, tmp_path: Pat
                 Journal.open(target / "run.sqlite", write=True)
     finally:
         os.chmod(target, 0o755)
+
+
+def test_options_that_are_refused_today_can_be_looked_at(path: Path) -> None:
+    create_study(ToyProblem(), population=8, min_size=1, storage=path).optimize(9, progress=False).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        ((text,),) = connection.execute("SELECT header FROM studies").fetchall()
+        fields = json.loads(text)
+        fields["options"]["surrogate_explore"] = "often"
+        connection.execute("UPDATE studies SET header = ?", (json.dumps(fields),))
+    with pytest.raises(StorageError, match=r"refused today: surrogate_explore='often'.*read_only=True"):
+        load_study(path, problem=ToyProblem())
+    study = load_study(path, read_only=True)
+    assert len(study.evaluations()) == 9
+    assert study.options.surrogate_explore == "often"
+    study.close()
+    again = create_study(ToyProblem(), population=8, min_size=1, storage=path).optimize(9, progress=False)
+    assert again.snapshot.reused == 9
