@@ -42,6 +42,7 @@ class Meter(Problem):
         self.objective_bounds = bounds_of(problem)
         self.cost_names = problem.cost_names
         self.costs = problem.costs  # exact, and free of charge
+        self.neighbour_costs = problem.neighbour_costs
 
     def __len__(self) -> int:
         return len(self.bits)

@@ -140,10 +140,10 @@ class ViewState:
 
     def view(self) -> View:
         """What is to be shown."""
-        now, moment = self.study.snapshot, self.moment
+        now, moment, preferred = self.study.snapshot, self.moment, self._preferred  # others may set them
         snapshot = now if moment is None else past(now, moment, self.problem)
-        if self._preferred is not None and len(snapshot.front) and self.draft is None:
-            self._turn_to(choose(snapshot, self._preferred, self.problem))
+        if preferred is not None and len(snapshot.front) and self.draft is None:
+            self._turn_to(choose(snapshot, preferred, self.problem))
         there = len(snapshot.evaluations)
         config, previous, baseline = (
             one if one is None or one < there else None for one in (*self._selected, self.baseline)
@@ -157,7 +157,7 @@ class ViewState:
             against=previous if self.baseline is None else baseline,
             has_baseline=self.baseline is not None,
             draft=None if config is None else self._drafts.get(config),
-            preferred=self._preferred,
+            preferred=preferred,
             nodes=self.nodes,
             references=self.references,
             validated=None if config is None else validated.get(config),

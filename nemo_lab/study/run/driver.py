@@ -14,7 +14,7 @@ from nemo_lab.study.commands.registry import carry_out
 from nemo_lab.study.journal import Recorder, Stored
 from nemo_lab.study.results.snapshot import Snapshot, State, snapshot_of
 from nemo_lab.study.run.evaluation import Evaluator
-from nemo_lab.study.run.throughput import Pace
+from nemo_lab.study.run.throughput import Throughput
 
 
 class Driver:
@@ -35,7 +35,10 @@ class Driver:
         self._evaluator = Evaluator(engine.problem, recorder.known(), recorder.remember)
         status = {} if stored is None else stored.status
         self.target = int(status.get("target", 0))
-        self._seconds, self._pace = float(status.get("seconds", 0.0)), Pace(float(status.get("rate", 0.0)))
+        self._seconds, self._throughput = (
+            float(status.get("seconds", 0.0)),
+            Throughput(float(status.get("rate", 0.0))),
+        )
         self.plan()
 
     def plan(self) -> None:
@@ -82,7 +85,7 @@ class Driver:
             raise
         took = time.perf_counter() - began
         self._seconds += took
-        self._pace.add(took, len(bits))
+        self._throughput.add(took, len(bits))
         return True
 
     def snapshot(self, version: int, state: State, error: str | None) -> Snapshot:
@@ -95,7 +98,7 @@ class Driver:
             record=self._recorder.record,
             target=self.target,
             seconds=self._seconds,
-            seconds_per_evaluation=self._pace.rate,
+            seconds_per_evaluation=self._throughput.rate,
             reused=self._evaluator.reused,
         )
 

@@ -7,7 +7,7 @@ from collections import deque
 WINDOW = 200  # evaluations: several generations, since the end of one takes longer than all before it
 
 
-class Pace:
+class Throughput:
     """The mean time of the latest evaluations, the search's own time included.
 
     Args:
