@@ -171,8 +171,8 @@ def dragging(label: str, tool: str) -> Seen:
 
 
 def past(at: Any) -> bool:
-    """Whether the front shows less than the whole run."""
-    return at.points("evaluated") < 40
+    """Whether the front shows the first half of the run, which a replay takes seconds to go through."""
+    return at.points("evaluated") < at.evaluated() / 2
 
 
 def selected(at: Any) -> object:
