@@ -76,7 +76,7 @@ class EvaluationError(NemoError, RuntimeError):
     """The evaluator failed or returned what cannot be an objective vector."""
 
 
-class ContractError(NemoError, AssertionError):
+class ContractError(ArgumentError, AssertionError):
     """A species or a problem of one's own breaks a promise; says which, and how to mend it."""
 
 

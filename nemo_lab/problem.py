@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.contract import check_description, check_kinds, check_object
 from nemo_lab.definitions import arguments_kept, definition
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ContractError
 from nemo_lab.objective import MEASURED, Objective, of_function
 
 if TYPE_CHECKING:
@@ -226,15 +227,23 @@ def adapt_problem(given: Any) -> Problem:
     """A problem from anything with the members of one: itself if it inherits from ``Problem``.
 
     Raises:
-        ArgumentError: if it lacks what every search needs.
+        ContractError: if it is a class, lacks what every search needs, or says of itself what cannot be.
     """
-    if isinstance(given, Problem):
-        return given
-    missing = [name for name in NEEDED if not hasattr(given, name)]
+    check_object(given, "...")
+    missing = [name for name in NEEDED if getattr(given, name, None) is None]
     if missing:
         lacks = f": it lacks {', '.join(missing)}" if len(missing) < len(NEEDED) else ""
-        raise ArgumentError(
+        raise ContractError(
             f"an object of type {type(given).__name__} cannot be searched{lacks}",
             "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
         )
-    return AdaptedProblem(given)
+    check_kinds(given, Problem)
+    problem = given if isinstance(given, Problem) else AdaptedProblem(given)
+    nodes = getattr(problem.workload, "nodes", ())
+    if problem.workload is not None and len(nodes) != problem.num_nodes:
+        raise ContractError(
+            f"the workload has {len(nodes)} nodes, the problem {problem.num_nodes}",
+            "give the workload whose nodes are searched, or none",
+        )
+    check_description(problem)
+    return problem

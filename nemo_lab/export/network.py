@@ -7,6 +7,7 @@ from typing import Any
 from torch import fx
 
 from nemo_lab.errors import ArgumentError, BitWidthError
+from nemo_lab.problem import Problem
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
 from nemo_lab.study.parsing.nodes import Selection
@@ -31,9 +32,8 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
         BitWidthError, UnknownNameError: if the bits do not fit.
     """
     if not isinstance(problem, QuantizationProblem):
-        raise ArgumentError(
-            f"a {type(problem).__name__} has no network to export", "give a QuantizationProblem"
-        )
+        name = problem.title if isinstance(problem, Problem) else f"a {type(problem).__name__}"
+        raise ArgumentError(f"{name} has no network to export", "give a QuantizationProblem")
     rows = Selection(problem).bits(bits)
     if len(rows) != 1:
         raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")

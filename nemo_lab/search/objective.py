@@ -31,7 +31,7 @@ def objectives_of(problem: Problem) -> tuple[Objective, ...]:
     own: Sequence[Objective] = problem.objectives
     if not isinstance(own, tuple | list) or not all(isinstance(one, Objective) for one in own):
         raise ArgumentError(
-            f"objectives of a {type(problem).__name__} are {own!r:.60}",
+            f"objectives of {problem.title} are {own!r:.60}",
             "give a tuple of nemo_lab.objective.Objective, or call the attribute something else",
         )
     if not own:

@@ -7,6 +7,7 @@ import platform
 from typing import Any
 
 from nemo_lab._version import __version__
+from nemo_lab.contract import check_fingerprint
 from nemo_lab.errors import DataError
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.workload.workload import Workload
@@ -62,4 +63,6 @@ def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
     forms holds for the problem.
     """
     forms = problem.fingerprint(), *problem.former_fingerprints()
+    for form in forms:
+        check_fingerprint(form)
     return tuple({str(part): str(value) for part, value in form.items()} for form in forms)

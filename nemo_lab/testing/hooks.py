@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nemo_lab.contract import check_kinds, hooks_of
 from nemo_lab.errors import ContractError
 
 SHORT = 5  # letters: up to here a name one letter off is taken for a slip, of longer ones also two
-
-
-def hooks_of(base: type) -> frozenset[str]:
-    """The public names of a base class: everything that the engine reads."""
-    return frozenset(name for name in (*vars(base), *base.__annotations__) if not name.startswith("_"))
 
 
 def check_hooks(given: Any, base: type) -> None:
@@ -33,8 +28,7 @@ def check_hooks(given: Any, base: type) -> None:
                 f"call it {hook!r}; if it is something else, give it a name less alike, or begin it with _",
             )
     if not isinstance(given, type):
-        for hook in sorted(hooks_of(base)):
-            _check_kind(given, hook, base)
+        check_kinds(given, base)
 
 
 def _members(given: Any, base: type) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -73,30 +67,3 @@ def distance(one: str, two: str) -> int:
                 row[-1] = min(row[-1], earlier[j - 1] + 1)
         earlier, above = above, row
     return above[-1]
-
-
-def _check_kind(given: Any, hook: str, base: type) -> None:
-    """A method is a method that takes what the base class says, and anything else is none."""
-    member = getattr(given, hook, None)
-    if member is None:  # left out, or said to be missing
-        return
-    wanted = vars(base).get(hook)
-    optional = str(base.__annotations__.get(hook, "")).startswith("Callable")
-    if not inspect.isfunction(wanted):
-        if callable(member) and not optional:
-            raise ContractError(f"{hook} is a method", "make it a property or a plain attribute")
-        if optional and not callable(member):
-            raise ContractError(f"{hook} is {member!r:.60}", "make it a method, or leave it out")
-        return
-    arguments = list(inspect.signature(wanted).parameters)[1:]
-    form = f"{hook}({', '.join(arguments)})"
-    if not callable(member):
-        raise ContractError(f"{hook} is {member!r:.60}", f"make it a method {form}")
-    try:
-        signature = inspect.signature(member)
-    except (TypeError, ValueError):  # compiled code does not say
-        return
-    try:
-        signature.bind(*arguments)
-    except TypeError as error:
-        raise ContractError(f"{hook} takes {signature}", f"it is called as {form}") from error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.contract import check_bounds, check_fingerprint, check_object
 from nemo_lab.errors import ContractError, NemoError
-from nemo_lab.problem import NEEDED, Problem, adapt_problem
-from nemo_lab.search.problem import bounds_of, checked_objectives, evaluate_one
+from nemo_lab.problem import Problem, adapt_problem
+from nemo_lab.search.objective import objectives_of
+from nemo_lab.search.problem import checked_objectives, evaluate_one
 from nemo_lab.testing.hooks import check_hooks
 
 
@@ -25,16 +26,11 @@ def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> No
     Raises:
         ContractError: at the first broken promise, or hook that is misspelt; says which, and how to mend it.
     """
+    check_object(problem, "...")
     check_hooks(problem, Problem)
-    missing = [name for name in NEEDED if not hasattr(problem, name)]
-    if missing:
-        raise ContractError(
-            f"{type(problem).__name__} lacks {', '.join(missing)}",
-            "add the members that nemo_lab.search.Problem lists",
-        )
     problem = adapt_problem(problem)
-    _check_description(problem)
     _check_provenance(problem)
+    objectives_of(problem)
     rng = np.random.default_rng(seed)
     bits = rng.choice(problem.bit_widths, size=(configurations, problem.num_nodes)).astype(np.uint8)
     objectives = _check_evaluate(problem, bits)
@@ -42,68 +38,11 @@ def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> No
     _check_costs(problem, bits, objectives)
 
 
-def _check_description(problem: Problem) -> None:
-    count = problem.num_nodes
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ContractError(f"num_nodes is {count!r}", "make it a whole number of at least 1")
-    for name, values, length in (
-        ("node_names", problem.node_names, count),
-        ("objective_names", problem.objective_names, None),
-    ):
-        _check_names(name, values, length)
-    widths = list(problem.bit_widths)
-    whole = all(isinstance(width, int | np.integer) and 1 <= width <= 32 for width in widths)
-    if not widths or not whole or widths != sorted(set(widths)):
-        raise ContractError(
-            f"bit_widths are {tuple(widths)}", "give whole numbers from 1 to 32, ascending, each once"
-        )
-    features = np.asarray(problem.node_features)
-    if features.ndim != 2 or len(features) != count or features.shape[1] == 0:
-        raise ContractError(
-            f"node_features have shape {features.shape}", f"give float[Q, F] with Q = {count} rows"
-        )
-    if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
-        raise ContractError("node_features are not all finite numbers", "replace NaN and infinity")
-    if problem.workload is not None and len(problem.workload.nodes) != count:
-        raise ContractError(
-            f"the workload has {len(problem.workload.nodes)} nodes, the problem {count}",
-            "give the workload whose nodes are searched, or none",
-        )
-    for name, graph in (("edges", problem.edges), ("topology", problem.topology)):
-        edges = np.asarray(graph)
-        if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
-            raise ContractError(
-                f"{name} have shape {edges.shape} and type {edges.dtype}", "give int[2, E]: sources, targets"
-            )
-        if edges.size and not 0 <= edges.min() <= edges.max() < count:
-            raise ContractError(
-                f"{name} name nodes that do not exist", f"use positions from 0 to {count - 1}"
-            )
-
-
 def _check_provenance(problem: Problem) -> None:
-    for name, text in (("title", problem.title), ("metric", problem.metric)):
-        if not isinstance(text, str):
-            raise ContractError(f"{name} is {text!r:.60}", "give a text")
     found = problem.fingerprint()
-    whole = isinstance(found, Mapping) and all(isinstance(one, str) for pair in found.items() for one in pair)
-    if not whole or not found:
-        raise ContractError(
-            f"fingerprint returned {found!r:.60}", "return a dict of texts, one digest a part"
-        )
+    check_fingerprint(found)
     if problem.fingerprint() != found:
         raise ContractError("fingerprint changes from call to call", "digest only what results depend on")
-
-
-def _check_names(name: str, values: Sequence[str], length: int | None) -> None:
-    names = list(values)
-    if not names or not all(isinstance(one, str) and one for one in names):
-        raise ContractError(f"{name} are {names[:3]}...", "give texts that are not empty")
-    if len(set(names)) < len(names):
-        twice = next(one for one in names if names.count(one) > 1)
-        raise ContractError(f"{name} has {twice!r} twice", "give each a name of its own")
-    if length is not None and len(names) != length:
-        raise ContractError(f"{len(names)} {name} for {length} nodes", "give one name per node")
 
 
 def _check_evaluate(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -132,16 +71,7 @@ def _check_evaluate(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.flo
 
 
 def _check_bounds(problem: Problem, objectives: NDArray[np.float64]) -> None:
-    bounds = bounds_of(problem)
-    if bounds.shape == (2, objectives.shape[1]) and not np.isfinite(bounds).all():
-        raise ContractError(
-            "objective_bounds are not finite", "give the best and the worst that can be reached"
-        )
-    if bounds.shape != (2, objectives.shape[1]) or not np.all(bounds[0] <= bounds[1]):
-        raise ContractError(
-            f"objective_bounds have shape {bounds.shape}, or a best above its worst",
-            "give float[2, K]: the best and the worst that can be reached",
-        )
+    bounds = check_bounds(problem)
     outside = ((objectives < bounds[0] - 1e-9) | (objectives > bounds[1] + 1e-9)).any(axis=0)
     if outside.any():
         name = problem.objective_names[int(np.flatnonzero(outside)[0])]
@@ -152,9 +82,6 @@ def _check_bounds(problem: Problem, objectives: NDArray[np.float64]) -> None:
 
 def _check_costs(problem: Problem, bits: NDArray[np.uint8], objectives: NDArray[np.float64]) -> None:
     names = tuple(problem.cost_names)
-    unknown = [name for name in names if name not in problem.objective_names]
-    if unknown:
-        raise ContractError(f"cost {unknown[0]!r} is not an objective", "name costs as in objective_names")
     given = bits.copy()
     costs = np.asarray(problem.costs(bits))
     if costs.shape != (len(bits), len(names)):

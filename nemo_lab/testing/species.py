@@ -11,6 +11,7 @@ from nemo_lab.errors import ContractError
 from nemo_lab.problem import Problem, adapt_problem
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.species import Species, make_species
+from nemo_lab.search.species.adapted import made_by
 from nemo_lab.testing.genomes import check_count, decoded
 from nemo_lab.testing.hooks import check_hooks
 from nemo_lab.testing.same import same
@@ -37,18 +38,13 @@ def check_species(factory: Any, problem: Any, *, options: SearchOptions | None =
     options, problem = options or SearchOptions(), adapt_problem(problem)
     if isinstance(factory, type):
         check_hooks(factory, Species)  # first of all: one that is misspelt leaves a class that cannot be made
-        _refuse_missing(factory.__name__, sorted(getattr(factory, "__abstractmethods__", ())))
-    ready = factory(problem, options) if callable(factory) else factory
+    ready = made_by(factory, problem, options)
     if not isinstance(ready, str):
         check_hooks(ready, Species)
         _refuse_missing(type(ready).__name__, [name for name in MEMBERS if not hasattr(ready, name)])
     species = make_species([ready], problem, options)[0]
-    for text in ("name", "summary"):
-        value = getattr(species, text)
-        if not isinstance(value, str) or not value:
-            raise ContractError(f"{text} is {value!r}", "give a text that is not empty")
-    if not isinstance(species.final, bool):
-        raise ContractError(f"final is {species.final!r}", "make it True or False, or leave it out")
+    if not isinstance(species.summary, str) or not species.summary:
+        raise ContractError(f"summary is {species.summary!r}", "give a text that is not empty")
     _check_initial(species, problem, seed)
     _check_offspring(species, problem, seed)
     _check_imitate(species, problem, seed)

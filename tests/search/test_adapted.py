@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nemo_lab import create_study, load_study
+from nemo_lab import NemoError, Study, create_study, load_study
 from nemo_lab.errors import ArgumentError
 from nemo_lab.export import save_json, to_dict
 from nemo_lab.plots import graph_info
@@ -258,6 +258,89 @@ def test_species_say_what_they_remember_or_that_nobody_knows(toy: ToyProblem) ->
         Watching(toy, SearchOptions()).state_dict()
     for species in (floor, counting):
         assert species.load_state_dict(None) is None  # type: ignore[func-returns-value]
-        assert adapt_species(species) is species
+        assert adapt_species(species, toy) is species
         assert isinstance(species, Species)
         assert species.final is False
+
+
+class Own:
+    """A species that inherits from nothing."""
+
+    name = "own"
+
+    def __init__(self, problem: Any, options: Any) -> None:
+        self.nodes = problem.num_nodes
+
+    def initial(self, count: int, rng: np.random.Generator) -> Any:
+        return [rng.integers(2, 9, self.nodes) for _ in range(count)]
+
+    def offspring(self, parents: Any, count: int, rng: np.random.Generator) -> Any:
+        return self.initial(count, rng)
+
+    def decode(self, genome: Any) -> Any:
+        return genome
+
+    def imitate(self, bits: Any, rng: np.random.Generator) -> Any:
+        return [row.copy() for row in bits]
+
+
+def searched(species: Any) -> Study:
+    study = create_study(ToyProblem(), species=["floor", species], population=8, min_size=2)
+    study.optimize(12, progress=False)
+    study.reseed(study.species[1].name, "front", 1.0)
+    return study.optimize(12, progress=False)
+
+
+@pytest.mark.parametrize(
+    "decode", [lambda self, genome: genome.tolist(), lambda self, genome: genome.astype("u1")]
+)
+def test_what_can_be_read_as_widths_is(decode: Any) -> None:
+    assert len(searched(type("Fine", (Own,), {"decode": decode})).evaluations()) == 24
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (
+            {"decode": lambda self, genome: genome + 10},
+            r"'own': decode returned the width 1\d; choose from \(2, 3",
+        ),
+        ({"decode": lambda self, genome: genome - 300}, "'own': decode returned the width -2"),
+        (
+            {"decode": lambda self, genome: genome * 1.5},
+            r"'own': decode returned float64\[6\]; return uint8\[6\]",
+        ),
+        ({"decode": lambda self, genome: genome[:3]}, r"decode returned int64\[3\]; return uint8\[6\]"),
+        ({"decode": lambda self, genome: genome > 4}, r"decode returned bool\[6\]"),
+        ({"decode": lambda self, genome: None}, r"decode returned object\[\]"),
+        ({"initial": lambda self, count, rng: []}, "'own': initial returned 0 genomes, asked for"),
+        ({"initial": lambda self, count, rng: None}, "initial returned a NoneType"),
+        ({"offspring": lambda self, parents, count, rng: parents[:1]}, "offspring of .* returned 1 genomes"),
+        ({"imitate": lambda self, bits, rng: []}, "imitate returned 0 genomes, asked for 1"),
+        ({"observe": 3}, r"observe is 3; make it a method observe\(view\)"),
+        ({"offspring": lambda self, parents: []}, r"it is called as offspring\(parents, count, rng\)"),
+        ({"name": None}, "it lacks name"),
+        ({"name": 3}, "name is 3; give a text"),
+        ({"summary": lambda self: "x"}, "summary is a method; make it a property"),
+        ({"final": "no"}, "final is 'no'; make it True or False"),
+        (
+            {"__init__": lambda self, problem: None},
+            r"Bad takes \(problem\); it is called as Bad\(problem, options\)",
+        ),
+        ({"decode": None}, "Bad is not a species: it lacks decode"),
+    ],
+)
+@pytest.mark.parametrize("base", [Own, type("OwnToo", (Own, Species), {"summary": "x"})])
+def test_a_species_that_the_search_would_go_wrong_with_is_refused(
+    base: type, member: Any, message: str
+) -> None:
+    with pytest.raises(NemoError, match=message):
+        searched(type("Bad", (base,), member))
+
+
+def test_a_species_without_all_methods_is_refused() -> None:
+    half = type("Half", (Species,), {"name": "half", "summary": "x", "initial": Own.initial})
+    with pytest.raises(NemoError, match="Half lacks decode, imitate, offspring; add the members"):
+        searched(half)
+    with pytest.raises(NemoError, match="an object of type Thing is not a species: it lacks name"):
+        searched(type("Thing", (), {})())

@@ -187,7 +187,7 @@ class Indecisive(ContinuousSpecies):
         (Squeezing, "observe changed what it was given; work on a copy"),
         (OwnDiceWatching, "offspring differ after observe saw the same search"),
         (Common, "offspring differ after observe saw the same search"),
-        (Forgetful, "offspring after observe returned 1 genomes, asked for 4"),
+        (Forgetful, "offspring of 4 parents returned 1 genomes, asked for 4"),
         (Indecisive, "final is 'sometimes'; make it True or False"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
-from nemo_lab.search.species.adapted import adapt_species
+from nemo_lab.search.species.adapted import adapt_species, made_by
 from nemo_lab.search.species.base import Bits, Genome, OpaqueError, Species
 
 __all__ = ["NAMES", "Bits", "Genome", "OpaqueError", "Species", "adapt_species", "make_species"]
@@ -42,7 +42,7 @@ def make_species(given: Sequence[Any], problem: Problem, options: SearchOptions)
 
     Raises:
         UnknownNameError: on a name that is none of ``NAMES``.
-        ArgumentError: if there is none, two have the same name, or one lacks what a species needs.
+        ArgumentError: if there is none, two have the same name, or one is not what a species has to be.
     """
     if isinstance(given, str):
         given = (given,)
@@ -50,7 +50,7 @@ def make_species(given: Sequence[Any], problem: Problem, options: SearchOptions)
     for item in given:
         if isinstance(item, str):
             item = _by_name(item)
-        species.append(adapt_species(item(problem, options) if callable(item) else item))
+        species.append(adapt_species(made_by(item, problem, options), problem))
     names = [one.name for one in species]
     if not names:
         raise ArgumentError("no species given", f"choose from {', '.join(NAMES)}")

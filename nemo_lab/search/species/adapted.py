@@ -1,13 +1,16 @@
-"""Species that do not inherit from ``Species``, or are of older make, completed in one place."""
+"""Species of one's own: completed where they lack a default, and held to what the engine relies on."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from nemo_lab.errors import ArgumentError
+from nemo_lab.contract import check_kinds
+from nemo_lab.errors import ContractError
+from nemo_lab.search.problem import Problem
 from nemo_lab.search.species.base import Bits, Genome, OpaqueError, Species
 from nemo_lab.search.view import SearchView
 
@@ -17,17 +20,20 @@ NEEDED = ("name", "initial", "offspring", "decode", "imitate")
 class AdaptedSpecies(Species):
     """An object that has the members of a species, with the defaults of ``Species`` for those it lacks.
 
-    What was called ``state`` and ``restore`` is taken for ``state_dict`` and ``load_state_dict``.
+    What was called ``state`` and ``restore`` is taken for ``state_dict`` and ``load_state_dict``. What the
+    search would go wrong with silently is refused: too few genomes, and bit-widths that are none.
 
     Attributes:
         original: the object.
     """
 
-    def __init__(self, original: Any) -> None:
+    def __init__(self, original: Any, problem: Problem) -> None:
         self.original = original
         self.name = original.name
         self.summary = getattr(original, "summary", "")
         self.final = getattr(original, "final", False)
+        self._widths = np.array(problem.bit_widths)
+        self._nodes = int(problem.num_nodes)
         self._observe = _method(original, "observe")
         old = _older(original)
         self._state = _method(original, "state" if old else "state_dict")
@@ -35,23 +41,44 @@ class AdaptedSpecies(Species):
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Genome]:
         """As the object does."""
-        made: list[Genome] = self.original.initial(count, rng)
-        return made
+        return self._counted("initial", self.original.initial(count, rng), count)
 
     def offspring(self, parents: Sequence[Genome], count: int, rng: np.random.Generator) -> list[Genome]:
         """As the object does."""
-        made: list[Genome] = self.original.offspring(parents, count, rng)
-        return made
+        made = self.original.offspring(parents, count, rng)
+        return self._counted(f"offspring of {len(parents)} parents", made, count)
 
     def decode(self, genome: Genome) -> Bits:
         """As the object does."""
-        bits: Bits = self.original.decode(genome)
-        return bits
+        bits = self.original.decode(genome)
+        found = np.asarray(bits)
+        if found.shape != (self._nodes,) or found.dtype.kind not in "iu":
+            self._refuse(
+                f"decode returned {found.dtype}{list(found.shape)}",
+                f"return uint8[{self._nodes}], one width per node",
+            )
+        wrong = found[~np.isin(found, self._widths)]
+        if len(wrong):
+            self._refuse(
+                f"decode returned the width {int(wrong.min())}", f"choose from {tuple(self._widths.tolist())}"
+            )
+        given: Bits = bits
+        return given
 
     def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Genome]:
         """As the object does."""
-        made: list[Genome] = self.original.imitate(bits, rng)
+        return self._counted("imitate", self.original.imitate(bits, rng), len(bits))
+
+    def _counted(self, what: str, genomes: Any, count: int) -> list[Genome]:
+        number = len(genomes) if hasattr(genomes, "__len__") else None
+        if number != count:
+            got = f"a {type(genomes).__name__}" if number is None else f"{number} genomes"
+            self._refuse(f"{what} returned {got}, asked for {count}", "return a list of just as many")
+        made: list[Genome] = genomes
         return made
+
+    def _refuse(self, message: str, hint: str) -> NoReturn:
+        raise ContractError(f"species {self.name!r}: {message}", hint)
 
     def observe(self, view: SearchView) -> None:
         """As the object does, if it does."""
@@ -76,21 +103,54 @@ class AdaptedSpecies(Species):
             self._load(state)
 
 
-def adapt_species(given: Any) -> Species:
-    """A species from anything with the members of one: itself if it inherits from ``Species``.
+def adapt_species(given: Any, problem: Problem) -> Species:
+    """A species from anything with the members of one: itself if it is one of ours.
 
     Raises:
-        ArgumentError: if it lacks what every species needs.
+        ContractError: if it lacks what every species needs, or a member is of another kind.
     """
-    if isinstance(given, Species) and not _older(given):
-        return given
-    missing = [name for name in NEEDED if not hasattr(given, name)]
+    if isinstance(given, AdaptedSpecies) or type(given).__module__.startswith("nemo_lab."):
+        return cast("Species", given)
+    missing = [name for name in NEEDED if getattr(given, name, None) is None]
     if missing:
-        raise ArgumentError(
+        raise ContractError(
             f"an object of type {type(given).__name__} is not a species: it lacks {', '.join(missing)}",
             "inherit from nemo_lab.search.species.Species, or give the name of one",
         )
-    return AdaptedSpecies(given)
+    check_kinds(given, Species)
+    if not isinstance(given.name, str) or not given.name:
+        raise ContractError(f"name is {given.name!r:.60}", "give a text that is not empty")
+    final = getattr(given, "final", False)
+    if not isinstance(final, bool):
+        raise ContractError(f"final is {final!r:.60}", "make it True or False, or leave it out")
+    return AdaptedSpecies(given, problem)
+
+
+def made_by(factory: Any, problem: Problem, options: Any) -> Any:
+    """What a class or function of one's own makes, called as species are; anything else as it is.
+
+    Raises:
+        ContractError: if it takes other arguments, or is a class without all methods.
+    """
+    if not callable(factory):
+        return factory
+    name = getattr(factory, "__name__", type(factory).__name__)
+    missing = sorted(getattr(factory, "__abstractmethods__", ()))
+    if missing:
+        raise ContractError(
+            f"{name} lacks {', '.join(missing)}", "add the members that nemo_lab.search.species.Species lists"
+        )
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # compiled code does not say
+        return factory(problem, options)
+    try:
+        signature.bind(problem, options)
+    except TypeError as error:
+        raise ContractError(
+            f"{name} takes {signature}", f"it is called as {name}(problem, options)"
+        ) from error
+    return factory(problem, options)
 
 
 def _method(given: Any, name: str) -> Callable[..., Any] | None:

@@ -71,7 +71,7 @@ def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -
     """
     if problem.error is None:
         raise ArgumentError(
-            f"a {type(problem).__name__} cannot be validated",
+            f"{problem.title} cannot be validated",
             "use a problem with error(bits, data, metric=, count=), see QuantizationProblem.error",
         )
     if data is None:
