@@ -12,6 +12,7 @@ from nemo_lab.arguments import File, Flag, OrNone, Text
 from nemo_lab.errors import ArgumentError, StorageError
 from nemo_lab.fields import unchecked
 from nemo_lab.search import Problem, SearchOptions
+from nemo_lab.search.species import NAMES
 from nemo_lab.study.journal import Header, Journal
 from nemo_lab.study.parsing.species import SPECIES
 from nemo_lab.study.provenance import as_problem, fingerprints, listed, versions
@@ -66,6 +67,8 @@ def load_study(
             _compare_versions(header)
             journal.fingerprints = forms
         own = {_name(one): one for one in given}
+        if not watching:
+            _check_species(header, own, path)
         wanted = [own.get(one, one) for one in header.species]
         return Study(
             found,
@@ -92,6 +95,15 @@ def _problem(given: Any, header: Header, path: str) -> Problem:
             f"give it: load_study({path!r}, problem=...), or watch: read_only=True",
         )
     return as_problem(workload)[0]
+
+
+def _check_species(header: Header, own: Mapping[str, Any], path: str) -> None:
+    unknown = [name for name in header.species if name not in own and name not in NAMES]
+    if unknown:
+        raise StorageError(
+            f"the journal of study {header.name!r} does not hold species {', '.join(unknown)}",
+            f"give them: load_study({path!r}, species=[...]), or watch: read_only=True",
+        )
 
 
 def _name(species: Any) -> str:

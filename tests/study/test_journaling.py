@@ -150,6 +150,9 @@ def test_a_species_that_cannot_be_written_down_costs_a_longer_start_only(path: P
     study = make(species=species, storage=path)
     study.optimize(30, progress=False)
     study.close()
+    with pytest.raises(StorageError, match=r"does not hold species odd; give them: .*species=\[\.\.\.\]"):
+        load_study(path, problem=ToyProblem())
+    assert len(load_study(path, read_only=True).evaluations()) == 30
     again = load_study(path, problem=ToyProblem(), species=[Odd])
     assert again.optimize(until=60, progress=False).evaluations(bits=True).equals(whole)
 
@@ -464,3 +467,29 @@ CHOICES: tuple[Steer, ...] = (
     lambda s, r, n: s.undo(),
     lambda s, r, n: s.redo(),
 )
+
+
+def test_a_closed_study_is_read_and_nothing_else(path: Path) -> None:
+    study = make(storage=path).optimize(20, progress=False)
+    node = study.problem.node_names[0]
+    study.constrain("loss <= 0.9")
+    study.close()
+    for go_on_with in (
+        lambda: study.start(5),
+        lambda: study.optimize(5, progress=False),
+        lambda: study.prepare(),
+        lambda: study.pin(node, 4),
+        lambda: study.enqueue(4),
+        lambda: study.what_if({"*": 4, node: 8}),
+        lambda: study.set_budget(50),
+        lambda: study.undo(),
+    ):
+        with pytest.raises(
+            StudyStateError, match=r"the study is closed.*load_study\(.*, problem=\.\.\.\) goes on"
+        ):
+            go_on_with()
+    assert len(study.evaluations()) == len(load_study(path, read_only=True).evaluations()) == 20
+    study.close()
+    kept_nowhere = make().optimize(20, progress=False)
+    kept_nowhere.close()
+    assert len(kept_nowhere.optimize(5, progress=False).evaluations()) == 25

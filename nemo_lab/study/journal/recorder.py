@@ -8,7 +8,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.errors import StorageError
+from nemo_lab.errors import StorageError, StudyStateError
 from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, OpaqueError
 from nemo_lab.study.commands.base import Command
@@ -35,7 +35,7 @@ class Recorder:
         self.record: tuple[Intervention, ...] = () if stored is None else stored.record
         self._marked = (-1, -1)
         self._next = 0.0
-        self._opaque = False
+        self._opaque = self._closed = False
 
     def known(self) -> dict[bytes, NDArray[np.float64]]:
         """Objectives float[K] by the bytes of uint8[Q] that the file has of the same problem."""
@@ -86,7 +86,21 @@ class Recorder:
             done = time.perf_counter()
             self._marked, self._next = mark, done + PATIENCE * (done - now)
 
+    def check_open(self) -> None:
+        """Refuse what could not be stored any more.
+
+        Raises:
+            StudyStateError: if there is a journal, and it is closed.
+        """
+        if self._journal is not None and self._closed:
+            given = "" if self._journal.header.recipe else ", problem=..."
+            raise StudyStateError(
+                "the study is closed, and its journal with it",
+                f"load_study({self._journal.path!r}{given}) goes on with it",
+            )
+
     def close(self) -> None:
         """Let go of the file."""
+        self._closed = True
         if self._journal is not None:
             self._journal.close()

@@ -41,6 +41,10 @@ class Driver:
         )
         self.plan()
 
+    def check_open(self) -> None:
+        """Refuse what could not be stored any more; see ``Recorder.check_open``."""
+        self._recorder.check_open()
+
     def plan(self) -> None:
         """Tell the engine at how many evaluations the run ends."""
         self._engine.steering.plan(self.target)

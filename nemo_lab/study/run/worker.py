@@ -61,6 +61,7 @@ class Worker(Listeners):
                 state = self._machine.state
                 way_out = "call resume()" if state == "paused" else "wait for it, or stop it first"
                 raise StudyStateError(f"the study is already {state}", way_out)
+            self._driver.check_open()
             self._driver.target = target(len(self.snapshot.evaluations))
             self._error = self._cause = None
             thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
@@ -70,20 +71,11 @@ class Worker(Listeners):
 
     def pause(self) -> None:
         """Hold after the evaluation in flight, which is made to its end."""
-        with self._condition:
-            if not self._machine.can("pause"):
-                state = self._machine.state
-                raise StudyStateError(f"cannot pause: the study is {state}", "call start() first")
-            self._turn_to("pause")
+        self._ask("pause", "", "call start() first")
 
     def resume(self) -> None:
         """Go on after a pause."""
-        with self._condition:
-            if not self._machine.can("resume"):
-                state = self._machine.state
-                message = f"cannot resume: the study is {state}, not paused"
-                raise StudyStateError(message, "call start() to run it")
-            self._turn_to("resume")
+        self._ask("resume", ", not paused", "call start() to run it")
 
     def stop(self) -> None:
         """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
@@ -103,6 +95,7 @@ class Worker(Listeners):
 
     def post(self, command: Command) -> None:
         """Have a command applied: by the worker's thread, or here and now where none runs."""
+        self._driver.check_open()
         if not self._commands.put(command):
             return
         first: BaseException | None = None
@@ -140,6 +133,12 @@ class Worker(Listeners):
 
     def _stopping(self) -> bool:
         return self._machine.phase == "stopping"
+
+    def _ask(self, event: Event, but: str, way_out: str) -> None:
+        with self._condition:
+            if not self._machine.can(event):
+                raise StudyStateError(f"cannot {event}: the study is {self._machine.state}{but}", way_out)
+            self._turn_to(event)
 
     def _turn_to(self, event: Event) -> None:
         """Take an event while the engine may be at work: its part of the snapshot stays as it is."""
