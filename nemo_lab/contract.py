@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from nemo_lab.errors import ContractError, shown
 
+COLUMNS = ("config", "species", "generation", "origin")  # of the tables of a study, beside the objectives
+
 
 def hooks_of(base: type) -> frozenset[str]:
     """The public names of a base class: everything that the engine reads."""
@@ -54,6 +56,7 @@ def check_description(problem: Any) -> None:
         raise ContractError(f"num_nodes is {shown(count)}", "make it a whole number of at least 1")
     _check_names("node_names", problem.node_names, int(count))
     _check_names("objective_names", problem.objective_names)
+    _check_columns(problem.objective_names)
     _check_widths(problem.bit_widths)
     for name, text in (("title", problem.title), ("metric", problem.metric)):
         if not isinstance(text, str):
@@ -116,14 +119,24 @@ def _check_kind(given: Any, hook: str, base: type) -> None:
     form = f"{hook}({', '.join(arguments)})"
     if not callable(member):
         raise ContractError(f"{hook} is {member!r:.60}", f"make it a method {form}")
+    check_call(member, hook, arguments)
+
+
+def check_call(given: Any, name: str, arguments: Sequence[str]) -> None:
+    """Whether something can be called with so many arguments.
+
+    Raises:
+        ContractError: if not; says how it is called.
+    """
     try:
-        signature = inspect.signature(member)
+        signature = inspect.signature(given)
     except (TypeError, ValueError):  # compiled code does not say
         return
     try:
         signature.bind(*arguments)
     except TypeError as error:
-        raise ContractError(f"{hook} takes {signature}", f"it is called as {form}") from error
+        form = f"{name}({', '.join(arguments)})"
+        raise ContractError(f"{name} takes {signature}", f"it is called as {form}") from error
 
 
 def _array(name: str, given: Any, wanted: str) -> NDArray[Any]:
@@ -142,6 +155,16 @@ def _check_names(name: str, values: Any, length: int | None = None) -> None:
         raise ContractError(f"{name} has {twice!r} twice", "give each a name of its own")
     if length is not None and len(names) != length:
         raise ContractError(f"{len(names)} {name} for {length} nodes", "give one name per node")
+
+
+def _check_columns(objectives: Sequence[str]) -> None:
+    """Tables have a column for each objective, and some of their own."""
+    taken = [name for name in objectives if name in COLUMNS]
+    if taken:
+        raise ContractError(
+            f"objective_names has {taken[0]!r}, which is another column of tables",
+            "rename the objective, or the table or function that it comes from",
+        )
 
 
 def _written(text: str) -> bool:

@@ -105,7 +105,7 @@ class _Digest:
     def _class(self, kind: type) -> None:
         self._text("class", kind.__qualname__)
         self._all("bases", kind.__bases__)
-        for name, member in sorted(vars(kind).items()):
+        for name, member in sorted(dict(vars(kind)).items()):
             if isinstance(member, METHODS) and not _generated(member):
                 inner = [getattr(member, part, None) for part in ("fget", "fset", "__func__", "func")]
                 self._all(name, [member, *inner] if isinstance(member, types.FunctionType) else inner)
@@ -124,7 +124,7 @@ class _Digest:
             self._fields(value)
 
     def _fields(self, value: Any) -> None:
-        held = getattr(value, "__dict__", {})
+        held = dict(getattr(value, "__dict__", {}))  # others may add to it meanwhile
         self._all("fields", [part for name in sorted(held) for part in (name, held[name])])
 
 

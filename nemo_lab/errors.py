@@ -10,9 +10,10 @@ SHOWN = 600  # characters of a refused value that a message shows
 
 
 def shown(value: Any) -> str:
-    """A refused value for a message, whatever it is and however long."""
+    """A refused value for a message, whatever it is and however long; a number of NumPy as a plain one."""
     try:
-        text = repr(value)
+        single = getattr(value, "ndim", None) == 0 and hasattr(value, "dtype")
+        text = repr(value.item() if single else value)
     except Exception:  # a number of too many digits, or an object's own fault
         text = f"<{type(value).__name__}>"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

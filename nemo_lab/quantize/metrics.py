@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nemo_lab.contract import check_call
 from nemo_lab.errors import ArgumentError, DataError, EvaluationError, shown
 from nemo_lab.objective import MEASURED, Objective, of_function
 from nemo_lab.quantize.data import Examples
@@ -143,11 +144,7 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
 
 
 def one_metric(given: Any, own: Sequence[Metric]) -> tuple[Metric]:
-    """One metric from what ``as_metrics`` takes; the first of a problem's own on None.
-
-    Raises:
-        ArgumentError: as ``as_metrics``, and on several.
-    """
+    """What ``as_metrics`` takes as one metric, refused if it is several; on None the first of the own."""
     metrics = own if given is None else as_metrics(given)
     if given is not None and len(metrics) > 1:
         raise ArgumentError(
@@ -217,6 +214,7 @@ def _metric(entry: Any) -> Metric:
             return entry(outputs, labels)
 
         own = of_function(entry)
+        check_call(entry, own.name, ("outputs", "labels"))
         if own.name in METRICS:
             raise ArgumentError(
                 f"a function is called {own.name!r}, as a metric of nemo_lab is",

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.errors import ArgumentError, BitWidthError
+from nemo_lab.arguments import Number
+from nemo_lab.errors import ArgumentError, BitWidthError, shown
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+NUMBER = Number()
 Width = int | tuple[int, int]  # one bit-width, or the lowest and the highest of a range
 Pins = Mapping[int, Width]
 
@@ -151,11 +153,11 @@ def checked_bits(value: Any, widths: Sequence[int]) -> int:
     Raises:
         BitWidthError: if it is none of them.
     """
-    if isinstance(value, bool) or not np.isscalar(value) or value not in widths:
-        raise BitWidthError(
-            f"bit-width {value!r} is not allowed", f"choose from {', '.join(map(str, widths))}"
-        )
-    return int(widths[widths.index(value)])
+    try:
+        return int(widths[widths.index(NUMBER.clean(value))])
+    except Exception:
+        allowed = ", ".join(map(str, widths))
+        raise BitWidthError(f"bit-width {shown(value)} is not allowed", f"choose from {allowed}") from None
 
 
 def width_text(width: Width) -> str:

@@ -19,7 +19,7 @@ from nemo_lab.study.run.runner import Runner
 
 CONFIGS = Several(Whole(0), least=1, words="the name of a source, or config ids in a list")
 FRACTION = Number(0.0, 1.0, open="low", words="a number above 0 and up to 1")
-SHARE = OrNone(Number(0.0, 1.0, open="both", words="a number above 0 and below 1, or None for UCB"))
+SHARE = OrNone(Number(0.0, 1.0, open="both"), words="a number above 0 and below 1, or None for UCB")
 
 
 class SpeciesSteering:
@@ -76,10 +76,11 @@ class SpeciesSteering:
             ArgumentError: if it takes part already.
         """  # noqa: D205
         made, ledger = self._maker.made(species), self._runner.ledger
-        known = made.name in ledger.species
-        if known and ledger.species.index(made.name) not in ledger.controls.removed:
+        there = {name for s, name in enumerate(ledger.species) if s not in ledger.controls.removed}
+        if made.name in there:
+            free = [name for name in dict.fromkeys((*ledger.species, *NAMES)) if name not in there]
             raise ArgumentError(
-                f"species {made.name!r} is in the search already", f"choose from {', '.join(NAMES)}"
+                f"species {made.name!r} is in the search already", f"choose from {', '.join(free)}"
             )
         self._runner.post(AddSpecies(made.name, made))
 

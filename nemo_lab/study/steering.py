@@ -12,7 +12,7 @@ from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Pin, Redo,
 from nemo_lab.study.parsing.budget import IN_ALL
 from nemo_lab.study.parsing.nodes import Selection, gathered, listed_nodes, said
 from nemo_lab.study.parsing.objectives import ObjectiveNames
-from nemo_lab.study.run.notices import tell_of_waiting
+from nemo_lab.study.run.notices import notice, tell_of_waiting
 from nemo_lab.study.run.runner import Runner
 from nemo_lab.workload.names import Called
 
@@ -136,8 +136,14 @@ class Steering:
         Raises:
             ArgumentError: on what cannot be read so.
             UnknownNameError: if there is no such objective.
+
+        Warns:
+            NemoWarning: if a limit is out of reach.
         """
-        self._runner.post(Constrain(self._objectives.limits(constraints)))
+        limits = self._objectives.limits(constraints)
+        self._runner.post(Constrain(limits))
+        for told in self._objectives.out_of_reach(limits):
+            notice(f"no configuration is known to keep this: {told}; the front shows what comes nearest")
 
     @property
     def constraints(self) -> dict[str, float]:
@@ -152,7 +158,8 @@ class Steering:
 
         Args:
             **box: objective, under any name that ``constrain`` takes = its largest value (its smallest, where
-                larger is better), or (smallest, largest).
+                larger is better), or (smallest, largest), of which one may be None. Of several limits on one
+                objective all hold.
 
         Raises:
             ArgumentError: on a box that is empty, or outside of what can be reached.

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nemo_lab.arguments import Flag
-from nemo_lab.errors import ArgumentError
+from nemo_lab.arguments import File, Flag
+from nemo_lab.errors import ArgumentError, shown
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import make_species
@@ -130,6 +130,8 @@ class Study:
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
+        if not callable(listener):
+            raise ArgumentError(f"listener={shown(listener)}", "give a function without arguments")
         self._runner.listen(listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
@@ -201,6 +203,7 @@ class Study:
         beginning = Beginning(self.title, self.problem, self.seed, self.options, self._recipe)
         text = script(beginning, self.snapshot)
         if path is not None:
+            path = File().check("path", path)
             try:
                 Path(path).write_text(text, encoding="utf-8")
             except OSError as error:

@@ -106,6 +106,8 @@ def test_what_is_no_number_is_named(value: Any, message: str) -> None:
         ),
         (returns(0.5, bounds=(0, float("inf"))), r"metric 'own' has bounds \(0, inf\); give its lowest and"),
         (returns(0.5, bounds=3), "metric 'own' has bounds 3"),
+        (lambda outputs: 0.5, r"lambda takes \(outputs\); it is called as lambda\(outputs, labels\)"),
+        (returns(0.5, "kl"), "a function is called 'kl', as a metric of nemo_lab is; rename the function"),
         (returns(0.5, bounds=(1, 0)), r"metric 'own' has bounds \(1, 0\)"),
     ],
 )

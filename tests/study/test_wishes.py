@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nemo_lab import QuantizationProblem, Study, create_study
-from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.errors import ArgumentError, ContractError, NemoWarning, UnknownNameError
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from tests.study.test_running import make_study
 from tests.toy import ToyProblem
@@ -82,7 +82,10 @@ def test_constraints_that_cannot_be(text: Any, error: type[Exception], message: 
         ({"loss": (0.1, 0.3), "work": 0.2}, {0: (0.1, 0.3), 2: (0.0625, 0.2)}),
         ({"loss": [0.1, 0.3]}, {0: (0.1, 0.3)}),
         ({"loss": (None, 0.3)}, {0: (0.0, 0.3)}),
+        ({"loss": (0.3, None)}, {0: (0.3, 1.0)}),
+        ({"loss": (None, None), "work": 0.2}, {2: (0.0625, 0.2)}),
         ({"loss": np.float32(0.5)}, {0: (0.0, 0.5)}),
+        ({"loss": np.array(0.5)}, {0: (0.0, 0.5)}),
     ],
 )
 def test_boxes_are_read(box: dict[str, Any], found: dict[int, tuple[float, float]]) -> None:
@@ -94,14 +97,16 @@ def test_boxes_are_read(box: dict[str, Any], found: dict[int, tuple[float, float
     [
         ("low", r"work='low'; give the largest value, or \(smallest, largest\)"),
         ((0.1, 0.2, 0.3), "give the largest value"),
-        ((0.1, None), "give the largest value"),
+        ("0.1", "give the largest value"),
+        (True, "give the largest value"),
+        ((0.1, False), "give the largest value"),
         (float("nan"), "give the largest value"),
         ((float("nan"), 0.2), "give the largest value"),
         (float("inf"), "give the largest value"),
-        ((0.2, 0.1), r"work=\(0.2, 0.1\) leaves nothing; it can be reached from 0.0625 to 0.25"),
+        ((0.2, 0.1), r"work=\(0.2, 0.1\) is empty; write \(0.1, 0.2\)"),
         ((0.2, 0.2), "leaves nothing"),
         (0.0625, "leaves nothing"),
-        (0.01, "leaves nothing"),
+        (0.01, "leaves nothing; it can be reached from 0.0625 to 0.25"),
         ((0.25, 0.4), "leaves nothing"),
         (-1, "leaves nothing"),
     ],
@@ -183,7 +188,8 @@ def test_the_front_shows_what_keeps_the_constraints_or_violates_them_least() -> 
     shown = study.front()
     assert 0 < len(shown) < len(before)
     assert (shown["work"].max() <= 0.15) & (shown["loss"].max() <= 0.6)
-    study.constrain("size <= 0.01")  # beyond reach: the smallest of all stays
+    with pytest.warns(NemoWarning, match=r"no configuration .* size can be reached from 0.0625 to 0.25"):
+        study.constrain("size <= 0.01")  # the smallest of all stays
     assert study.front().index.tolist() == [table["size"].idxmin()]
     study.constrain()
     assert study.front().index.tolist() == before
@@ -205,3 +211,42 @@ def test_the_search_concentrates_on_the_box(preset: str) -> None:
     assert aimed > free
     limited = inside(make(constraints=["loss <= 0.3", "size <= 0.15"]))
     assert limited > free
+
+
+def test_of_several_limits_on_one_objective_all_hold(names: ObjectiveNames) -> None:
+    assert names.box({"task_error": 0.1, "accuracy": 0.5}) == names.box({"accuracy": 0.5, "task_error": 0.1})
+    assert names.box({"task_error": 0.1, "accuracy": 0.5}) == {0: (0.0, 0.1)}
+    assert names.box({"task_error": (0.1, 0.3), "accuracy": (0.6, 0.8)}) == {0: (pytest.approx(0.2), 0.3)}
+    with pytest.raises(ArgumentError, match=r"accuracy=0.9 leaves nothing together with another limit on it"):
+        names.box({"task_error": (0.2, 0.3), "accuracy": 0.9})
+    assert names.limits(["task_error <= 0.1", "accuracy >= 0.5"]) == {0: 0.1}
+
+
+def test_an_objective_has_no_name_of_another_column() -> None:
+    for name in ("config", "species", "generation", "origin"):
+        kind = type("Odd", (ToyProblem,), {})
+        problem = kind()
+        problem.objective_names = (name, *problem.objective_names[1:])
+        with pytest.raises(ContractError, match=f"'{name}', which is another column of tables; rename"):
+            create_study(problem)
+
+
+def test_a_node_may_have_the_name_of_an_objective() -> None:
+    problem = ToyProblem()
+    problem.node_names = ("loss", "origin", *problem.node_names[2:])
+    study = create_study(problem, species=["floor"], population=8, min_size=2).optimize(9, progress=False)
+    frame = study.evaluations(bits=True)
+    assert list(frame.columns).count("loss") == list(frame.columns).count("origin") == 2
+    assert frame.iloc[:, -problem.num_nodes :].to_numpy().tolist() == [
+        study.config(config).tolist() for config in range(9)
+    ]
+
+
+def test_what_is_listened_with_and_where_a_script_goes_is_checked() -> None:
+    study = make_study()
+    with pytest.raises(ArgumentError, match="listener=3; give a function"):
+        study.listen(3)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="path=3; give the path of a file"):
+        study.to_script(3)  # type: ignore[arg-type]
+    study.pin("layer0.weight", np.array(4))
+    assert study.pins == {"layer0.weight": 4}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from nemo_lab.contract import check_kinds
+from nemo_lab.contract import check_call, check_kinds
 from nemo_lab.errors import ContractError
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species.base import Bits, Genome, OpaqueError, Species
@@ -136,20 +135,15 @@ def made_by(factory: Any, problem: Problem, options: Any) -> Any:
         return factory
     name = getattr(factory, "__name__", type(factory).__name__)
     missing = sorted(getattr(factory, "__abstractmethods__", ()))
+    if isinstance(factory, type):
+        missing = missing or [
+            one for one in NEEDED[1:] if not hasattr(factory, one)
+        ]  # its objects have a name
     if missing:
         raise ContractError(
             f"{name} lacks {', '.join(missing)}", "add the members that nemo_lab.search.species.Species lists"
         )
-    try:
-        signature = inspect.signature(factory)
-    except (TypeError, ValueError):  # compiled code does not say
-        return factory(problem, options)
-    try:
-        signature.bind(problem, options)
-    except TypeError as error:
-        raise ContractError(
-            f"{name} takes {signature}", f"it is called as {name}(problem, options)"
-        ) from error
+    check_call(factory, name, ("problem", "options"))
     return factory(problem, options)
 
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.arguments import Number
+from nemo_lab.errors import ArgumentError, UnknownNameError, shown
 from nemo_lab.objective import PLAIN, Scale
 from nemo_lab.search import Problem
 from nemo_lab.search.objective import objectives_of, varied
 
 ROUNDING = 1e-12  # what a limit was read from keeps it, though ratios are rounded otherwise
+NUMBER = Number()
 FORM = re.compile(r"\s*(.+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*")
 
 
@@ -52,9 +54,9 @@ class ObjectiveNames:
         found: dict[int, float] = {}
         for text in constraints:
             match = FORM.fullmatch(text) if isinstance(text, str) else None
-            number = None if match is None else _number(match[3])
+            number = None if match is None else _read(match[3])
             if match is None or number is None:
-                raise ArgumentError(f"constraint {text!r} cannot be read", f"write {self.examples}")
+                raise ArgumentError(f"constraint {shown(text)} cannot be read", f"write {self.examples}")
             name, at_least = match[1], match[2] in (">=", ">")
             k, scale = self._known(name)
             if at_least != scale.larger_is_better:
@@ -79,26 +81,54 @@ class ObjectiveNames:
         found: dict[int, tuple[float, float]] = {}
         for name, value in given.items():
             k, scale = self._known(name)
-            if value is None:
-                continue
-            pair = tuple(value) if isinstance(value, tuple | list) and len(value) == 2 else None
-            ends = pair or ((value, None) if scale.larger_is_better else (None, value))
-            best, worst = ends[::-1] if scale.larger_is_better else ends
             least, most = self._bounds(k)
-            first = least if best is None else _number(best)
-            last = _number(worst)
-            if first is None or last is None:
-                what = "smallest" if scale.larger_is_better else "largest"
-                raise ArgumentError(f"{name}={value!r}", f"give the {what} value, or (smallest, largest)")
-            first = first if best is None else _stored(scale, first)
-            last = _stored(scale, last)
+            asked = self._interval(name, value, k)
+            if asked is None:
+                continue
+            first, last = asked
+            low, high = found.get(k, (-float("inf"), float("inf")))
+            first, last = max(first, low), min(last, high)
             if not (first < last and last > least and first < most):
-                low, high = sorted((scale.of(least), scale.of(most)))
+                ends = sorted((scale.of(least), scale.of(most)))
+                both = " together with another limit on it" if k in found else ""
                 raise ArgumentError(
-                    f"{name}={value!r} leaves nothing", f"it can be reached from {low:.4g} to {high:.4g}"
+                    f"{name}={shown(value)} leaves nothing{both}",
+                    f"it can be reached from {ends[0]:.4g} to {ends[1]:.4g}",
                 )
             found[k] = (first, last)
         return found
+
+    def out_of_reach(self, limits: Mapping[int, float]) -> list[str]:
+        """What can be reached of every objective that is limited to less, as far as that is known."""
+        told = []
+        for k, limit in limits.items():
+            (least, most), one = self._bounds(k), self._objectives[k]
+            if limit < least - ROUNDING * abs(least):
+                low, high = sorted((one.display.of(least), one.display.of(most)))
+                told.append(f"{one.written} can be reached from {low:.4g} to {high:.4g}")
+        return told
+
+    def _interval(self, name: str, value: Any, k: int) -> tuple[float, float] | None:
+        """(smallest, largest) as stored; an end of None is as far as can be reached. None if both are."""
+        _, scale = self._known(name)
+        pair = tuple(value) if isinstance(value, tuple | list) and len(value) == 2 else None
+        if value is None or (pair is not None and pair[0] is None and pair[1] is None):
+            return None
+        ends = pair or ((value, None) if scale.larger_is_better else (None, value))
+        try:
+            low, high = (None if end is None else NUMBER.clean(end) for end in ends)
+        except Exception:
+            what = "smallest" if scale.larger_is_better else "largest"
+            hint = f"give the {what} value, or (smallest, largest)"
+            raise ArgumentError(f"{name}={shown(value)}", hint) from None
+        if low is not None and high is not None and low > high:
+            raise ArgumentError(f"{name}={shown(value)} is empty", f"write ({high:g}, {low:g})")
+        least, most = self._bounds(k)
+        first, last = (high, low) if scale.larger_is_better else (low, high)
+        return (
+            least if first is None else _stored(scale, first),
+            most if last is None else _stored(scale, last),
+        )
 
     def _bounds(self, k: int) -> tuple[float, float]:
         low, high = self._objectives[k].low, self._objectives[k].high
@@ -139,10 +169,9 @@ def _short(value: float, off: float) -> str:
     return next((text for text in texts if abs(float(text) - value) <= off), repr(value))
 
 
-def _number(value: Any) -> float | None:
+def _read(text: str) -> float | None:
     """A finite number, None for anything else."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        return NUMBER.clean(float(text))
+    except ValueError:
         return None
-    return number if abs(number) < float("inf") else None

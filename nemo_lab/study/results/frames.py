@@ -34,11 +34,12 @@ def evaluations_frame(
     columns["species"] = names[log.species[rows]]
     columns["generation"] = log.generation[rows].astype(np.int64)
     columns["origin"] = np.array(ORIGINS, dtype=object)[log.origin[rows]]
-    if bits:
-        columns |= {
-            name: log.bits[rows, node].astype(np.int64) for node, name in enumerate(problem.node_names)
-        }
-    return pd.DataFrame(columns, index=pd.Index(rows.astype(np.int64), name="config"))
+    index = pd.Index(rows.astype(np.int64), name="config")
+    frame = pd.DataFrame(columns, index=index)
+    if not bits:
+        return frame
+    widths = pd.DataFrame(log.bits[rows].astype(np.int64), index=index, columns=list(problem.node_names))
+    return pd.concat([frame, widths], axis=1)  # a node may have the name of an objective
 
 
 def front_frame(snapshot: Snapshot, problem: Problem) -> pd.DataFrame:
