@@ -109,13 +109,13 @@ class GraphInfo:
 def graph_info(problem: Problem) -> GraphInfo:
     """What the graph panel shows of a problem; plain names and edges where it has no workload."""
     workload = problem.workload
-    names = tuple(problem.node_names)
+    names, edges = tuple(problem.node_names), np.asarray(problem.topology)
     if workload is None:
         blank = ("",) * len(names)
         zero = np.zeros(len(names))
         kinds = tuple("activation" if name.endswith((".input", ".output")) else "weight" for name in names)
         groups = _groups(names)
-        return GraphInfo(names, kinds, blank, blank, zero, zero, groups, problem.topology, _stages(groups))
+        return GraphInfo(names, kinds, blank, blank, zero, zero, groups, edges, _stages(groups))
     nodes = workload.nodes
     return GraphInfo(
         names=names,
@@ -125,7 +125,7 @@ def graph_info(problem: Problem) -> GraphInfo:
         params=np.array([node.params for node in nodes], dtype=np.float64),
         macs=np.array([node.macs for node in nodes], dtype=np.float64),
         groups=_groups(names),
-        edges=problem.topology,
+        edges=edges,
         stages=_stages(_groups(names)),
     )
 

@@ -11,6 +11,7 @@ from nemo_lab.plots.graph_colors import scale_ends
 from nemo_lab.plots.graph_layout import Block, Stage, folded_at_first, graph_layout, nodes_of, parts_with
 from nemo_lab.plots.info import block_name
 from nemo_lab.plots.style import MUTED, width_colors
+from nemo_lab.testing import check_problem
 from tests.toy import ToyProblem
 
 RESIDUAL = {(12, 19), (25, 32)}  # the inputs of blocks 2 and 4 to the additions behind them
@@ -247,3 +248,11 @@ def test_what_is_not_measured_yet_is_grey_and_what_is_without_noise_is_bright(to
     assert folded[0] not in (nodes[0], nodes[1], MUTED)  # the mean of the two
     assert scale_ends(measured) == (1.0, 3.0)
     assert scale_ends(np.full(3, np.nan)) == (0.0, 0.0)
+
+
+def test_edges_may_be_lists() -> None:
+    problem = ToyProblem()
+    problem.edges = [[0, 1], [1, 2]]  # type: ignore[assignment]
+    check_problem(problem)
+    layout = graph_layout(graph_info(problem))
+    assert layout.near.shape[1] + layout.arcs.shape[1] == 2

@@ -19,6 +19,7 @@ import pytest
 from nemo_lab import NemoWarning, Study, create_study, load_study
 from nemo_lab.errors import NemoError, StorageError, StudyStateError
 from nemo_lab.search.presets import PRESETS
+from nemo_lab.search.species.real import ContinuousSpecies
 from nemo_lab.study import studies
 from nemo_lab.study.journal.packing import pack
 from tests.study.test_running import until
@@ -469,6 +470,22 @@ CHOICES: tuple[Steer, ...] = (
 )
 
 
+def test_a_species_that_was_added_is_asked_for(path: Path) -> None:
+    class Late(ContinuousSpecies):
+        name = "late"
+
+    study = make(storage=path).optimize(20, progress=False)
+    study.add_species(Late)
+    study.optimize(20, progress=False)
+    study.close()
+    with pytest.raises(
+        StorageError, match=r"does not hold species 'late', which was added.*species=\[\.\.\.\]"
+    ):
+        load_study(path, problem=ToyProblem())
+    assert [one.name for one in load_study(path, read_only=True).species][-1] == "late"
+    load_study(path, problem=ToyProblem(), species=[Late]).optimize(5, progress=False).close()
+
+
 def test_a_closed_study_is_read_and_nothing_else(path: Path) -> None:
     study = make(storage=path).optimize(20, progress=False)
     node = study.problem.node_names[0]
@@ -485,7 +502,7 @@ def test_a_closed_study_is_read_and_nothing_else(path: Path) -> None:
         lambda: study.undo(),
     ):
         with pytest.raises(
-            StudyStateError, match=r"the study is closed.*load_study\(.*, problem=\.\.\.\) goes on"
+            StudyStateError, match=r"the study is closed.*load_study\('.*', problem=\.\.\.\) goes on"
         ):
             go_on_with()
     assert len(study.evaluations()) == len(load_study(path, read_only=True).evaluations()) == 20

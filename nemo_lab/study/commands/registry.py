@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from nemo_lab.errors import StorageError
+from nemo_lab.errors import StorageError, UnknownNameError
 from nemo_lab.search import Engine, Ledger, Problem
 from nemo_lab.search.species import Species
 from nemo_lab.study.commands.base import Command, Evaluate
@@ -56,7 +56,7 @@ def restored(one: Recorded, problem: Problem, make: Callable[[str], Species] | N
         }
         if one.action == AddSpecies.action:
             name = str(fields["name"])
-            return AddSpecies(name, None if make is None else make(name))
+            return AddSpecies(name, None if make is None else _made(name, make))
         command = COMMANDS[one.action](**fields)
         if command.sound(problem):
             return command
@@ -67,6 +67,16 @@ def restored(one: Recorded, problem: Problem, make: Callable[[str], Species] | N
         f"the journal has an intervention {one.action!r} that cannot be read: {wrong!r:.200}",
         "load_study(..., read_only=True) shows the rest",
     )
+
+
+def _made(name: str, make: Callable[[str], Species]) -> Species:
+    try:
+        return make(name)
+    except UnknownNameError as error:
+        raise StorageError(
+            f"the journal does not hold species {name!r}, which was added in the middle of the run",
+            "give it: load_study(path, species=[...]), or watch: load_study(path, read_only=True)",
+        ) from error
 
 
 def carry_out(engine: Engine, command: Command, evaluate: Evaluate) -> str:

@@ -96,7 +96,7 @@ class Recorder:
             given = "" if self._journal.header.recipe else ", problem=..."
             raise StudyStateError(
                 "the study is closed, and its journal with it",
-                f"load_study({self._journal.path!r}{given}) goes on with it",
+                f"load_study({str(self._journal.path)!r}{given}) goes on with it",
             )
 
     def close(self) -> None:
