@@ -1,39 +1,56 @@
 """What a function, an object or a class is, so that another of the same name is never taken for it.
 
-The digest is made of the source as Python reads it, without comments, docstrings and layout; of the values
-that it holds (defaults, variables around it, fields); and of the functions, classes and values that it uses.
-What is installed counts by name: the standard library, packages, and this one. The digest is the same in
-every process and, where there is source, in every version of Python.
+The digest is made of compiled code, so of what runs, without comments and layout; of the values that it holds
+(defaults, variables around it, attributes, what pickle would save of an object); and of the functions,
+classes and values that it uses. What is installed counts by name: the standard library, packages, and this
+one. The digest is the same in every process of one minor version of Python.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
+import copyreg
+import dis
 import functools
 import hashlib
 import inspect
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-PLAIN = (str, bytes, int, float, complex, type(None), type(...), np.generic)
-FIXED = (*PLAIN, tuple, frozenset, np.ndarray)
-BUILT_IN = "<frozen built-in>"
+from nemo_lab.errors import ArgumentError
+
+PLAIN = (str, bytes, float, complex, type(None), type(...))
 STANDARD = Path(sysconfig.get_paths()["stdlib"])
 PACKAGES = {"site-packages", "dist-packages"}
 OURS = Path(__file__).parent
-METHODS = (types.FunctionType, property, staticmethod, classmethod, functools.cached_property)
+PARTS = {  # of descriptors, which pickle does not save
+    property: ("fget", "fset"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+    functools.cached_property: ("func",),
+    functools.partialmethod: ("func", "args", "keywords"),
+}
 
 
 def definition(value: Any) -> str:
-    """A short hexadecimal digest of a function, of anything that can be called, or of a class."""
-    return _Digest().add(value).hexdigest()
+    """A short hexadecimal digest of a function, of anything that can be called, or of a class.
+
+    Raises:
+        ArgumentError: if something that it holds cannot be read.
+    """
+    try:
+        return _Digest().add(value).hexdigest()
+    except Exception as error:
+        name = getattr(value, "__qualname__", type(value).__qualname__)
+        raise ArgumentError(
+            f"what {name} does cannot be told from others: {type(error).__name__}: {error}",
+            "keep plain numbers, texts, arrays and functions in it",
+        ) from error
 
 
 def arguments_kept(made: Any) -> dict[str, Any]:
@@ -42,7 +59,7 @@ def arguments_kept(made: Any) -> dict[str, Any]:
         names = inspect.signature(type(made)).parameters
     except (TypeError, ValueError):
         return {}
-    return {name: vars(made)[name] for name in names if name in getattr(made, "__dict__", ())}
+    return {name: getattr(made, name) for name in names if name in getattr(made, "__dict__", ())}
 
 
 class _Digest:
@@ -57,81 +74,122 @@ class _Digest:
         """One more value, with all that it holds."""
         if isinstance(value, PLAIN):
             return self._text(type(value).__name__, repr(value))
+        if isinstance(value, int):
+            return self._text(type(value).__name__, hex(value))
+        if isinstance(value, np.generic):
+            return self._text(value.dtype.str, value.tobytes().hex())
+        if type(value) in (tuple, frozenset) and not value:
+            return self._text(type(value).__name__)
+        if type(value) is tuple:  # Python may share equal ones, so which they are tells nothing
+            return self._all("tuple", value)
         if id(value) in self._seen:
             return self._text("again", self._seen[id(value)][0])
         self._seen[id(value)] = len(self._seen), value
-        if hasattr(value, "detach") and not isinstance(value, type | types.ModuleType):  # a tensor
-            value = value.detach().cpu()
-            value = (str(value.dtype), np.asarray(value.float() if value.is_floating_point() else value))
-        if isinstance(value, np.ndarray):
+        value = _dense(value)
+        if type(value) is np.ndarray and not value.dtype.hasobject:
             self._text(value.dtype.str, value.shape)
             self._found.update(np.ascontiguousarray(value).tobytes())
-        elif isinstance(value, list | tuple):
-            self._all(type(value).__name__, value)
-        elif isinstance(value, set | frozenset):
+        elif type(value) is np.ndarray:
+            self._all("array", [value.shape, value.tolist()])
+        elif type(value) is list:
+            self._all("list", value)
+        elif type(value) in (set, frozenset):
             self._text("set", sorted(_Digest().add(one).hexdigest() for one in value))
-        elif isinstance(value, dict):
+        elif type(value) is dict:
             self._all("dict", [part for pair in value.items() for part in pair])
-        elif isinstance(value, functools.partial):
-            self._all("partial", [value.func, value.args, value.keywords])
+        elif type(value) is functools.partial:
+            self._all("partial", [value.func, value.args, dict(sorted(value.keywords.items()))])
         elif isinstance(value, types.MethodType):
-            self.add(value.__func__)
-            self._fields(value.__self__)
-        elif isinstance(value, types.FunctionType) and not _installed(value.__code__.co_filename):
+            self._all("method", [value.__func__, value.__self__])
+        elif type(value) in PARTS:
+            self._all(type(value).__name__, [getattr(value, part, None) for part in PARTS[type(value)]])
+        elif isinstance(value, types.FunctionType):
             self._function(value)
-        elif isinstance(value, type) and not _installed(_file(value)):
+        elif isinstance(value, type):
             self._class(value)
+        elif isinstance(value, types.ModuleType):
+            self._text("module", value.__name__)
         else:
-            self._other(value)
+            self._object(value)
         return self
 
     def _text(self, *parts: Any) -> _Digest:
         self._found.update(f"{parts!r};".encode("utf-8", "surrogatepass"))
         return self
 
-    def _all(self, kind: str, parts: Any) -> None:
-        self._text(kind, len(parts))
-        for part in parts:
+    def _all(self, kind: str, parts: Iterable[Any]) -> _Digest:
+        listed = list(parts)
+        self._text(kind, len(listed))
+        for part in listed:
             self.add(part)
+        return self
 
     def _function(self, function: types.FunctionType) -> None:
-        code = function.__code__
-        self._text("function", _source(code) or tuple(_instructions(code)))
-        self._all("defaults", [function.__defaults__, function.__kwdefaults__])
+        code, attributes = function.__code__, dict(vars(function))
+        self._text("function", function.__qualname__)
+        if _installed(code.co_filename):
+            self._text(function.__module__)
+            if "__wrapped__" in attributes:  # by a decorator of a package
+                self.add(attributes["__wrapped__"])
+            return
+        for one in _codes(code):
+            self._text(one.co_name, one.co_code.hex(), one.co_names, one.co_varnames)
+            self._all(
+                "constants", [value for value in one.co_consts if not isinstance(value, types.CodeType)]
+            )
+        self._all("defaults", [function.__defaults__, function.__kwdefaults__, attributes])
         self._all("around", [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)])
-        used = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
-        self._all("used", [part for name in sorted(used) for part in (name, used[name])])
+        for name, value in _used(code, function.__globals__):
+            self._all(name, [value])
 
     def _class(self, kind: type) -> None:
         self._text("class", kind.__qualname__)
+        if _installed(_file(kind)):
+            self._text(kind.__module__)
+            return
         self._all("bases", kind.__bases__)
         for name, member in sorted(dict(vars(kind)).items()):
-            if isinstance(member, METHODS) and not _generated(member):
-                inner = [getattr(member, part, None) for part in ("fget", "fset", "__func__", "func")]
-                self._all(name, [member, *inner] if isinstance(member, types.FunctionType) else inner)
-            elif isinstance(member, FIXED) and not (name.startswith("__") and name.endswith("__")):
+            written = not (name.startswith("__") and name.endswith("__"))
+            if isinstance(member, types.FunctionType) or (written and not name.startswith("_abc_")):
                 self._all(name, [member])
 
-    def _other(self, value: Any) -> None:
-        """By name; with the fields of what can be called and of records."""
-        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-        self._text(getattr(value, "__module__", None), name)
-        if name is None:
-            self.add(type(value))
-        if "__wrapped__" in getattr(value, "__dict__", ()):  # by a decorator
+    def _object(self, value: Any) -> None:
+        """What can be called and is wrapped, then what pickle would save; else its type, or its name."""
+        name = getattr(value, "__qualname__", None) if callable(value) else None
+        if isinstance(value, types.BuiltinFunctionType) or (name and type(value).__module__ == "builtins"):
+            self._text(getattr(value, "__module__", None), name)
+            return
+        self.add(type(value))
+        if "__wrapped__" in getattr(value, "__dict__", ()):
             self.add(value.__wrapped__)
-        elif name is None and (callable(value) or dataclasses.is_dataclass(value)):
-            self._fields(value)
+            return
+        try:
+            reduce = copyreg.dispatch_table.get(type(value))
+            saved = value.__reduce_ex__(2) if reduce is None else reduce(value)
+        except Exception:  # a file, a lock: nothing that could be saved, so nothing that is a setting
+            return
+        parts = (saved,) if isinstance(saved, str) else saved
+        self._all("saved", [list(one) if isinstance(one, Iterator) else one for one in parts])
 
-    def _fields(self, value: Any) -> None:
-        held = dict(getattr(value, "__dict__", {}))  # others may add to it meanwhile
-        self._all("fields", [part for name in sorted(held) for part in (name, held[name])])
+
+def _dense(value: Any) -> Any:
+    """A tensor of torch as its type and an array."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
+        return value
+    plain = value.detach().cpu()
+    plain = plain.to_dense() if plain.layout != torch.strided else plain
+    try:
+        return [str(value.dtype), plain.numpy()]
+    except TypeError:  # a type that NumPy has not
+        return [str(value.dtype), plain.float().numpy()]
 
 
 def _file(kind: type) -> str:
     module = sys.modules.get(kind.__module__)
-    known = module is None or kind.__module__ == "__main__" or hasattr(module, "__file__")
-    return (getattr(module, "__file__", None) or "") if known else BUILT_IN
+    if module is None or kind.__module__ == "__main__":
+        return "<typed in>"
+    return getattr(module, "__file__", None) or "<frozen built-in>"
 
 
 def _installed(file: str) -> bool:
@@ -151,11 +209,6 @@ def _filled(cell: Any) -> bool:
     return True
 
 
-def _generated(member: Any) -> bool:
-    """Whether it is a method that a dataclass has written."""
-    return isinstance(member, types.FunctionType) and member.__code__.co_filename == "<string>"
-
-
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
     yield code
     for one in code.co_consts:
@@ -163,50 +216,20 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _codes(one)
 
 
-def _names(code: types.CodeType) -> set[str]:
-    return {name for one in _codes(code) for name in one.co_names}
-
-
-def _instructions(code: types.CodeType) -> Iterator[Any]:
-    """What is left of a function without source; it differs between versions of Python."""
-    for one in _codes(code):
-        plain = [repr(value) for value in one.co_consts if not isinstance(value, types.CodeType | frozenset)]
-        yield one.co_name, one.co_code.hex(), one.co_names, one.co_varnames, plain
-
-
-def _source(code: types.CodeType) -> str:
-    """The function's source in one layout, without docstrings; empty where there is none."""
-    try:
-        tree = ast.parse("".join(inspect.findsource(code)[0]))
-    except (OSError, TypeError, SyntaxError, ValueError, IndexError):
-        return ""
-    node = _node(tree, code)
-    if node is None:
-        return ""
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            inner, clean=False
+def _used(code: types.CodeType, known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The global values that code reads; of modules of one's own, also what it may read of them."""
+    everything = {name for one in _codes(code) for name in one.co_names}
+    read = {step.argval for one in _codes(code) for step in dis.get_instructions(one) if _reads(step)}
+    for name in sorted(read & known.keys()):
+        value = known[name]
+        yield name, value
+        if isinstance(value, types.ModuleType) and not _installed(
+            getattr(value, "__file__", None) or "<frozen >"
         ):
-            inner.body[:1] = [] if len(inner.body) > 1 else [ast.Pass()]
-    return ast.unparse(node)
+            yield from (
+                (f"{name}.{one}", vars(value)[one]) for one in sorted(everything & vars(value).keys())
+            )
 
 
-def _node(tree: ast.AST, code: types.CodeType) -> ast.AST | None:
-    """The function in a file that the code is of: the smallest that has all of it."""
-    places = [
-        ((line, column), (end, end_column))
-        for line, end, column, end_column in code.co_positions()
-        if None not in (line, end, column, end_column) and (line, column) != (end, end_column)
-    ]
-    named = code.co_name != "<lambda>"
-    found: ast.AST | None = None
-    for node in ast.walk(tree):  # from the outside in
-        if named and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == code.co_name:
-            if min(one.lineno for one in (node, *node.decorator_list)) == code.co_firstlineno:
-                found = node
-        elif not named and isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
-            first = node.body.lineno, node.body.col_offset
-            last = node.body.end_lineno, node.body.end_col_offset
-            if all(first <= begin and end <= last for begin, end in places):
-                found = node
-    return found
+def _reads(step: dis.Instruction) -> bool:
+    return step.opname in ("LOAD_GLOBAL", "LOAD_NAME")

@@ -112,30 +112,30 @@ class Problem(ABC):
         return None
 
     def fingerprint(self) -> dict[str, str]:
-        """Digests of all that results depend on, by part: ``workload``, ``data`` and ``settings``.
+        """Digests of all that results depend on, by part: ``workload``, ``data``, ``settings``, ``code``.
 
-        A journal goes on only with a problem of the same digests. By default those of the description, of
-        the code of the class, and of what it was made with, where it keeps that under the names of its
-        constructor's arguments. Where results depend on more, such as a file, digest it here, too.
+        A journal goes on only with a problem of the same digests. By default those of the description, and as
+        ``code`` of the class and of what the problem was made with, where it keeps that under the names of
+        its constructor's arguments. Where results depend on more, such as a file, digest it here, too.
         """
-        original = getattr(self, "original", self)
-        digests = self._described()
-        made = definition([type(original), arguments_kept(original)])
-        return {**digests, "settings": f"{digests['settings']} {made}"}
+        own = self._own
+        return {**self._described(), "code": definition([type(own), arguments_kept(own)])}
 
     def former_fingerprints(self) -> tuple[dict[str, str], ...]:
         """Digests that earlier versions of the problem gave in place of ``fingerprint``."""
-        return (self._described(),) if self.fingerprint() == Problem.fingerprint(self) else ()
+        now = self.fingerprint()
+        code = now.pop("code", None)
+        return () if code is None or code != Problem.fingerprint(self)["code"] else (now,)
 
     def _described(self) -> dict[str, str]:
         described = repr((self.node_names, self.bit_widths, self.objective_names)).encode()
         found = hashlib.blake2b(described, digest_size=16)
         for array in (self.node_features, self.edges):
             found.update(np.ascontiguousarray(array).tobytes())
-        kind = self._kind
+        kind = type(self._own)
         return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}
 
-    def measured(self, metric: Any = None) -> Objective:
+    def error_objective(self, metric: Any = None) -> Objective:
         """What ``error`` gives with this metric: one of the problem's objectives, or another one.
 
         Args:
@@ -162,11 +162,12 @@ class Problem(ABC):
     @default
     def title(self) -> str:
         """The workload's name, or that of the class."""
-        return self._kind.__name__ if self.workload is None else self.workload.name
+        return type(self._own).__name__ if self.workload is None else self.workload.name
 
     @property
-    def _kind(self) -> type:
-        return type(self)
+    def _own(self) -> Any:
+        """What people gave."""
+        return self
 
 
 NEEDED = (
@@ -219,8 +220,8 @@ class AdaptedProblem(Problem):
         setattr(self.original, name, value)
 
     @property
-    def _kind(self) -> type:
-        return type(self.original)
+    def _own(self) -> Any:
+        return self.original
 
 
 def adapt_problem(given: Any) -> Problem:

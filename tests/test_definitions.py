@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import enum
 import functools
+import importlib
+import math
+import re
+import shutil
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from nemo_lab.definitions import arguments_kept, definition
+from nemo_lab.errors import ArgumentError
 
 FACTOR = 2.0
 
@@ -60,6 +71,41 @@ class Weighted:
         return outputs + self.weight
 
 
+class Named:
+    """A metric that says itself what it is called."""
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+        self.__name__ = "loss"
+
+    def __call__(self, outputs: Any, labels: Any) -> Any:
+        return outputs * self.weight
+
+
+class Slotted:
+    __slots__ = ("weight",)
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+
+class Mode(enum.Enum):
+    A = 1
+    B = 2
+
+
+def kind(**members: Any) -> type:
+    return type("Made", (), {"method": lambda self, outputs, labels: outputs, **members})
+
+
+def with_attribute(value: Any) -> Any:
+    def metric(outputs: Any, labels: Any) -> Any:
+        return outputs * metric.weight  # type: ignore[attr-defined]
+
+    metric.weight = value  # type: ignore[attr-defined]
+    return metric
+
+
 class Kept:
     def __init__(self, strength: float, table: Any = None) -> None:
         self.strength = strength
@@ -101,6 +147,49 @@ DIFFERENT = {
     "decorated": (torch.no_grad()(lambda o, y: o), torch.no_grad()(lambda o, y: y)),
     "cached": (functools.lru_cache(lambda o, y: o), functools.lru_cache(lambda o, y: y)),
     "classes": (Kept, Weighted),
+    "objects that have a name": (Named(1.0), Named(2.0)),
+    "attributes of functions": (with_attribute(1), with_attribute(2)),
+    "cached methods": (
+        kind(method=functools.lru_cache(lambda self: 1)),
+        kind(method=functools.lru_cache(lambda self: 2)),
+    ),
+    "lists of classes": (kind(weights=[1]), kind(weights=[2])),
+    "properties": (kind(one=property(lambda self: 1)), kind(one=property(lambda self: 2))),
+    "classes inside": (kind(inner=kind(a=1)), kind(inner=kind(a=2))),
+    "the class of the object of a method": (
+        kind(scale=lambda self: 1)().method,
+        kind(scale=lambda self: 2)().method,
+    ),
+    "classes from texts": two(
+        "type('A', (), {'__call__': lambda s, o, y: 1})(), type('A', (), {'__call__': lambda s, o, y: 2})()"
+    ),
+    "float64 tensors": (
+        around(torch.tensor(0.1, dtype=torch.float64)),
+        around(torch.tensor(0.1 + 1e-12, dtype=torch.float64)),
+    ),
+    "arrays of objects": (around(np.array(["a", (1, 2)], object)), around(np.array(["a", (1, 3)], object))),
+    "masks": (around(np.ma.array([1.0, 2.0], mask=[0, 1])), around(np.ma.array([1.0, 2.0], mask=[0, 0]))),
+    "sparse tensors": (around(torch.eye(2).to_sparse()), around(torch.ones(2, 2).to_sparse())),
+    **{
+        f"{type(one).__name__} around": (around(one), around(other))
+        for one, other in (
+            (SimpleNamespace(a=1), SimpleNamespace(a=2)),
+            (Kept(1.0), Kept(2.0)),
+            (Slotted(1.0), Slotted(2.0)),
+            (Mode.A, Mode.B),
+            (torch.float16, torch.float32),
+            (range(2), range(3)),
+            (slice(2), slice(3)),
+            (re.compile("a"), re.compile("b")),
+            (Path("a"), Path("b")),
+            (Decimal(1), Decimal(2)),
+            (pd.Series([1]), pd.Series([2])),
+            (deque([1]), deque([2])),
+            (bytearray(b"a"), bytearray(b"b")),
+            (10**5000, 10**5000 + 1),
+            (np.vectorize(math.sin), np.vectorize(math.cos)),
+        )
+    },
 }
 
 
@@ -119,6 +208,46 @@ def test_what_a_helper_and_a_global_do_counts(monkeypatch: pytest.MonkeyPatch) -
     assert len({before, changed, definition(by_helper)}) == 3
 
 
+def test_what_a_module_of_ones_own_does_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for text in ("def loss(o): return o", "def loss(o): return o + 1", "# again\ndef loss(o): return o + 1"):
+        monkeypatch.delitem(sys.modules, "nemo_lab_helpers", raising=False)
+        importlib.invalidate_caches()
+        (tmp_path / "nemo_lab_helpers.py").write_text(text)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        space: dict[str, Any] = {}
+        exec("import nemo_lab_helpers\ndef metric(o, y): return nemo_lab_helpers.loss(o)", space)
+        found.append(definition(space["metric"]))
+    assert found[0] != found[1] == found[2]
+
+
+def test_what_is_named_alike_but_not_used_counts_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    space: dict[str, Any] = {}
+    exec("def metric(o, y): return o.mean()", space)
+    before = definition(space["metric"])
+    space["mean"] = 3
+    assert definition(space["metric"]) == before
+
+
+def test_what_is_looked_at_stays_as_it_is(tmp_path: Path) -> None:
+    with (tmp_path / "log.txt").open("w") as log:
+        definition(around(log))
+        log.write("still there")
+    lock = threading.Lock()
+    assert definition(around(lock)) == definition(around(threading.Lock()))
+
+
+def test_what_cannot_be_read_is_said() -> None:
+    class Broken(dict):  # type: ignore[type-arg]
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError("no")
+
+    with pytest.raises(ArgumentError, match="cannot be told from others: RuntimeError: no; keep plain"):
+        definition(around(Broken()))
+
+
 def test_made_again_it_is_the_same() -> None:
     assert definition(around(3)) == definition(around(3))
     assert definition(Scaled(3.0)) == definition(Scaled(3.0))
@@ -130,7 +259,7 @@ def test_made_again_it_is_the_same() -> None:
 
 LAYOUTS = (
     "def metric(o, y):\n    return o * 2\n",
-    "def metric(o,  y):\n    'what it does'\n    # and why\n    return (o*2)\n",
+    "def metric(o,  y):\n    # and why\n    return (o*2)\n",
     "import torch\n\n\ndef metric(\n    o,\n    y,\n):\n    return o * 2\n",
 )
 

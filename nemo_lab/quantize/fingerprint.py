@@ -53,10 +53,9 @@ def fingerprints(
         functions: definitions of metrics of one's own; earlier versions knew only their names.
     """
     same = {"workload": workload_digest(workload), "data": digest(data)}
-    settings = settings_digests(measured, config, run)
-    if functions:
-        settings = settings_digests([*measured, list(functions)], config, run)[0], *settings
-    return tuple({**same, "settings": one} for one in settings)
+    forms = [{**same, "settings": one} for one in settings_digests(measured, config, run)]
+    own = [{**forms[0], "code": digest(functions)}] if functions else []
+    return (*own, *forms)
 
 
 def workload_digest(workload: Workload) -> str:

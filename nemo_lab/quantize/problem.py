@@ -236,7 +236,7 @@ class QuantizationProblem(Problem):
                 found.append(mean_errors(network, task, [row])[0][0])
         return (np.array(found), task.count) if counted else np.array(found)
 
-    def measured(self, metric: Any = None) -> Objective:
+    def error_objective(self, metric: Any = None) -> Objective:
         """What ``error`` gives with a metric."""
         return one_metric(metric, self.metrics)[0].objective
 

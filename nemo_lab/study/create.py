@@ -17,7 +17,7 @@ from nemo_lab.search.species import make_species
 from nemo_lab.study.journal import Header, Journal, StoredProblem
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.parsing.species import SPECIES
-from nemo_lab.study.provenance import as_problem, fingerprints, listed, versions
+from nemo_lab.study.provenance import as_problem, fingerprints, listed, reusable, versions
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
@@ -137,5 +137,5 @@ def _journal(
         engine=search.ENGINE_VERSION,
     )
     journal = Journal.create(path, header)
-    journal.fingerprints = forms
+    journal.fingerprints = reusable(forms)
     return journal

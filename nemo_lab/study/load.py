@@ -12,10 +12,10 @@ from nemo_lab.arguments import File, Flag, OrNone, Text
 from nemo_lab.errors import ArgumentError, StorageError
 from nemo_lab.fields import unchecked
 from nemo_lab.search import Problem, SearchOptions
-from nemo_lab.search.species import NAMES
+from nemo_lab.search.species import NAMES, make_species
 from nemo_lab.study.journal import Header, Journal
 from nemo_lab.study.parsing.species import SPECIES
-from nemo_lab.study.provenance import as_problem, fingerprints, listed, versions
+from nemo_lab.study.provenance import as_problem, fingerprints, listed, reusable, same_python, versions
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
@@ -65,9 +65,11 @@ def load_study(
             forms = fingerprints(found)
             _compare(forms, header, path)
             _compare_versions(header)
-            journal.fingerprints = forms
-        own = {_name(one): one for one in given}
-        if not watching:
+            journal.fingerprints = reusable(forms)
+        if watching:
+            own = {_name(one): one for one in given}
+        else:
+            own = {make_species([one], found, options)[0].name: one for one in given}
             _check_species(header, own, path)
         wanted = [own.get(one, one) for one in header.species]
         return Study(
@@ -147,7 +149,9 @@ def _compare_engine(header: Header, path: str) -> None:
 
 
 def _compare(forms: Sequence[Mapping[str, str]], header: Header, path: str) -> None:
-    then = header.fingerprint
+    then = dict(header.fingerprint)
+    if not same_python(header.versions):  # the code cannot be compared; that versions differ is told
+        then.pop("code", None)
     if then in forms:
         return
     now = forms[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nemo_lab._version import __version__
@@ -66,3 +67,13 @@ def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
     for form in forms:
         check_fingerprint(form)
     return tuple({str(part): str(value) for part, value in form.items()} for form in forms)
+
+
+def reusable(forms: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The forms whose evaluations another study may take over: not those that say less of one's own code."""
+    return [form for form in forms if ("code" in form) == ("code" in forms[0])]
+
+
+def same_python(then: Mapping[str, str]) -> bool:
+    """Whether compiled code can be compared with that of a journal with these versions."""
+    return then.get("python", "").split(".")[:2] == platform.python_version().split(".")[:2]

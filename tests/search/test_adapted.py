@@ -63,7 +63,7 @@ def test_defaults_of_a_plain_problem() -> None:
     assert problem.title == create_study(Plain()).title == "Plain"
     assert problem.topology is Plain.edges
     assert problem.fingerprint() == adapt_problem(Plain()).fingerprint()
-    assert problem.fingerprint()["settings"].startswith(f"{Plain.__module__}.Plain ")
+    assert problem.fingerprint()["settings"] == f"{Plain.__module__}.Plain"
 
 
 def test_what_a_problem_says_goes_before_the_defaults_and_is_seen_as_it_changes() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from nemo_lab import QuantizationProblem, create_study, load_study, load_workload
 from nemo_lab.errors import StorageError
 from nemo_lab.study import salvage
+from nemo_lab.study.journal.cache import fingerprint
 from tests.toy import SlowProblem, ToyProblem
 
 ROW = [8, 2, 7, 3, 6, 5]
@@ -91,13 +94,24 @@ def test_what_another_function_of_the_same_name_measured_is_not_taken(path: Path
     same.close()
     assert same.snapshot.reused == 8
     load_study(path, "study 1", problem=own(metric_of(1.0))).close()
-    with pytest.raises(StorageError, match="the settings changed since study 'study 1' was made"):
+    with pytest.raises(StorageError, match="the code changed since study 'study 1' was made"):
         load_study(path, "study 1", problem=own(metric_of(0.5)))
 
 
-def test_what_an_earlier_version_knew_by_name_goes_on() -> None:
-    former = own(metric_of(1.0)).former_fingerprints()
-    assert [one in former for one in own(metric_of(0.5)).former_fingerprints()] == [True] * len(former)
+def test_what_an_earlier_version_knew_by_name_goes_on_but_is_not_taken_over(path: Path) -> None:
+    settings: dict[str, Any] = {"population": 8, "min_size": 1, "species": ("floor",), "storage": path}
+    create_study(own(metric_of(1.0)), **settings).optimize(8, progress=False).close()
+    ((text,),) = execute(path, "SELECT fingerprint FROM studies")
+    ((header,),) = execute(path, "SELECT header FROM studies")
+    older = {part: one for part, one in json.loads(text).items() if part != "code"}
+    assert older in own(metric_of(1.0)).former_fingerprints()
+    fields = {**json.loads(header), "fingerprint": older}
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute(
+            "UPDATE studies SET fingerprint = ?, header = ?", (fingerprint(older), json.dumps(fields))
+        )
+    assert create_study(own(metric_of(0.5)), **settings).optimize(8, progress=False).snapshot.reused == 0
+    load_study(path, "study 1", problem=own(metric_of(1.0))).optimize(4, progress=False).close()
 
 
 def test_a_problem_of_other_code_or_settings_is_another(path: Path) -> None:

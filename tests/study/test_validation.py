@@ -105,8 +105,8 @@ def test_a_problem_of_ones_own_says_what_it_measures() -> None:
         def error(self, bits: Any, data: Any, metric: Any = None, *, count: bool = False) -> Any:
             return np.full(len(bits), 0.25), 40
 
-        def measured(self, metric: Any = None) -> Objective:
-            return self.objectives[1] if metric == "size" else super().measured(metric)
+        def error_objective(self, metric: Any = None) -> Objective:
+            return self.objectives[1] if metric == "size" else super().error_objective(metric)
 
     problem = Own()
     problem.objectives = tuple(replace(one, metric=one.name) for one in objectives_of(problem))

@@ -82,8 +82,9 @@ def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -
     if not len(bits):
         return []
     own = objectives_of(problem)
-    objective = own[0] if metric is None else problem.measured(metric)
-    objective = next((one for one in own if one.metric and one.metric == objective.metric), objective)
+    objective = own[0] if metric is None else problem.error_objective(metric)
+    known = (objective.metric, objective.name)
+    objective = next((one for one in own if one.metric and one.metric in known), objective)
     errors, examples = problem.error(np.array(bits), data, metric=metric, count=True)
     return [_validation(objective, float(error), examples) for error in errors]
 
