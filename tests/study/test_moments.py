@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nemo_lab import create_study
+from nemo_lab.errors import ArgumentError
 from nemo_lab.study import Snapshot, past
 from tests.toy import ToyProblem
 
@@ -66,3 +67,10 @@ def test_front_and_hypervolume_of_the_past_are_those_of_a_shorter_run() -> None:
     nothing = past(long.snapshot, 0, long.problem)
     assert len(nothing.evaluations) == len(nothing.front) == 0
     assert nothing.hypervolume == 0
+
+
+@pytest.mark.parametrize("evaluations", ["a", -1, 1.5, None])
+def test_a_moment_that_cannot_be_is_refused(evaluations: Any) -> None:
+    study = create_study(ToyProblem(), species=("floor",), population=8, min_size=2)
+    with pytest.raises(ArgumentError, match="give a whole number of at least 0"):
+        past(study.snapshot, evaluations, study.problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from nemo_lab.arguments import Whole
 from nemo_lab.search import Ledger, Problem
 from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.indicators import hypervolume
@@ -12,13 +13,19 @@ from nemo_lab.search.problem import bounds_of
 from nemo_lab.study.commands.registry import followed
 from nemo_lab.study.results.snapshot import Snapshot
 
+MOMENT = Whole(0)
+
 
 def past(snapshot: Snapshot, evaluations: int, problem: Problem) -> Snapshot:
     """The snapshot after so many evaluations: front, decisions, course and interventions as they were then.
 
-    State, budget and times are those of now. An intervention counts from the evaluation before which it took
-    effect.
+    State, the target of the run and times are those of now. An intervention counts from the evaluation before
+    which it took effect.
+
+    Raises:
+        ArgumentError: if it is not a whole number of at least 0.
     """
+    evaluations = MOMENT.check("evaluations", evaluations)
     if evaluations >= len(snapshot.evaluations):
         return snapshot
     log = snapshot.evaluations.first(evaluations)
