@@ -21,6 +21,9 @@ def test_watch_pin_reseed_pause_and_stop_by_mouse(open_notebook: Opened) -> None
     assert notebook.evaluated() == 0
     expect(notebook.button("Pause")).to_be_disabled()
 
+    wanted = notebook.page.get_by_label("Evaluations", exact=True)
+    wanted.fill("20000")  # more than a fast machine makes while a hand is at work
+    wanted.press("Tab")
     notebook.button("Start").click()
     notebook.wait_for_evaluations(20)
     first = notebook.points("evaluated")
