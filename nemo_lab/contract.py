@@ -23,16 +23,14 @@ def hooks_of(base: type) -> frozenset[str]:
     return frozenset(name for name in (*vars(base), *base.__annotations__) if not name.startswith("_"))
 
 
-def check_object(given: Any, arguments: str) -> None:
+def check_object(given: Any) -> None:
     """Refuse a class where one of its objects is meant.
 
     Raises:
         ContractError: says how an object is made.
     """
     if isinstance(given, type):
-        raise ContractError(
-            f"{given.__name__} is a class", f"give an object of it: {given.__name__}({arguments})"
-        )
+        raise ContractError(f"{given.__name__} is a class", f"give an object of it: {given.__name__}(...)")
 
 
 def check_kinds(given: Any, base: type) -> None:
@@ -76,11 +74,11 @@ def check_bounds(problem: Any) -> NDArray[np.float64]:
     """
     count = len(problem.objective_names)
     bounds = _array("objective_bounds", problem.objective_bounds, "float[2, K]: the best and the worst")
-    if bounds.shape == (2, count) and bounds.dtype.kind in "fiu" and not np.isfinite(bounds).all():
+    whole = bounds.shape == (2, count) and bounds.dtype.kind in "fiu"
+    if whole and not np.isfinite(bounds).all():
         raise ContractError(
             "objective_bounds are not finite", "give the best and the worst that can be reached"
         )
-    whole = bounds.shape == (2, count) and bounds.dtype.kind in "fiu"
     if not whole or not np.all(bounds[0] <= bounds[1]):
         raise ContractError(
             f"objective_bounds have shape {bounds.shape}, or a best above its worst",

@@ -230,7 +230,7 @@ def adapt_problem(given: Any) -> Problem:
     Raises:
         ContractError: if it is a class, lacks what every search needs, or says of itself what cannot be.
     """
-    check_object(given, "...")
+    check_object(given)
     missing = [name for name in NEEDED if getattr(given, name, None) is None]
     if missing:
         lacks = f": it lacks {', '.join(missing)}" if len(missing) < len(NEEDED) else ""

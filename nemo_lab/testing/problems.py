@@ -26,7 +26,7 @@ def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> No
     Raises:
         ContractError: at the first broken promise, or hook that is misspelt; says which, and how to mend it.
     """
-    check_object(problem, "...")
+    check_object(problem)
     check_hooks(problem, Problem)
     problem = adapt_problem(problem)
     _check_provenance(problem)
