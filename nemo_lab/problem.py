@@ -118,14 +118,17 @@ class Problem(ABC):
         ``code`` of the class and of what the problem was made with, where it keeps that under the names of
         its constructor's arguments. Where results depend on more, such as a file, digest it here, too.
         """
-        own = self._own
-        return {**self._described(), "code": definition([type(own), arguments_kept(own)])}
+        return {**self._described(), "code": self._code()}
 
-    def former_fingerprints(self) -> tuple[dict[str, str], ...]:
-        """Digests that earlier versions of the problem gave in place of ``fingerprint``."""
+    def fingerprints(self) -> tuple[dict[str, str], ...]:
+        """``fingerprint``, then what earlier versions of the problem gave in its place."""
         now = self.fingerprint()
-        code = now.pop("code", None)
-        return () if code is None or code != Problem.fingerprint(self)["code"] else (now,)
+        if now.get("code") != self._code():
+            return (now,)
+        return now, {part: one for part, one in now.items() if part != "code"}
+
+    def _code(self) -> str:
+        return definition([type(self._own), arguments_kept(self._own)])
 
     def _described(self) -> dict[str, str]:
         described = repr((self.node_names, self.bit_widths, self.objective_names)).encode()

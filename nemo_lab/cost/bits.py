@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.cost.counts import FULL_PRECISION
-from nemo_lab.errors import BitWidthError
+from nemo_lab.errors import BitWidthError, shown
 
 
 def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
@@ -55,7 +55,6 @@ def as_rows(bits: Any, num_nodes: int) -> NDArray[np.uint8]:
 def _shaped(array: NDArray[Any], num_nodes: int) -> NDArray[Any]:
     rows = array[None] if array.ndim == 1 else array
     if rows.ndim != 2 or rows.shape[1] != num_nodes:
-        raise BitWidthError(
-            f"bits have shape {array.shape}", f"give one width for each of the {num_nodes} nodes"
-        )
+        wrong = f"bits have shape {array.shape}" if array.ndim else f"bits={shown(array)}"
+        raise BitWidthError(wrong, f"give one width for each of the {num_nodes} nodes")
     return rows

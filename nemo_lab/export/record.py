@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab._version import __version__
-from nemo_lab.arguments import Domain, File, Instance, Whole
+from nemo_lab.arguments import Domain, File, Instance
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.study import Study
-from nemo_lab.study.results.frames import NO_SPECIES
+from nemo_lab.study.results.frames import NO_SPECIES, known_config
 
 FORMAT = "nemo_lab configuration"
 VERSION = 1
@@ -42,12 +42,8 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
     Raises:
         UnknownNameError: if there is no evaluation of that number.
     """
-    log = STUDY.check("study", study).snapshot.evaluations
-    try:
-        config = Whole(0, len(log) - 1).check("config_id", config_id)
-    except ArgumentError:
-        known = [f"0 to {len(log) - 1}"] if len(log) else []
-        raise UnknownNameError("config", config_id, known) from None
+    snapshot = STUDY.check("study", study).snapshot
+    log, config = snapshot.evaluations, known_config(snapshot, config_id)
     problem = study.problem
     species = int(log.species[config])
     return {

@@ -137,13 +137,10 @@ class QuantizationProblem(Problem):
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of all that results depend on: ``workload``, ``data`` and ``settings``."""
-        return self._fingerprints()[0]
+        return self.fingerprints()[0]
 
-    def former_fingerprints(self) -> tuple[dict[str, str], ...]:
-        """The same as earlier versions wrote it, so that what they stored is known again."""
-        return self._fingerprints()[1:]
-
-    def _fingerprints(self) -> tuple[dict[str, str], ...]:
+    def fingerprints(self) -> tuple[dict[str, str], ...]:
+        """``fingerprint``, then the same as earlier versions wrote it: what they stored is known again."""
         costs = self.costs(np.tile([[width] for width in self.bit_widths], self.num_nodes))
         measured, place = (self.metric, self.bit_widths), str(self._network.device)
         run = (self.batch_size, self.threads, place, self.objective_names, costs)

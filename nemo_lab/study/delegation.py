@@ -10,8 +10,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def delegated(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+def delegated(
+    part: str, method: Callable[Concatenate[Any, P], R], *, first: Callable[[Any], object] | None = None
+) -> Callable[Concatenate[Any, P], R]:
     """A method that calls the same one of the part of that name, with its signature and its docstring.
+
+    Args:
+        part: the attribute that has it.
+        method: of the part's class.
+        first: called with the whole before, to refuse a call that cannot be right whatever its arguments are.
 
     >>> class Engine:
     ...     def start(self, seconds: int) -> str:
@@ -26,6 +33,8 @@ def delegated(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[C
 
     @functools.wraps(method)
     def call(whole: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        if first is not None:
+            first(whole)
         return method(getattr(whole, part), *args, **kwargs)
 
     return cast("Callable[Concatenate[Any, P], R]", call)

@@ -14,6 +14,7 @@ from nemo_lab.search.reseeding import SOURCES
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
 from nemo_lab.study.parsing.species import SpeciesMaker
+from nemo_lab.study.results.frames import known_configs
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.run.runner import Runner
 
@@ -54,12 +55,7 @@ class SpeciesSteering:
         self._position(species)
         snapshot = self._runner.snapshot
         if not isinstance(source, str):
-            ids = CONFIGS.check("source", source)
-            unknown = [one for one in ids if one >= len(snapshot.evaluations)]
-            if unknown:
-                known = [f"0 to {len(snapshot.evaluations) - 1}"] if len(snapshot.evaluations) else []
-                raise UnknownNameError("config", unknown[0], known)
-            source = list(ids)
+            source = known_configs(snapshot, CONFIGS.check("source", source))
         elif source not in SOURCES:
             raise UnknownNameError("source", source, SOURCES)
         part = FRACTION.check("fraction", fraction)

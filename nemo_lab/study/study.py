@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nemo_lab.arguments import File, Flag
@@ -20,7 +19,7 @@ from nemo_lab.study.configurations import Configurations
 from nemo_lab.study.delegation import delegated
 from nemo_lab.study.journal import Journal, Recorder, resumed
 from nemo_lab.study.parsing.species import SpeciesMaker
-from nemo_lab.study.results.frames import study_html
+from nemo_lab.study.results.frames import known_configs, study_html
 from nemo_lab.study.results.script import Beginning, script
 from nemo_lab.study.results.snapshot import Snapshot, SpeciesInfo, State
 from nemo_lab.study.results.tables import Tables
@@ -33,6 +32,10 @@ from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.running import Running
 from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
+
+
+def _check_writable(study: Study) -> None:
+    study._runner.check_writable()
 
 
 class Study:
@@ -105,10 +108,10 @@ class Study:
             notice("every configuration has been evaluated: there is nothing left to search")
         return self
 
-    start = delegated("_running", Running.start)
-    prepare = delegated("_running", Running.prepare)
-    pause = delegated("_running", Running.pause)
-    resume = delegated("_running", Running.resume)
+    start = delegated("_running", Running.start, first=_check_writable)
+    prepare = delegated("_running", Running.prepare, first=_check_writable)
+    pause = delegated("_running", Running.pause, first=_check_writable)
+    resume = delegated("_running", Running.resume, first=_check_writable)
     stop = delegated("_running", Running.stop)
     close = delegated("_running", Running.close)
     wait = delegated("_running", Running.wait)
@@ -140,21 +143,21 @@ class Study:
 
     # steering
 
-    pin = delegated("_steering", Steering.pin)
-    unpin = delegated("_steering", Steering.unpin)
+    pin = delegated("_steering", Steering.pin, first=_check_writable)
+    unpin = delegated("_steering", Steering.unpin, first=_check_writable)
     positions = delegated("_steering", Steering.positions)
-    constrain = delegated("_steering", Steering.constrain)
-    aspire = delegated("_steering", Steering.aspire)
-    enqueue = delegated("_configurations", Configurations.enqueue)
-    set_budget = delegated("_steering", Steering.set_budget)
-    undo = delegated("_steering", Steering.undo)
-    redo = delegated("_steering", Steering.redo)
-    what_if = delegated("_configurations", Configurations.what_if)
-    reseed = delegated("_species", SpeciesSteering.reseed)
-    add_species = delegated("_species", SpeciesSteering.add_species)
-    remove_species = delegated("_species", SpeciesSteering.remove_species)
-    freeze = delegated("_species", SpeciesSteering.freeze)
-    share = delegated("_species", SpeciesSteering.share)
+    constrain = delegated("_steering", Steering.constrain, first=_check_writable)
+    aspire = delegated("_steering", Steering.aspire, first=_check_writable)
+    enqueue = delegated("_configurations", Configurations.enqueue, first=_check_writable)
+    set_budget = delegated("_steering", Steering.set_budget, first=_check_writable)
+    undo = delegated("_steering", Steering.undo, first=_check_writable)
+    redo = delegated("_steering", Steering.redo, first=_check_writable)
+    what_if = delegated("_configurations", Configurations.what_if, first=_check_writable)
+    reseed = delegated("_species", SpeciesSteering.reseed, first=_check_writable)
+    add_species = delegated("_species", SpeciesSteering.add_species, first=_check_writable)
+    remove_species = delegated("_species", SpeciesSteering.remove_species, first=_check_writable)
+    freeze = delegated("_species", SpeciesSteering.freeze, first=_check_writable)
+    share = delegated("_species", SpeciesSteering.share, first=_check_writable)
     controls = delegated("_species", SpeciesSteering.controls)
 
     @property
@@ -223,8 +226,8 @@ class Study:
             without the former if the search does not measure it. ``low`` and ``high`` are the 95 %
             confidence interval of a share of right answers, NaN for other metrics; ``examples`` their number.
         """
-        chosen = list(self.front().index if ids is None else np.atleast_1d(ids))
-        bits = [self.config(i).to_numpy() for i in chosen]
+        chosen = known_configs(self.snapshot, self.front().index if ids is None else ids)
+        bits = [self.config(one).to_numpy() for one in chosen]
         self.validated |= zip(chosen, validate(self.problem, bits, data, metric), strict=True)
         self._runner.tell_listeners()
         return validation_frame(self.snapshot, self.validated, chosen, self.problem)

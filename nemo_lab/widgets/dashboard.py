@@ -21,7 +21,7 @@ from nemo_lab.widgets.panels.species import SpeciesPanel
 from nemo_lab.widgets.panels.steering import SteeringPanel
 from nemo_lab.widgets.static import picture, report
 from nemo_lab.widgets.static.saved_output import SavedOutput
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.state import ViewState
 
 
 class Dashboard(w.VBox):

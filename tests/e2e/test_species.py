@@ -54,7 +54,7 @@ def test_a_species_added_in_the_middle_of_a_run_is_shown_like_the_others(open_no
     expect(panel.get_by_role("rowheader")).to_have_count(3)
     expect(legend).to_contain_text("integer")
     sign = row.locator(".nemo-sign")
-    assert sign.evaluate("one => getComputedStyle(one).color") == "rgb({}, {}, {})".format(*green)
+    expect(sign).to_have_css("color", "rgb({}, {}, {})".format(*green))
     signs = legend.locator("b").all_inner_texts()
     assert signs.index(sign.inner_text()) == 2  # the shape of its points
     assert signs.count(sign.inner_text()) == 1

@@ -109,14 +109,16 @@ def test_ctrl_c_at_any_instant_leaves_nothing_wrong(digits: Workload) -> None:
 
 
 def test_who_waits_for_his_turn_can_leave_the_queue(digits: Workload) -> None:
-    inside, go_on = threading.Event(), threading.Event()
+    made, inside, go_on = threading.Event(), threading.Event(), threading.Event()
 
     def slow(outputs: torch.Tensor, labels: torch.Tensor) -> float:
-        inside.set()
-        go_on.wait(20)
+        if made.is_set():  # a problem measures when it is made, too
+            inside.set()
+            go_on.wait(20)
         return float((outputs.argmax(1) != labels).float().mean())
 
     problem = make(digits, metric=slow)
+    made.set()
     bits = alike(problem, 2)
     found: list[np.ndarray] = []
     first = threading.Thread(target=lambda: found.append(problem.evaluate(bits[:1])), daemon=True)

@@ -104,7 +104,7 @@ def test_what_an_earlier_version_knew_by_name_goes_on_but_is_not_taken_over(path
     ((text,),) = execute(path, "SELECT fingerprint FROM studies")
     ((header,),) = execute(path, "SELECT header FROM studies")
     older = {part: one for part, one in json.loads(text).items() if part != "code"}
-    assert older in own(metric_of(1.0)).former_fingerprints()
+    assert older in own(metric_of(1.0)).fingerprints()
     fields = {**json.loads(header), "fingerprint": older}
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute(

@@ -190,8 +190,19 @@ def test_a_second_notebook_watches(path: Path) -> None:
     assert watching.interventions().equals(study.interventions())
     until(lambda: heard[-1:] == [150])
     assert heard == sorted(heard)
-    for refused in (watching.start, lambda: watching.pin("layer0.weight", 4), watching.pause, watching.undo):
-        with pytest.raises(StudyStateError, match=r"only followed|nothing to undo"):
+    for refused in (
+        watching.start,
+        watching.pause,
+        watching.undo,
+        watching.redo,
+        lambda: watching.pin("no such node", 4),
+        lambda: watching.unpin("layer1"),
+        lambda: watching.set_budget(1),
+        lambda: watching.add_species("floor"),
+        lambda: watching.remove_species("no such species"),
+        lambda: watching.enqueue([]),
+    ):
+        with pytest.raises(StudyStateError, match=r"only followed here; .*load_study\(path\) goes on"):
             refused()
     with pytest.raises(StudyStateError, match="problem="):
         watching.problem.evaluate([[2] * 6])

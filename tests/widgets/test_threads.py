@@ -13,7 +13,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 from nemo_lab import Dashboard, create_study
-from nemo_lab.widgets.publisher import BREATH, RATE, Publisher
+from nemo_lab.widgets.view.publisher import BREATH, RATE, Publisher
 from tests.toy import EndlessProblem, ToyProblem
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, control, figure, until, words
@@ -161,7 +161,7 @@ def test_drawings_that_come_late_are_made_up_for(monkeypatch: pytest.MonkeyPatch
         if len(drawn) < 60:
             publisher.wake()
 
-    monkeypatch.setattr("nemo_lab.widgets.publisher.time", Clock)
+    monkeypatch.setattr("nemo_lab.widgets.view.publisher.time", Clock)
     before = ours("publisher")
     publisher = Publisher(draw)
     publisher.wake()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nemo_lab.errors import UnknownNameError
+from nemo_lab.arguments import Whole
+from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study.results.snapshot import Snapshot
 
@@ -48,18 +50,40 @@ def front_frame(snapshot: Snapshot, problem: Problem) -> pd.DataFrame:
     return frame.sort_values(list(problem.objective_names), kind="stable")
 
 
+def known_config(snapshot: Snapshot, given: Any) -> int:
+    """The number of an evaluated configuration, as a plain one.
+
+    Raises:
+        UnknownNameError: if there is no evaluation of that number.
+    """
+    last = len(snapshot.evaluations) - 1
+    try:
+        return Whole(0, last).check("config", given)
+    except ArgumentError:
+        raise UnknownNameError("config", given, [f"0 to {last}"] if last >= 0 else []) from None
+
+
+def known_configs(snapshot: Snapshot, given: Any) -> list[int]:
+    """The same of one number, or of several.
+
+    Raises:
+        UnknownNameError: if there is no evaluation of one of them.
+    """
+    single = (
+        isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0
+    )
+    return [known_config(snapshot, one) for one in ([given] if single else given)]
+
+
 def config_series(snapshot: Snapshot, problem: Problem, config_id: Any) -> pd.Series[int]:
     """The bit-width of every node of an evaluated configuration.
 
     Raises:
         UnknownNameError: if there is no evaluation of that number.
     """
-    log = snapshot.evaluations
-    whole = isinstance(config_id, int | np.integer) and not isinstance(config_id, bool)
-    if not whole or not 0 <= config_id < len(log):
-        raise UnknownNameError("config", config_id, [f"0 to {len(log) - 1}"] if len(log) else [])
+    config = known_config(snapshot, config_id)
     index = pd.Index(problem.node_names, name="node")
-    return pd.Series(log.bits[config_id].astype("int64"), index=index, name=int(config_id))
+    return pd.Series(snapshot.evaluations.bits[config].astype("int64"), index=index, name=config)
 
 
 def history_frame(snapshot: Snapshot) -> pd.DataFrame:

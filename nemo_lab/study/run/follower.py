@@ -106,13 +106,14 @@ class Follower(Listeners):
 
     # what only a writer does
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+    def check_writable(self, *_: Any, **__: Any) -> NoReturn:
+        """It never is; see ``Runner``."""
         raise StudyStateError(
             f"study {self._journal.header.name!r} is only followed here",
             "steer it where it runs; when that has ended, load_study(path) goes on with it here",
         )
 
-    start = pause = resume = post = _refuse
+    start = pause = resume = post = check_writable
 
     def stop(self) -> None:
         """Look no longer; the run itself goes on."""

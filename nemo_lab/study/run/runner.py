@@ -29,6 +29,13 @@ class Runner(Protocol):
     def closed(self) -> bool:
         """Whether it will never run again."""
 
+    def check_writable(self) -> None:
+        """Whether it can be run and steered here at all.
+
+        Raises:
+            StudyStateError: if another process runs it, or its journal is closed.
+        """
+
     def start(self, target: Callable[[int], int]) -> None:
         """Run until as many evaluations are made as ``target`` says of those made so far.
 

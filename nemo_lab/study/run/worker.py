@@ -54,6 +54,10 @@ class Worker(Listeners):
         with self._condition:
             return self._commands.ahead(self.snapshot.ledger, len(self.snapshot.evaluations))
 
+    def check_writable(self) -> None:
+        """Whether its journal is open."""
+        self._driver.check_open()
+
     def start(self, target: Callable[[int], int]) -> None:
         """Run until as many evaluations are made as ``target`` says of those made so far."""
         with self._condition:
@@ -61,7 +65,7 @@ class Worker(Listeners):
                 state = self._machine.state
                 way_out = "call resume()" if state == "paused" else "wait for it, or stop it first"
                 raise StudyStateError(f"the study is already {state}", way_out)
-            self._driver.check_open()
+            self.check_writable()
             self._driver.target = target(len(self.snapshot.evaluations))
             self._error = self._cause = None
             thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
@@ -85,17 +89,15 @@ class Worker(Listeners):
 
     def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
         """Wait until no run is on, or it is paused; returns whether that came before the timeout."""
-
-        def over() -> bool:
-            held = self._machine.phase == "paused" and not through_pauses
-            return held or not self._machine.active
-
         with self._condition:
-            return self._condition.wait_for(over, timeout)
+            return self._condition.wait_for(
+                lambda: not self._machine.active or (self._machine.phase == "paused" and not through_pauses),
+                timeout,
+            )
 
     def post(self, command: Command) -> None:
         """Have a command applied: by the worker's thread, or here and now where none runs."""
-        self._driver.check_open()
+        self.check_writable()
         if not self._commands.put(command):
             return
         first: BaseException | None = None
@@ -230,8 +232,7 @@ class Worker(Listeners):
 
     def _arrive(self, event: Event) -> None:
         """Store the run at rest, then take the event that brought it there; under the condition."""
-        state = self._machine.after(event)
-        version = self.snapshot.version + 1
+        state, version = self._machine.after(event), self.snapshot.version + 1
         fresh = replace(self.snapshot, version=version, state=state, error=self._error)
         with contextlib.suppress(BaseException) if event == "fail" else contextlib.nullcontext():
             fresh = self._driver.snapshot(version, state, self._error)

@@ -12,8 +12,8 @@ import ipywidgets as w
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.static import picture
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 Action = Callable[[], object]

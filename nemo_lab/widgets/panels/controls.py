@@ -10,8 +10,8 @@ import ipywidgets as w
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.panels.base import Panel, field, row
 from nemo_lab.widgets.panels.saving import SavingControls
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 
 
 class ControlsPanel(Panel):

@@ -9,8 +9,8 @@ import ipywidgets as w
 import numpy as np
 
 from nemo_lab.widgets.panels.base import Panel, field, row
-from nemo_lab.widgets.view import Draft, View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import Draft, View
+from nemo_lab.widgets.view.state import ViewState
 
 
 class DraftControls:

@@ -18,8 +18,8 @@ from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.elements.slider import Slider
 from nemo_lab.widgets.panels import inspector_html
 from nemo_lab.widgets.panels.base import Panel, Throttle, field, row
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 
 EVERYTHING, FRONT, ASKED = "all points", "front", "constraints and aspiration"
 PROJECTIONS, PARALLEL = "projections", "parallel coordinates"

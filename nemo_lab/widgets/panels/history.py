@@ -6,8 +6,8 @@ import ipywidgets as w
 
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.panels.base import Panel, row, title
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 
 
 class HistoryPanel(Panel):

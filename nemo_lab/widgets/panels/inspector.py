@@ -16,8 +16,8 @@ from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.panels import inspector_html
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.panels.draft import DraftControls
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 
 NO_CHOICE = "by hand"
 SET_BASELINE, CLEAR_BASELINE = "Set as baseline", "Clear baseline"

@@ -15,7 +15,7 @@ from nemo_lab.search.objective import Objective, objectives_of, varied
 from nemo_lab.study import Snapshot
 from nemo_lab.study.results.decision_making import choices
 from nemo_lab.study.results.validation import Validation, held_out
-from nemo_lab.widgets.view import Draft, View
+from nemo_lab.widgets.view.records import Draft, View
 
 SAME = "same"
 Bits = NDArray[np.uint8]

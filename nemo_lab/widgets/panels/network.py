@@ -23,8 +23,8 @@ from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.panels.network_colouring import BITS, NetworkColouring
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 from nemo_lab.workload.matching import fitting
 
 LISTED = 3  # selected nodes that are named

@@ -10,7 +10,7 @@ import numpy as np
 from bokeh.palettes import Cividis256
 
 from nemo_lab.plots.graph_colors import scale_ends
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.state import ViewState
 
 BITS, SENSITIVITY, SQNR = "bits", "sensitivity", "SQNR"
 SAID = {

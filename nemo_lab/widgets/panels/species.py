@@ -15,8 +15,8 @@ from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.panels.base import WRAP, Panel, Throttle, field, row, title
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 
 SELECTED = "selected"
 

@@ -9,8 +9,8 @@ from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.panels.base import Panel, field, row, title
-from nemo_lab.widgets.view import View
-from nemo_lab.widgets.view_state import ViewState
+from nemo_lab.widgets.view.records import View
+from nemo_lab.widgets.view.state import ViewState
 
 
 class SteeringPanel(Panel):

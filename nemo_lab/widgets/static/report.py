@@ -25,7 +25,7 @@ from nemo_lab.widgets.elements.figure import bokeh_script
 from nemo_lab.widgets.elements.frame_diff import packed
 from nemo_lab.widgets.elements.source import text
 from nemo_lab.widgets.static import picture, report_html
-from nemo_lab.widgets.view import References
+from nemo_lab.widgets.view.records import References
 
 HERE = Path(__file__).parent
 # the browser itself keeps the file from asking anybody for anything

@@ -9,7 +9,7 @@ from typing import Any
 
 from nemo_lab.study import Study
 from nemo_lab.widgets.static import picture
-from nemo_lab.widgets.view import View
+from nemo_lab.widgets.view.records import View
 
 PERIOD = 30.0  # seconds between pictures of a run under way
 

@@ -11,8 +11,8 @@ from nemo_lab.plots import info as infos
 from nemo_lab.study import Study, past
 from nemo_lab.study.results.decision_making import choose, within_a_point
 from nemo_lab.widgets.elements.theme import Theme
-from nemo_lab.widgets.publisher import Publisher
-from nemo_lab.widgets.view import Choice, Draft, References, View
+from nemo_lab.widgets.view.publisher import Publisher
+from nemo_lab.widgets.view.records import Choice, Draft, References, View
 
 REFERENCE_WIDTHS = (8, 6, 4)
 
