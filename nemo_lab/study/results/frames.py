@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -69,10 +68,11 @@ def known_configs(snapshot: Snapshot, given: Any) -> list[int]:
     Raises:
         UnknownNameError: if there is no evaluation of one of them.
     """
-    single = (
-        isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0
-    )
-    return [known_config(snapshot, one) for one in ([given] if single else given)]
+    try:
+        several = [given] if isinstance(given, str | bytes) else list(given)
+    except TypeError:
+        several = [given]
+    return [known_config(snapshot, one) for one in several]
 
 
 def config_series(snapshot: Snapshot, problem: Problem, config_id: Any) -> pd.Series[int]:
