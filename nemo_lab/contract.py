@@ -96,7 +96,7 @@ def check_fingerprint(found: Any) -> None:
     whole = isinstance(found, Mapping) and all(isinstance(one, str) for pair in found.items() for one in pair)
     if not whole or not found:
         raise ContractError(
-            f"fingerprint returned {found!r:.60}", "return a dict of texts, one digest a part"
+            f"fingerprint returned {shown(found)}", "return a dict of texts, one digest a part"
         )
 
 
@@ -111,12 +111,12 @@ def _check_kind(given: Any, hook: str, base: type) -> None:
         if callable(member) and not optional:
             raise ContractError(f"{hook} is a method", "make it a property or a plain attribute")
         if optional and not callable(member):
-            raise ContractError(f"{hook} is {member!r:.60}", "make it a method, or leave it out")
+            raise ContractError(f"{hook} is {shown(member)}", "make it a method, or leave it out")
         return
     arguments = list(inspect.signature(wanted).parameters)[1:]
     form = f"{hook}({', '.join(arguments)})"
     if not callable(member):
-        raise ContractError(f"{hook} is {member!r:.60}", f"make it a method {form}")
+        raise ContractError(f"{hook} is {shown(member)}", f"make it a method {form}")
     check_call(member, hook, arguments)
 
 
@@ -141,13 +141,13 @@ def _array(name: str, given: Any, wanted: str) -> NDArray[Any]:
     try:
         return np.asarray(given)
     except Exception as error:  # ragged, or what its own methods raise
-        raise ContractError(f"{name} are {given!r:.60}", f"give {wanted}") from error
+        raise ContractError(f"{name} are {shown(given)}", f"give {wanted}") from error
 
 
 def _check_names(name: str, values: Any, length: int | None = None) -> None:
     names = list(values) if isinstance(values, list | tuple) else []
     if not names or not all(isinstance(one, str) and one and _written(one) for one in names):
-        raise ContractError(f"{name} are {values!r:.60}", "give a tuple of texts that are not empty")
+        raise ContractError(f"{name} are {shown(values)}", "give a tuple of texts that are not empty")
     if len(set(names)) < len(names):
         twice = next(one for one in names if names.count(one) > 1)
         raise ContractError(f"{name} has {twice!r} twice", "give each a name of its own")
@@ -180,7 +180,7 @@ def _check_widths(given: Any) -> None:
         or not 1 <= widths[0] <= widths[-1] <= 32
     ):
         raise ContractError(
-            f"bit_widths are {given!r:.60}", "give whole numbers from 1 to 32, ascending, each once"
+            f"bit_widths are {shown(given)}", "give whole numbers from 1 to 32, ascending, each once"
         )
 
 
@@ -206,7 +206,7 @@ def _check_graph(name: str, given: Any, count: int) -> None:
 
 def _check_costs(given: Any, objectives: Sequence[str]) -> None:
     if not isinstance(given, list | tuple):
-        raise ContractError(f"cost_names are {given!r:.60}", "give a tuple of names")
+        raise ContractError(f"cost_names are {shown(given)}", "give a tuple of names")
     unknown = [name for name in given if name not in objectives]
     if unknown:
         raise ContractError(f"cost {unknown[0]!r} is not an objective", "name costs as in objective_names")

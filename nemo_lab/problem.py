@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,10 +98,7 @@ class Problem(ABC):
     neighbour_costs: Callable[[NDArray[np.uint8]], NDArray[np.float64]] | None = None
 
     def costs(self, bits: Any) -> NDArray[np.float64]:
-        """Objectives that are exact and cost no evaluation: integers[N, Q] -> float[N, C].
-
-        A species may call it as often as it likes.
-        """
+        """Exact objectives, integers[N, Q] -> float[N, C]; a species may call it as often as it likes."""
         return np.empty((len(bits), 0))
 
     def quantizer(self, name: str, bits: int) -> Any:
@@ -120,12 +117,11 @@ class Problem(ABC):
         """
         return {**self._described(), "code": self._code()}
 
-    def fingerprints(self) -> tuple[dict[str, str], ...]:
-        """``fingerprint``, then what earlier versions of the problem gave in its place."""
-        now = self.fingerprint()
-        if now.get("code") != self._code():
-            return (now,)
-        return now, {part: one for part, one in now.items() if part != "code"}
+    def former_fingerprints(self, now: Mapping[str, str]) -> tuple[dict[str, str], ...]:
+        """What earlier versions gave in place of the fingerprint ``now``: by default, that without code."""
+        if "code" not in now or now["code"] != self._code():  # else it is not what this class says
+            return ()
+        return ({part: one for part, one in now.items() if part != "code"},)
 
     def _code(self) -> str:
         return definition([type(self._own), arguments_kept(self._own)])

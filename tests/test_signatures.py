@@ -147,7 +147,7 @@ def shared() -> dict[str, Any]:
 
 @functools.cache
 def steered() -> nl.Study:
-    """One study for all calls: what is refused leaves no trace."""
+    """One study for all values of a parameter."""
     return study()
 
 
@@ -233,8 +233,10 @@ def test_a_bad_argument_is_refused_by_an_error_of_ours(
     call: Call, parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    steered.cache_clear()
     known = LATER.get(f"{call.name}({parameter})", ())
     found = {name: outcome(call, parameter, value) for name, value in BAD.items() if name not in known}
+    steered().stop()
     assert {name: repr(error) for name, error in found.items() if error is not None} == {}
 
 

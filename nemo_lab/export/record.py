@@ -18,7 +18,8 @@ from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.study import Study
-from nemo_lab.study.results.frames import NO_SPECIES, known_config
+from nemo_lab.study.parsing.configs import known_config
+from nemo_lab.study.results.frames import NO_SPECIES
 
 FORMAT = "nemo_lab configuration"
 VERSION = 1
@@ -43,7 +44,8 @@ def to_dict(study: Study, config_id: int) -> dict[str, Any]:
         UnknownNameError: if there is no evaluation of that number.
     """
     snapshot = STUDY.check("study", study).snapshot
-    log, config = snapshot.evaluations, known_config(snapshot, config_id)
+    log = snapshot.evaluations
+    config = known_config(config_id, len(log))
     problem = study.problem
     species = int(log.species[config])
     return {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nemo_lab.contract import check_fingerprint
 from nemo_lab.fields import differing
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.workload.workload import Workload
@@ -34,28 +35,41 @@ def digest(parts: Iterable[Any]) -> str:
     return found.hexdigest()
 
 
-def fingerprints(
-    workload: Workload,
-    data: Iterable[Any],
-    measured: Sequence[Any],
-    config: QuantizationConfig,
-    run: Sequence[Any],
-    functions: Sequence[str] = (),
-) -> tuple[dict[str, str], ...]:
-    """Digests by part: as this version writes them, then as earlier ones did.
+def fingerprint(
+    workload: Workload, data: Iterable[Any], settings: str, functions: Sequence[str] = ()
+) -> dict[str, str]:
+    """Digests by part.
 
     Args:
         workload: that is quantized.
         data: everything it is calibrated and measured on.
-        measured: what is measured, and over which bit-widths.
-        config: how it is quantized.
-        run: how it is run, and what it costs.
-        functions: definitions of metrics of one's own; earlier versions knew only their names.
+        settings: the digest of what the problem was told.
+        functions: definitions of metrics of one's own.
     """
-    same = {"workload": workload_digest(workload), "data": digest(data)}
-    forms = [{**same, "settings": one} for one in settings_digests(measured, config, run)]
-    own = [{**forms[0], "code": digest(functions)}] if functions else []
-    return (*own, *forms)
+    now = {"workload": workload_digest(workload), "data": digest(data), "settings": settings}
+    return {**now, "code": digest(functions)} if functions else now
+
+
+def former(
+    now: Mapping[str, str], settings: Sequence[str], functions: Sequence[str] = ()
+) -> tuple[dict[str, str], ...]:
+    """What earlier versions wrote in place of ``now``: of metrics of one's own they knew only the names.
+
+    Args:
+        now: as ``fingerprint`` gave it, maybe with more parts.
+        settings: the digest that is in it, then those that earlier versions wrote.
+        functions: as for ``fingerprint``.
+
+    Raises:
+        ContractError: if ``now`` is not a dict of texts.
+    """
+    check_fingerprint(now)
+    if now.get("settings") != settings[0]:  # somebody digests other settings
+        return ()
+    if not functions or now.get("code") != digest(functions):
+        return tuple({**now, "settings": one} for one in settings[1:])
+    unnamed = {part: one for part, one in now.items() if part != "code"}
+    return tuple({**unnamed, "settings": one} for one in settings)
 
 
 def workload_digest(workload: Workload) -> str:

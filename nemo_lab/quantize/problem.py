@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig, configured
 from nemo_lab.quantize.data import Examples, as_examples, given
 from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
-from nemo_lab.quantize.fingerprint import digest, fingerprints
+from nemo_lab.quantize.fingerprint import digest, fingerprint, former, settings_digests
 from nemo_lab.quantize.memory import check_memory, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics, bounded, functions, one_metric
 from nemo_lab.quantize.network import QuantizedNetwork
@@ -136,16 +136,21 @@ class QuantizationProblem(Problem):
         return self.evaluate(ends)[:, : len(self.metrics)]
 
     def fingerprint(self) -> dict[str, str]:
-        """Digests of all that results depend on: ``workload``, ``data`` and ``settings``."""
-        return self.fingerprints()[0]
+        """Digests of what results depend on: ``workload``, ``data``, ``settings``, ``code`` of metrics."""
+        data = [self._calibrated_by, *(x for batch in self._task.batches for x in batch[:2] if x is not None)]
+        return fingerprint(self.workload, data, self._settings[0], functions(self.metrics))
 
-    def fingerprints(self) -> tuple[dict[str, str], ...]:
-        """``fingerprint``, then the same as earlier versions wrote it: what they stored is known again."""
+    def former_fingerprints(self, now: Mapping[str, str]) -> tuple[dict[str, str], ...]:
+        """The same as earlier versions wrote it, so that what they stored is known again."""
+        return former(now, self._settings, functions(self.metrics))
+
+    @property
+    def _settings(self) -> tuple[str, ...]:
+        """Digests of the settings, as this version writes them, then as earlier ones did."""
         costs = self.costs(np.tile([[width] for width in self.bit_widths], self.num_nodes))
         measured, place = (self.metric, self.bit_widths), str(self._network.device)
         run = (self.batch_size, self.threads, place, self.objective_names, costs)
-        data = [self._calibrated_by, *(x for batch in self._task.batches for x in batch[:2] if x is not None)]
-        return fingerprints(self.workload, data, measured, self.config, run, functions(self.metrics))
+        return settings_digests(measured, self.config, run)
 
     @contextmanager
     def _running(self) -> Iterator[QuantizedNetwork]:

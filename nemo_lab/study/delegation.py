@@ -38,3 +38,8 @@ def delegated(
         return method(getattr(whole, part), *args, **kwargs)
 
     return cast("Callable[Concatenate[Any, P], R]", call)
+
+
+def writing(part: str, method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """The same for what runs or steers a study: refused before all else where it is only looked at."""
+    return delegated(part, method, first=lambda study: study._runner.check_writable())

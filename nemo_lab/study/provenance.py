@@ -60,9 +60,11 @@ def versions() -> dict[str, str]:
 def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
     """Digests by part of all that a problem's results depend on, then other forms that stand for the same.
 
-    The others are what earlier versions wrote; a stored result of any of the forms holds for the problem.
+    The others are ``former_fingerprints``; a stored result of any of the forms holds for the problem.
     """
-    forms = problem.fingerprints()
+    now = problem.fingerprint()
+    check_fingerprint(now)
+    forms = now, *problem.former_fingerprints(now)
     for form in forms:
         check_fingerprint(form)
     return tuple({str(part): str(value) for part, value in form.items()} for form in forms)

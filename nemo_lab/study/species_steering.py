@@ -8,17 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from nemo_lab.arguments import Flag, Number, OrNone, Several, Whole
+from nemo_lab.arguments import Flag, Number, OrNone
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search.reseeding import SOURCES
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
+from nemo_lab.study.parsing.configs import known_configs
 from nemo_lab.study.parsing.species import SpeciesMaker
-from nemo_lab.study.results.frames import known_configs
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.run.runner import Runner
 
-CONFIGS = Several(Whole(0), least=1, words="the name of a source, or config ids in a list")
 FRACTION = Number(0.0, 1.0, open="low", words="a number above 0 and up to 1")
 SHARE = OrNone(Number(0.0, 1.0, open="both"), words="a number above 0 and below 1, or None for UCB")
 
@@ -55,7 +54,9 @@ class SpeciesSteering:
         self._position(species)
         snapshot = self._runner.snapshot
         if not isinstance(source, str):
-            source = known_configs(snapshot, CONFIGS.check("source", source))
+            source = known_configs(source, len(snapshot.evaluations))
+            if not source:
+                raise ArgumentError("source=[]", "give the name of a source, or config ids in a list")
         elif source not in SOURCES:
             raise UnknownNameError("source", source, SOURCES)
         part = FRACTION.check("fraction", fraction)

@@ -16,10 +16,11 @@ from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import make_species
 from nemo_lab.study.configurations import Configurations
-from nemo_lab.study.delegation import delegated
+from nemo_lab.study.delegation import delegated, writing
 from nemo_lab.study.journal import Journal, Recorder, resumed
+from nemo_lab.study.parsing.configs import known_configs
 from nemo_lab.study.parsing.species import SpeciesMaker
-from nemo_lab.study.results.frames import known_configs, study_html
+from nemo_lab.study.results.frames import front_frame, study_html
 from nemo_lab.study.results.script import Beginning, script
 from nemo_lab.study.results.snapshot import Snapshot, SpeciesInfo, State
 from nemo_lab.study.results.tables import Tables
@@ -32,10 +33,6 @@ from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.running import Running
 from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
-
-
-def _check_writable(study: Study) -> None:
-    study._runner.check_writable()
 
 
 class Study:
@@ -108,10 +105,10 @@ class Study:
             notice("every configuration has been evaluated: there is nothing left to search")
         return self
 
-    start = delegated("_running", Running.start, first=_check_writable)
-    prepare = delegated("_running", Running.prepare, first=_check_writable)
-    pause = delegated("_running", Running.pause, first=_check_writable)
-    resume = delegated("_running", Running.resume, first=_check_writable)
+    start = writing("_running", Running.start)
+    prepare = writing("_running", Running.prepare)
+    pause = writing("_running", Running.pause)
+    resume = writing("_running", Running.resume)
     stop = delegated("_running", Running.stop)
     close = delegated("_running", Running.close)
     wait = delegated("_running", Running.wait)
@@ -143,21 +140,21 @@ class Study:
 
     # steering
 
-    pin = delegated("_steering", Steering.pin, first=_check_writable)
-    unpin = delegated("_steering", Steering.unpin, first=_check_writable)
+    pin = writing("_steering", Steering.pin)
+    unpin = writing("_steering", Steering.unpin)
     positions = delegated("_steering", Steering.positions)
-    constrain = delegated("_steering", Steering.constrain, first=_check_writable)
-    aspire = delegated("_steering", Steering.aspire, first=_check_writable)
-    enqueue = delegated("_configurations", Configurations.enqueue, first=_check_writable)
-    set_budget = delegated("_steering", Steering.set_budget, first=_check_writable)
-    undo = delegated("_steering", Steering.undo, first=_check_writable)
-    redo = delegated("_steering", Steering.redo, first=_check_writable)
-    what_if = delegated("_configurations", Configurations.what_if, first=_check_writable)
-    reseed = delegated("_species", SpeciesSteering.reseed, first=_check_writable)
-    add_species = delegated("_species", SpeciesSteering.add_species, first=_check_writable)
-    remove_species = delegated("_species", SpeciesSteering.remove_species, first=_check_writable)
-    freeze = delegated("_species", SpeciesSteering.freeze, first=_check_writable)
-    share = delegated("_species", SpeciesSteering.share, first=_check_writable)
+    constrain = writing("_steering", Steering.constrain)
+    aspire = writing("_steering", Steering.aspire)
+    enqueue = writing("_configurations", Configurations.enqueue)
+    set_budget = writing("_steering", Steering.set_budget)
+    undo = writing("_steering", Steering.undo)
+    redo = writing("_steering", Steering.redo)
+    what_if = writing("_configurations", Configurations.what_if)
+    reseed = writing("_species", SpeciesSteering.reseed)
+    add_species = writing("_species", SpeciesSteering.add_species)
+    remove_species = writing("_species", SpeciesSteering.remove_species)
+    freeze = writing("_species", SpeciesSteering.freeze)
+    share = writing("_species", SpeciesSteering.share)
     controls = delegated("_species", SpeciesSteering.controls)
 
     @property
@@ -226,11 +223,13 @@ class Study:
             without the former if the search does not measure it. ``low`` and ``high`` are the 95 %
             confidence interval of a share of right answers, NaN for other metrics; ``examples`` their number.
         """
-        chosen = known_configs(self.snapshot, self.front().index if ids is None else ids)
-        bits = [self.config(one).to_numpy() for one in chosen]
+        snapshot = self.snapshot
+        given = front_frame(snapshot, self.problem).index if ids is None else ids
+        chosen = known_configs(given, len(snapshot.evaluations))
+        bits = [snapshot.evaluations.bits[config] for config in chosen]
         self.validated |= zip(chosen, validate(self.problem, bits, data, metric), strict=True)
         self._runner.tell_listeners()
-        return validation_frame(self.snapshot, self.validated, chosen, self.problem)
+        return validation_frame(snapshot, self.validated, chosen, self.problem)
 
     @property
     def title(self) -> str:

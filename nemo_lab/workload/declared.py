@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nemo_lab.errors import ArgumentError, shown
+from nemo_lab.errors import ArgumentError
 from nemo_lab.workload.matching import fitting, inside, listed, quoted
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.records import FullPrecision
@@ -72,10 +72,8 @@ def tied(
     merged: list[set[int]] = []
     if isinstance(groups, str) or callable(groups):
         raise ArgumentError(f"tie={quoted(groups)} is one name", way_out)
-    if not isinstance(groups, Iterable):
-        raise ArgumentError(f"tie={shown(groups)} is not a list", way_out)
-    for group in listed(groups, "tie="):
-        several = listed(group, "tie=")
+    for group in listed(groups, "tie=", way_out):
+        several = listed(group, "tie=", way_out)
         chosen = {node for one in several for node in names.find(one, "tie=", "quantizer").nodes}
         if len(chosen) < 2:
             one = group if isinstance(group, str) or callable(group) else tuple(several)

@@ -49,12 +49,16 @@ def true_for(function: Callable[[Any], Any], nodes: Sequence[Any]) -> tuple[int,
     return tuple(found)
 
 
-def listed(given: Any, where: str) -> list[Any]:
+WAY_OUT = "give names or globs as text, a function of a node, or a list of these"
+
+
+def listed(given: Any, where: str, way_out: str = WAY_OUT) -> list[Any]:
     """A text or a function, or any collection of them, as a list; a set in an order that is always the same.
 
     Args:
         given: what a person gave.
         where: it was given, such as ``"ignore="``.
+        way_out: what to give instead.
 
     Raises:
         ArgumentError: if it is none of these.
@@ -65,20 +69,17 @@ def listed(given: Any, where: str) -> list[Any]:
     if isinstance(given, str) or callable(given):
         return [given]
     if isinstance(given, bytes | bytearray):
-        raise no_name(given, where)
+        raise no_name(given, where, way_out)
     try:
         several = list(given)
     except TypeError:
-        raise no_name(given, where) from None
+        raise no_name(given, where, way_out) from None
     return sorted(several, key=repr) if isinstance(given, set | frozenset) else several
 
 
-def no_name(given: object, where: str) -> ArgumentError:
+def no_name(given: object, where: str, way_out: str = WAY_OUT) -> ArgumentError:
     """The error for what is neither a text nor a function."""
-    return ArgumentError(
-        f"{where} has {shown(given)}, which is neither text nor function",
-        "give names or globs as text, a function of a node, or a list of these",
-    )
+    return ArgumentError(f"{where} has {shown(given)}, which is neither text nor function", way_out)
 
 
 def quoted(one: object) -> str:

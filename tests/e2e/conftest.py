@@ -39,25 +39,63 @@ def browser() -> Iterator[Any]:
         yield running
 
 
+class SharedTab:
+    """The tab that tests share: made when one needs it, and made again after one has failed in it."""
+
+    def __init__(self, server: Any, browser: Any) -> None:
+        self._server, self._browser, self._tab = server, browser, None
+
+    def get(self) -> Any:
+        """The tab."""
+        self._tab = self._tab or lab.Tab(self._browser, self._server)
+        return self._tab
+
+    def close(self) -> None:
+        """Close it; the next who asks gets another one."""
+        tab, self._tab = self._tab, None
+        if tab:
+            tab.close()
+            assert tab.outside == []
+
+
+@pytest.fixture(scope="session")
+def shared_tab(server: Any, browser: Any) -> Iterator[SharedTab]:
+    shared = SharedTab(server, browser)
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def open_notebook(server: Any, browser: Any, request: pytest.FixtureRequest) -> Iterator[Opened]:
-    """Open a fresh copy of the quickstart in a new tab; a failure leaves a screenshot behind."""
+def open_notebook(
+    server: Any, browser: Any, shared_tab: SharedTab, request: pytest.FixtureRequest
+) -> Iterator[Opened]:
+    """Open a fresh copy of the quickstart, in the tab that tests share unless it is to be ``alone``.
+
+    A failure leaves a screenshot behind.
+    """
     opened: list[Any] = []
 
-    def open_(**options: Any) -> Any:
+    def open_(*, alone: bool = False, **options: Any) -> Any:
         name = f"{request.node.name}-{len(opened)}.ipynb"
         shutil.copy(server.folder / "00_quickstart.ipynb", server.folder / name)
-        notebook = lab.Notebook(browser, server, name, **options)
+        tab = None if alone else shared_tab.get()
+        notebook = lab.Notebook(browser, server, name, tab=tab, **options)
         opened.append(notebook)
         return notebook
 
     yield open_
-    results = Path("test-results")
-    for number, notebook in enumerate(opened):
-        if getattr(request.node, "failed", False):
-            results.mkdir(exist_ok=True)
-            notebook.page.screenshot(path=results / f"{request.node.name}-{number}.png", full_page=True)
-        notebook.close()
+    results, failed = Path("test-results"), getattr(request.node, "failed", False)
+    try:
+        for number, notebook in enumerate(opened):
+            if failed and not notebook.page.is_closed():
+                results.mkdir(exist_ok=True)
+                notebook.page.screenshot(path=results / f"{request.node.name}-{number}.png", full_page=True)
+    finally:
+        for notebook in opened:
+            if not (notebook.page.is_closed() or (failed and notebook.tab)):
+                notebook.close()
+        if failed:  # also where it could not even open one
+            shared_tab.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -45,14 +45,20 @@ class Server:
         """Delete something by the server's REST interface."""
         self._open(path, "DELETE").close()
 
-    def post(self, path: str) -> None:
+    def post(self, path: str, /, **fields: Any) -> Any:
         """Ask for something by the server's REST interface."""
-        self._open(path, "POST").close()
+        with self._open(path, "POST", json.dumps(fields).encode()) as answer:
+            return json.load(answer)
 
-    def _open(self, path: str, method: str) -> Any:
+    def note_outside(self, url: str, into: list[str]) -> None:
+        """Add the address of a request to a list if it leads away from here."""
+        if not url.startswith((self.url, "data:", "blob:")):
+            into.append(url)
+
+    def _open(self, path: str, method: str, data: bytes | None = None) -> Any:
         headers = {"Authorization": f"token {TOKEN}"}
-        request = urllib.request.Request(f"{self.url}/api/{path}", headers=headers, method=method)
-        return urllib.request.urlopen(request, timeout=10)
+        request = urllib.request.Request(f"{self.url}/api/{path}", data, headers, method=method)
+        return urllib.request.urlopen(request, timeout=30)
 
 
 @contextlib.contextmanager
@@ -78,7 +84,7 @@ def jupyterlab(folder: Path, *options: str) -> Iterator[Server]:
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
         "--ip=127.0.0.1", f"--port={port}",
         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={work}",
-        *options,
+        "--LabApp.expose_app_in_browser=True", *options,
     ]  # fmt: skip
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=isolated, stdout=log, stderr=subprocess.STDOUT)
@@ -114,8 +120,59 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+class Tab:
+    """JupyterLab in a tab that stays open, with one kernel: notebooks come and go, as in a day of work."""
+
+    def __init__(self, browser: Browser, server: Server) -> None:
+        self.server = server
+        self.page = browser.new_page()
+        self.outside: list[str] = []
+        self.page.on("request", lambda request: server.note_outside(request.url, self.outside))
+        self.page.goto(f"{server.url}/lab?token={TOKEN}&reset")
+        self.page.locator(".jp-Launcher").first.wait_for()
+        self.kernel = server.post("kernels", name="python3", path="")["id"]
+
+    def open(self, name: str) -> None:
+        """Open a notebook with the kernel."""
+        kernel = {"id": self.kernel}
+        self.server.post("sessions", path=name, name=name, type="notebook", kernel=kernel)
+        self.page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}); }", name)
+
+    def leave(self) -> None:
+        """Close what is open without saving, and have the kernel forget it; at the worst, restart it."""
+        if not self.page.evaluate(LEAVE, {"code": FORGET, "seconds": 30}):
+            self.server.post(f"kernels/{self.kernel}/restart")
+
+    def close(self) -> None:
+        """Close the tab, and end its kernel."""
+        self.page.close()
+        self.server.delete(f"kernels/{self.kernel}")
+
+
+FORGET = """
+import gc, sys
+ours = sys.modules.get("nemo_lab")
+for one in gc.get_objects() if ours else ():
+    if type(one) in (ours.Dashboard, ours.Study):
+        one.close()
+get_ipython().run_line_magic("reset", "-f")
+"""
+# whether every kernel has done it
+LEAVE = """async ({code, seconds}) => {
+  const open = [...jupyterapp.shell.widgets("main")].filter((one) => one.sessionContext);
+  const leave = async (one) => {
+    const late = new Promise((go) => setTimeout(go, 1000 * seconds));
+    const asked = one.sessionContext.session?.kernel?.requestExecute({code}).done;
+    const answer = await Promise.race([asked, late]).catch(() => null);
+    one.dispose();
+    return answer?.content.status === "ok";
+  };
+  return (await Promise.all(open.map(leave))).every(Boolean);
+}"""
+
+
 class Notebook:
-    """One notebook in one tab."""
+    """One notebook, in a tab of its own or in one that is shared."""
 
     def __init__(
         self,
@@ -126,24 +183,32 @@ class Notebook:
         dark: bool = False,
         width: int = 1280,
         page: Page | None = None,
+        tab: Tab | None = None,
     ) -> None:
-        self.server, self.name = server, name
-        self.page: Page = page or browser.new_page(viewport={"width": width, "height": 1500})
+        if page and tab:
+            raise ValueError("a notebook is opened in a page of its own, or in the shared tab")
+        self.server, self.name, self.tab = server, name, tab
+        viewport: Any = {"width": width, "height": 1500}
+        self.page: Page = tab.page if tab else page or browser.new_page(viewport=viewport)
         self.page.set_default_timeout(60_000)
         self.errors: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.outside: list[str] = []
-        self.page.on("request", lambda request: self._note(request.url))
-        self.page.goto(f"{server.url}/lab/tree/{name}?token={TOKEN}&reset")
+        self._heard = {
+            "pageerror": lambda error: self.errors.append(str(error)),
+            "request": lambda request: server.note_outside(request.url, self.outside),
+        }
+        for event, listener in self._heard.items():
+            self.page.on(event, listener)  # type: ignore[call-overload]
+        if tab:
+            self.page.set_viewport_size(viewport)
+            tab.open(name)
+        else:
+            self.page.goto(f"{server.url}/lab/tree/{name}?token={TOKEN}&reset")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
         wanted = "JupyterLab Dark" if dark else "JupyterLab Light"
         if self.page.evaluate("document.body.dataset.jpThemeName") != wanted:  # left by the one before
             self.theme(wanted)
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.server.url, "data:", "blob:")):
-            self.outside.append(url)
 
     def theme(self, name: str) -> None:
         """Change JupyterLab's theme by its menu."""
@@ -215,7 +280,7 @@ class Notebook:
         """How many rows a source of the front has in the browser."""
         front = self.figure("Pareto front")
         front.scroll_into_view_if_needed()  # what nobody sees is not painted
-        front.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+        front.evaluate(SEEN)
         value = front.get_attribute(f"data-count-{source}")
         return int(value or 0)
 
@@ -273,12 +338,26 @@ class Notebook:
         self.page.mouse.up()
 
     def close(self) -> None:
-        """Shut the kernel down and close the tab."""
+        """Shut the kernel down and close the tab, unless others share it."""
+        if self.tab:
+            self.tab.leave()
+            for event, listener in self._heard.items():
+                self.page.remove_listener(event, listener)
+            return
         for session in self.server.api("sessions"):
             if session["path"] == self.name:
                 self.server.delete(f"sessions/{session['id']}")
         self.page.close()
 
+
+# resolves after a figure was told that it is in sight, and painted: its own observer is called first
+SEEN = """(el) => new Promise((go) => {
+  const sight = new IntersectionObserver(() => {
+    sight.disconnect();
+    requestAnimationFrame(() => requestAnimationFrame(go));
+  });
+  sight.observe(el);
+})"""
 
 # where a value is on the screen: asks BokehJS for the frame of a plot
 PLACE = """(el, {plot, source, key, x, y}) => {

@@ -13,7 +13,7 @@ Opened = Callable[..., Any]
 
 
 def test_panels_alone_and_what_is_left_of_them(open_notebook: Opened, server: Any, browser: Any) -> None:
-    notebook = open_notebook()
+    notebook = open_notebook(alone=True)
     page = notebook.page
     notebook.ask(
         "import nemo_lab as nl\n"

@@ -162,7 +162,7 @@ def test_a_mistake_gets_a_hint_and_changes_nothing(open_notebook: Opened) -> Non
 
 
 def test_two_views_and_a_reload_in_the_middle_of_a_run(open_notebook: Opened) -> None:
-    notebook = open_notebook()
+    notebook = open_notebook(alone=True)
     notebook.open_dashboard()
     notebook.ask("dashboard")
     expect(notebook.page.locator(".nemo-dashboard")).to_have_count(2)

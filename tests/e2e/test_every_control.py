@@ -158,11 +158,11 @@ SCENES = {
 
 
 @pytest.fixture(scope="module", params=["mouse", "keyboard"])
-def at(server: Any, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+def at(server: Any, browser: Any, shared_tab: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A dashboard for all scenes by one hand."""
     name = f"every-{request.param}.ipynb"
     (server.folder / name).write_bytes((server.folder / "00_quickstart.ipynb").read_bytes())
-    notebook = sys.modules["nemo_lab_e2e"].Notebook(browser, server, name)
+    notebook = sys.modules["nemo_lab_e2e"].Notebook(browser, server, name, tab=shared_tab.get())
     notebook.hand, notebook.met = request.param, set()
     notebook.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     notebook.type(STUDY)
@@ -170,8 +170,12 @@ def at(server: Any, browser: Any, request: pytest.FixtureRequest) -> Iterator[An
     for label in (FRONT, NETWORK, "Bit-width", "Population"):
         notebook.figure(label).wait_for()
     notebook.wait_for_evaluations(40)
+    failures = request.session.testsfailed
     yield notebook
-    notebook.close()
+    if request.session.testsfailed > failures:
+        shared_tab.close()
+    else:
+        notebook.close()
 
 
 @pytest.mark.parametrize("scene", SCENES)

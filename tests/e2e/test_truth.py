@@ -25,7 +25,7 @@ def image_is_there(picture: Any) -> bool:
 
 
 def test_restart_and_reopening_say_what_to_do(open_notebook: Opened, server: Any, browser: Any) -> None:
-    notebook = open_notebook()
+    notebook = open_notebook(alone=True)
     page = notebook.page
     notebook.open_dashboard()
     notebook.ask("dashboard.study.optimize(60, progress=False); print('done')")
@@ -64,7 +64,7 @@ def test_restart_and_reopening_say_what_to_do(open_notebook: Opened, server: Any
 
 
 def test_a_stored_study_goes_on_after_a_restart(open_notebook: Opened, server: Any) -> None:
-    notebook = open_notebook()
+    notebook = open_notebook(alone=True)
     notebook.ask(
         "import nemo_lab as nl\n"
         "study = nl.create_study('digits', seed=1, storage='truth.sqlite')\n"

@@ -104,7 +104,8 @@ def test_what_an_earlier_version_knew_by_name_goes_on_but_is_not_taken_over(path
     ((text,),) = execute(path, "SELECT fingerprint FROM studies")
     ((header,),) = execute(path, "SELECT header FROM studies")
     older = {part: one for part, one in json.loads(text).items() if part != "code"}
-    assert older in own(metric_of(1.0)).fingerprints()
+    again = own(metric_of(1.0))
+    assert older in again.former_fingerprints(again.fingerprint())
     fields = {**json.loads(header), "fingerprint": older}
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute(
@@ -210,3 +211,60 @@ def test_an_answer_asked_in_mid_run_is_one_measurement() -> None:
     study.enqueue([ROW])
     assert study.wait(30)
     assert problem.calls == 60
+
+
+class WithAFile(QuantizationProblem):
+    """Results depend on a file, too."""
+
+    file = "1"
+
+    def fingerprint(self) -> dict[str, str]:
+        return {**super().fingerprint(), "file": self.file}
+
+
+class Wrapped:
+    """All of a problem but its fingerprint."""
+
+    def __init__(self, problem: Any, file: str) -> None:
+        self.problem, self.file = problem, file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.problem, name)
+
+    def fingerprint(self) -> dict[str, str]:
+        return {**self.problem.fingerprint(), "file": self.file}
+
+
+@pytest.mark.parametrize("metric", ["top1", metric_of(1.0)], ids=["top1", "own"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_a_fingerprint_of_ones_own_adds_is_minded(path: Path, metric: Any, wrapped: bool) -> None:
+    def problem(file: str) -> Any:
+        made: Any = (QuantizationProblem if wrapped else WithAFile)(load_workload("digits"), metric=metric)
+        if wrapped:
+            return Wrapped(made, file)
+        made.file = file
+        return made
+
+    settings: dict[str, Any] = {"population": 8, "min_size": 1, "species": ("floor",), "storage": path}
+    create_study(problem("1"), name="first", **settings).optimize(4, progress=False).close()
+    load_study(path, "first", problem=problem("1")).close()
+    with pytest.raises(StorageError, match="the file changed since"):
+        load_study(path, "first", problem=problem("2"))
+    other = create_study(problem("2"), name="second", **settings).optimize(4, progress=False)
+    other.close()
+    assert other.snapshot.reused == 0
+
+
+def test_a_fingerprint_without_code_needs_no_digest_of_it(path: Path) -> None:
+    class Deep(ToyProblem):
+        def __init__(self) -> None:
+            super().__init__()
+            self.deep: list[Any] = []
+            for _ in range(5000):
+                self.deep = [self.deep]
+
+        def fingerprint(self) -> dict[str, str]:
+            return {"all": "1"}
+
+    make(Deep(), storage=path).close()
+    load_study(path, problem=Deep()).close()

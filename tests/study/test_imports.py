@@ -28,11 +28,6 @@ def imported_by(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_importing_the_package_is_light() -> None:
-    heavy = {"torch", "bokeh", "numba", "pymoo", "ipywidgets", "IPython", "pandas", "numpy"}
-    assert not imported_by("import nemo_lab; dir(nemo_lab)") & heavy
-
-
 def test_a_study_of_a_problem_of_ones_own_needs_no_jupyter_and_no_torch() -> None:
     modules = imported_by(TOY)
     assert "pymoo" in modules

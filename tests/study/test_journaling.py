@@ -191,16 +191,24 @@ def test_a_second_notebook_watches(path: Path) -> None:
     until(lambda: heard[-1:] == [150])
     assert heard == sorted(heard)
     for refused in (
-        watching.start,
+        lambda: watching.start(-1),
+        lambda: watching.prepare("x"),
         watching.pause,
+        watching.resume,
         watching.undo,
         watching.redo,
         lambda: watching.pin("no such node", 4),
         lambda: watching.unpin("layer1"),
+        lambda: watching.constrain("no such objective <= 1"),
+        lambda: watching.aspire(task_error=-1),
         lambda: watching.set_budget(1),
+        lambda: watching.enqueue([]),
+        lambda: watching.what_if([]),
+        lambda: watching.reseed("no such species"),
         lambda: watching.add_species("floor"),
         lambda: watching.remove_species("no such species"),
-        lambda: watching.enqueue([]),
+        lambda: watching.freeze("no such species"),
+        lambda: watching.share("floor", 2),
     ):
         with pytest.raises(StudyStateError, match=r"only followed here; .*load_study\(path\) goes on"):
             refused()

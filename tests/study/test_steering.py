@@ -121,6 +121,13 @@ def test_pinning_by_names_of_a_workload() -> None:
         (lambda s: s.config(0), UnknownNameError, "no config 0; there are none"),
         (lambda s: s.validate(ids=np.int64(3)), UnknownNameError, "no config 3; there are none"),
         (lambda s: s.validate(ids=["3"]), UnknownNameError, "no config '3'"),
+        (
+            lambda s: s.validate(ids=s.front()),
+            ArgumentError,
+            "a DataFrame is not a list of config ids; give its index",
+        ),
+        (lambda s: s.reseed("floor", []), ArgumentError, "the name of a source, or config ids in a list"),
+        (lambda s: s.reseed("floor", [-1]), UnknownNameError, "no config -1; there are none"),
         (lambda s: create_study("digit"), UnknownNameError, "did you mean 'digits'"),
         (lambda s: create_study(s.problem, species=("continous",)), UnknownNameError, "'continuous'"),
         (lambda s: create_study(s.problem, populaton=4), UnknownNameError, "did you mean 'population'"),

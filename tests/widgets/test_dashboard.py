@@ -159,15 +159,15 @@ def test_closing_ends_its_thread_and_the_study_goes_on() -> None:
     study = create_study(SlowProblem(), **SMALL)
     before = publishers()
     dashboard, other = Dashboard(study), Dashboard(study)
-    study.start(300)
+    study.start(600)
     until(lambda: len(study.evaluations()) > 5 and len(publishers() - before) == 2)
     dashboard.close()
     until(lambda: len(publishers() - before) == 1)
     done = len(study.evaluations())
     assert study.wait(30)
     assert study.state == "finished"
-    assert len(study.evaluations()) == 300 > done
-    until(lambda: "300 of 300" in words(other.controls))
+    assert len(study.evaluations()) == 600 > done
+    until(lambda: "600 of 600" in words(other.controls))
     other.close()
     until(lambda: publishers() <= before)
     other.close()  # twice is as good as once

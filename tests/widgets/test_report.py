@@ -101,7 +101,7 @@ def test_a_running_study_is_reported_as_of_one_moment(tmp_path: Path) -> None:
     failures: list[Exception] = []
 
     def save() -> None:
-        for _ in range(3):
+        for _ in range(2):
             page = report.page(study)
             record = json.loads(embedded(page, "report-front"))
             if page.count("<tr data-config=") != len(record["front"]):

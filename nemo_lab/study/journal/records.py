@@ -127,7 +127,7 @@ class Header:
         seed, species, options, workers: as for ``create_study``.
         problem: described.
         recipe: how nemo_lab can make the problem by itself, None if it cannot.
-        fingerprint: digests by part: ``workload``, ``data`` and ``settings``.
+        fingerprint: digests by part: ``workload``, ``data``, ``settings``, and ``code`` where there is any.
         versions: of nemo_lab and of what results depend on, by package.
         created: ISO 8601, UTC.
         engine: the version of the search that makes its evaluations; files of before it was stored are of

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nemo_lab.arguments import Whole
-from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import ORIGINS, Problem
+from nemo_lab.study.parsing.configs import known_config
 from nemo_lab.study.results.snapshot import Snapshot
 
 NO_SPECIES = "no species"
@@ -49,39 +48,13 @@ def front_frame(snapshot: Snapshot, problem: Problem) -> pd.DataFrame:
     return frame.sort_values(list(problem.objective_names), kind="stable")
 
 
-def known_config(snapshot: Snapshot, given: Any) -> int:
-    """The number of an evaluated configuration, as a plain one.
-
-    Raises:
-        UnknownNameError: if there is no evaluation of that number.
-    """
-    last = len(snapshot.evaluations) - 1
-    try:
-        return Whole(0, last).check("config", given)
-    except ArgumentError:
-        raise UnknownNameError("config", given, [f"0 to {last}"] if last >= 0 else []) from None
-
-
-def known_configs(snapshot: Snapshot, given: Any) -> list[int]:
-    """The same of one number, or of several.
-
-    Raises:
-        UnknownNameError: if there is no evaluation of one of them.
-    """
-    try:
-        several = [given] if isinstance(given, str | bytes) else list(given)
-    except TypeError:
-        several = [given]
-    return [known_config(snapshot, one) for one in several]
-
-
 def config_series(snapshot: Snapshot, problem: Problem, config_id: Any) -> pd.Series[int]:
     """The bit-width of every node of an evaluated configuration.
 
     Raises:
         UnknownNameError: if there is no evaluation of that number.
     """
-    config = known_config(snapshot, config_id)
+    config = known_config(config_id, len(snapshot.evaluations))
     index = pd.Index(problem.node_names, name="node")
     return pd.Series(snapshot.evaluations.bits[config].astype("int64"), index=index, name=config)
 

@@ -107,7 +107,7 @@ class Follower(Listeners):
     # what only a writer does
 
     def check_writable(self, *_: Any, **__: Any) -> NoReturn:
-        """It never is; see ``Runner``."""
+        """Refuse it: somebody else runs and steers the study."""
         raise StudyStateError(
             f"study {self._journal.header.name!r} is only followed here",
             "steer it where it runs; when that has ended, load_study(path) goes on with it here",

@@ -30,7 +30,7 @@ class Runner(Protocol):
         """Whether it will never run again."""
 
     def check_writable(self) -> None:
-        """Whether it can be run and steered here at all.
+        """Refuse what cannot be run or steered here.
 
         Raises:
             StudyStateError: if another process runs it, or its journal is closed.

@@ -55,7 +55,7 @@ class Worker(Listeners):
             return self._commands.ahead(self.snapshot.ledger, len(self.snapshot.evaluations))
 
     def check_writable(self) -> None:
-        """Whether its journal is open."""
+        """Refuse what could not be stored any more."""
         self._driver.check_open()
 
     def start(self, target: Callable[[int], int]) -> None:

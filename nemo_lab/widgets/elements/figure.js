@@ -28,8 +28,10 @@ function applyTheme(document, el) {
   applyInk(document, color("--jp-ui-font-color1"), color("--jp-ui-font-color2"));
 }
 
-async function attached(el) {
-  while (!el.isConnected) await new Promise((resume) => setTimeout(resume, 20));
+// Whether it comes into the page before it is given up.
+async function attached(el, gone) {
+  while (!el.isConnected && !gone()) await new Promise((resume) => setTimeout(resume, 20));
+  return el.isConnected;
 }
 
 // Every view of a model shows the model's frame; messages bring what is new of it.
@@ -74,14 +76,26 @@ async function render({ model, el }) {
     const item = model.get("item");
     if (!item.doc) return; // it comes
     const Bokeh = await bokeh(model);
-    await attached(el);
-    if (gone) return;
+    if (!(await attached(el, () => gone)) || gone) return;
     undo();
     el.setAttribute("aria-label", model.get("label"));
     const target = globalThis.document.createElement("div");
     el.replaceChildren(target);
     const views = await Bokeh.embed.embed_item(structuredClone(item), target);
-    undo = connect(model, [...views][0].model.document, el);
+    const { document } = [...views][0].model;
+    let disconnect = () => {};
+    undo = () => {
+      undo = () => {};
+      disconnect();
+      views.clear(); // also that of its notifications, which is not a root
+      const place = Bokeh.documents.indexOf(document);
+      if (place >= 0) Bokeh.documents.splice(place, 1);
+    };
+    if (gone) {
+      undo();
+      return;
+    }
+    disconnect = connect(model, document, el);
     el.dataset.ready = "true";
   };
   let drawn = Promise.resolve();
@@ -206,7 +220,6 @@ function connect(model, document, el) {
     observer.disconnect();
     sized.disconnect();
     sight.disconnect();
-    document.clear();
   };
 }
 

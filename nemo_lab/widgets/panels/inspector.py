@@ -9,6 +9,7 @@ import ipywidgets as w
 from nemo_lab import plots
 from nemo_lab.plots import info as infos
 from nemo_lab.search.objective import varied
+from nemo_lab.study.parsing.configs import known_config
 from nemo_lab.study.results.decision_making import choices
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.copy_button import CopyButton
@@ -95,11 +96,9 @@ class InspectorPanel(Panel):
             self.do(lambda: self.state.prefer(self._choices[name]))
 
     def _compare_with(self, typed: str) -> None:
-        number = typed.strip()
-        last = len(self.study.snapshot.evaluations) - 1
-        if number and not (number.isdecimal() and int(number) <= last):
-            raise ValueError(f"there is no configuration {number!r}; give a number from 0 to {last}")
-        self.state.set_baseline(int(number) if number else None)
+        number: object = int(typed) if typed.isdecimal() else typed
+        count = len(self.study.snapshot.evaluations)
+        self.state.set_baseline(known_config(number, count) if typed else None)
 
     def _toggle_baseline(self) -> None:
         self.state.set_baseline(self.state.chosen() if self.state.baseline is None else None)
