@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, shown
 from nemo_lab.objective import Objective, Scale
 from nemo_lab.search.problem import Problem, bounds_of
 
@@ -31,7 +31,7 @@ def objectives_of(problem: Problem) -> tuple[Objective, ...]:
     own: Sequence[Objective] = problem.objectives
     if not isinstance(own, tuple | list) or not all(isinstance(one, Objective) for one in own):
         raise ArgumentError(
-            f"objectives of {problem.title} are {own!r:.60}",
+            f"objectives of {problem.title} are {shown(own)}",
             "give a tuple of nemo_lab.objective.Objective, or call the attribute something else",
         )
     if not own:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from nemo_lab.contract import check_call, check_kinds
-from nemo_lab.errors import ContractError
+from nemo_lab.errors import ContractError, shown
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species.base import Bits, Genome, OpaqueError, Species
 from nemo_lab.search.view import SearchView
@@ -118,10 +118,10 @@ def adapt_species(given: Any, problem: Problem) -> Species:
         )
     check_kinds(given, Species)
     if not isinstance(given.name, str) or not given.name:
-        raise ContractError(f"name is {given.name!r:.60}", "give a text that is not empty")
+        raise ContractError(f"name is {shown(given.name)}", "give a text that is not empty")
     final = getattr(given, "final", False)
     if not isinstance(final, bool):
-        raise ContractError(f"final is {final!r:.60}", "make it True or False, or leave it out")
+        raise ContractError(f"final is {shown(final)}", "make it True or False, or leave it out")
     return AdaptedSpecies(given, problem)
 
 
