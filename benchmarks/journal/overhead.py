@@ -89,7 +89,7 @@ def long_journal(path: Path) -> None:
         journal.write(
             evaluations=log,
             history=(),
-            steers=(),
+            record=(),
             checkpoint=None,
             status={"state": "finished", "target": LONG},
         )

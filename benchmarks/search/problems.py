@@ -80,7 +80,9 @@ class SyntheticProblem(Problem):
         self.node_names = self.workload.names
         self.bit_widths = BIT_WIDTHS
         self.cost_names = self.cost_model.cost_names
-        self.objectives = (MEASURED["top1"], *cost_objectives(self.cost_model, self.bit_widths))
+        model = self.cost_model
+        costs = cost_objectives(model.cost_names, model.full_precision, model.bounds(self.bit_widths))
+        self.objectives = (MEASURED["top1"], *costs)
         self.objective_names = tuple(one.name for one in self.objectives)
         self.node_features = self.workload.features
         self.edges = self.workload.edges
