@@ -27,8 +27,8 @@ SNAPSHOT = OrNone(Instance(Snapshot))
 def front_to_dict(study: Study, snapshot: Snapshot | None = None) -> dict[str, Any]:
     """The front as plain JSON types: bit-widths and objectives of every member, and how it came about.
 
-    That is the seed, the versions, digests of workload, data and settings, every steer, and the script that
-    makes the run again.
+    That is the seed, the versions, digests of workload, data and settings, every intervention, and the script
+    that makes the run again.
 
     Args:
         study: what is written down; it may be running.

@@ -93,7 +93,7 @@ def graph_plot(info: GraphInfo) -> Plot:
         HoverTool(renderers=[folded, *headings], tooltips="@tip"),
         TapTool(renderers=[drawn, folded, *headings]),
     )
-    label = f"The network's {count} quantizers in execution order, weights above activations, by bit-width"
+    label = f"The network's {count} bit-widths in execution order, weights above activations, by bit-width"
     return Plot(p, sources, label)
 
 

@@ -16,7 +16,7 @@ PRICES = Several(Number(0, open="low"), 2, 2, ascending=True, words="two numbers
 @documented
 @dataclass(frozen=True)
 class SearchOptions:
-    """Constants of the engine (docs/method.md, sections 3 to 5); "ours" where the paper is silent.
+    """Constants of the engine (docs/method.md, sections 4 to 6); "ours" where the paper is silent.
 
     The defaults are those of the preset ``paper``.
 

@@ -18,6 +18,7 @@ from nemo_lab.search.utility import penalties_of
 from nemo_lab.search.view import SearchView
 
 SOURCES = ("random", "front", "uniform", "sensitivity")
+NEEDS_FRONT = ("front", "sensitivity")  # nothing to imitate while nothing is evaluated
 
 
 def configurations(

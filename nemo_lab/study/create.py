@@ -48,7 +48,7 @@ def create_study(
 
     Args:
         problem: name of a workload in the zoo, a ``Workload`` that came with data, or any problem.
-        seed: same seed and same steers give bit-identical evaluations.
+        seed: same seed and same interventions give bit-identical evaluations.
         preset: ``"default"``, or ``"paper"`` for the search of arXiv 2106.07611 to the letter.
         species: names, or classes and objects of your own; the preset's by default.
         population: members of all species together.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nemo_lab.arguments import Flag, Number, OrNone
 from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.search.reseeding import SOURCES
+from nemo_lab.search.reseeding import NEEDS_FRONT, SOURCES
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
 from nemo_lab.study.parsing.configs import known_configs
@@ -60,7 +60,7 @@ class SpeciesSteering:
         elif source not in SOURCES:
             raise UnknownNameError("source", source, SOURCES)
         part = FRACTION.check("fraction", fraction)
-        if source in ("front", "sensitivity") and not len(snapshot.front):
+        if source in NEEDS_FRONT and not len(snapshot.front):
             notice("the front is still empty, so the new members are random ones")
         self._runner.post(Reseed(species, source, float(part)))
 

@@ -73,7 +73,7 @@ def tied(
     if isinstance(groups, str) or callable(groups):
         raise ArgumentError(f"tie={quoted(groups)} is one name", way_out)
     for group in listed(groups, "tie=", way_out):
-        several = listed(group, "tie=", way_out)
+        several = listed(group, "tie=")
         chosen = {node for one in several for node in names.find(one, "tie=", "quantizer").nodes}
         if len(chosen) < 2:
             one = group if isinstance(group, str) or callable(group) else tuple(several)

@@ -1,1 +1,1 @@
-"""Every steer as plain data: what it decides, what it does to the engine, and how it is written as Python."""
+"""Every command as plain data: what it decides, what it does to the engine, how it is written as Python."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine, Ledger, Problem
-from nemo_lab.search.reseeding import SOURCES
+from nemo_lab.search.reseeding import NEEDS_FRONT, SOURCES
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.study.commands.base import Command, Evaluate
 
@@ -30,7 +30,7 @@ class Reseed(Command):
         wanted: str | Bits
         if isinstance(self.source, str):
             wanted = self.source
-            if wanted in ("front", "sensitivity") and not len(engine.evaluations):
+            if wanted in NEEDS_FRONT and not len(engine.evaluations):
                 wanted = "random"
             label = wanted
         else:

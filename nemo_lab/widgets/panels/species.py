@@ -35,7 +35,7 @@ class SpeciesPanel(Panel):
         self.fraction = field(
             w.BoundedFloatText, "fraction", 140, 56, value=1.0, min=0.05, max=1.0, step=0.05
         )
-        self.part = field(w.BoundedFloatText, "Share", 140, 64, value=0.5, min=0.05, max=1.0, step=0.05)
+        self.part = field(w.BoundedFloatText, "Share", 140, 64, value=0.5, min=0.05, max=0.95, step=0.05)
         self.reseed = self.button(
             "Re-seed",
             "Replace this fraction of the species, worst members first, from the source",
