@@ -35,7 +35,7 @@ def test_it_follows_a_run_to_its_end(open_dashboard: Open) -> None:
     until(lambda: "60 of 60 evaluations" in words(dashboard.controls))
     assert "finished" in words(dashboard.controls)
     until(lambda: column(front, "evaluated", "key") == list(range(60)))
-    assert drawn_front(front) == sorted(dashboard.study.front().index)
+    until(lambda: drawn_front(front) == sorted(dashboard.study.front().index))
     until(lambda: loaded(dashboard) in dashboard.study.front().index)
     history = figure(dashboard, "Population slots")
     until(lambda: column(history, "history", "x")[-1] == 60)
@@ -67,8 +67,8 @@ def test_the_chosen_configuration_is_shown_everywhere(open_dashboard: Open) -> N
     dashboard.select(7)
     until(lambda: loaded(dashboard) == 7)
     bits = study.config(7).tolist()
-    assert column(figure(dashboard, "The network"), "nodes", "text") == [str(b) for b in bits]
-    assert column(figure(dashboard, "Bit-width"), "bars", "bits") == bits
+    until(lambda: column(figure(dashboard, "The network"), "nodes", "text") == [str(b) for b in bits])
+    until(lambda: column(figure(dashboard, "Bit-width"), "bars", "bits") == bits)
     assert column(figure(dashboard, "Pareto front"), "chosen", "x1") == pytest.approx(
         [study.evaluations()["size"][7]]
     )
@@ -105,7 +105,7 @@ def test_pinning_by_the_list_and_the_button(open_dashboard: Open) -> None:
     until(lambda: "layer0.weight = 3, layer2.input = 3" in words(dashboard.steering))
     assert study.pins == {"layer0.weight": 3, "layer2.input": 3}
     graph = figure(dashboard, "The network")
-    assert column(graph, "nodes", "pinned") == ["-", "3", "-", "-", "3", "-"]
+    until(lambda: column(graph, "nodes", "pinned") == ["-", "3", "-", "-", "3", "-"])
     assert column(graph, "pins", "x") == [1, 4]
     assert graph.frame["selected"] == {"nodes": [1, 4]}
     button(dashboard, "Unpin").click()
@@ -127,7 +127,7 @@ def test_pinning_a_range_by_a_glob(open_dashboard: Open) -> None:
     assert study.pins == {f"layer{i}.input": (3, 5) for i in range(3)}
     graph = figure(dashboard, "The network")
     until(lambda: column(graph, "nodes", "pinned") == ["3 to 5", "-"] * 3)
-    assert column(graph, "pins", "x") == [0, 2, 4]
+    until(lambda: column(graph, "pins", "x") == [0, 2, 4])
     matching.value = "*.inptu"
     button(dashboard, "Pin").click()
     until(lambda: "no node or layer '*.inptu'" in words(dashboard))

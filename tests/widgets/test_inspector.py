@@ -89,8 +89,8 @@ def test_a_draft_tells_its_costs_at_once_and_its_quality_when_measured(open_dash
     size, _ = problem.costs(bits[None])[0]
     assert f"{size:.4f}" in said
     assert "lossnot measured" in said
-    assert column(figure(dashboard, "Bit-width"), "bars", "bits") == bits.tolist()
-    assert column(figure(dashboard, "The network"), "nodes", "text") == [str(b) for b in bits]
+    until(lambda: column(figure(dashboard, "Bit-width"), "bars", "bits") == bits.tolist())
+    until(lambda: column(figure(dashboard, "The network"), "nodes", "text") == [str(b) for b in bits])
     button(dashboard, "+ 1").click()
     until(lambda: column(figure(dashboard, "Bit-width"), "bars", "bits")[1] == 6)
     button(dashboard, "- 1").click()
