@@ -207,6 +207,8 @@ def _check_graph(name: str, given: Any, count: int) -> None:
 def _check_costs(given: Any, objectives: Sequence[str]) -> None:
     if not isinstance(given, list | tuple):
         raise ContractError(f"cost_names are {shown(given)}", "give a tuple of names")
+    if len(set(map(repr, given))) < len(given):
+        raise ContractError(f"cost_names are {shown(given)}", "name each cost once")
     unknown = [name for name in given if name not in objectives]
     if unknown:
         raise ContractError(f"cost {unknown[0]!r} is not an objective", "name costs as in objective_names")

@@ -25,6 +25,7 @@ import numpy as np
 from nemo_lab.errors import ArgumentError
 
 PLAIN = (str, bytes, float, complex, type(None), type(...))
+CONTAINERS = (dict, list, tuple, set, frozenset, str, bytes, np.ndarray)
 STANDARD = Path(sysconfig.get_paths()["stdlib"])
 PACKAGES = {"site-packages", "dist-packages"}
 OURS = Path(__file__).parent
@@ -59,7 +60,13 @@ def arguments_kept(made: Any) -> dict[str, Any]:
         names = inspect.signature(type(made)).parameters
     except (TypeError, ValueError):
         return {}
-    return {name: getattr(made, name) for name in names if name in getattr(made, "__dict__", ())}
+    return {name: getattr(made, name) for name in names if _kept(made, name)}
+
+
+def _kept(made: Any, name: str) -> bool:
+    """Whether an object has it of its own: as an attribute, in a slot, or by a property."""
+    shown = inspect.getattr_static(type(made), name, None)
+    return name in getattr(made, "__dict__", ()) or isinstance(shown, property | types.MemberDescriptorType)
 
 
 class _Digest:
@@ -95,7 +102,7 @@ class _Digest:
             self._all("list", value)
         elif type(value) in (set, frozenset):
             self._text("set", sorted(_Digest().add(one).hexdigest() for one in value))
-        elif type(value) is dict:
+        elif type(value) in (dict, types.MappingProxyType):
             self._all("dict", [part for pair in value.items() for part in pair])
         elif type(value) is functools.partial:
             self._all("partial", [value.func, value.args, dict(sorted(value.keywords.items()))])
@@ -158,6 +165,8 @@ class _Digest:
         name = getattr(value, "__qualname__", None) if callable(value) else None
         if isinstance(value, types.BuiltinFunctionType) or (name and type(value).__module__ == "builtins"):
             self._text(getattr(value, "__module__", None), name)
+            if type(owner := getattr(value, "__self__", None)) in CONTAINERS:  # such as the ``get`` of a dict
+                self.add(owner)
             return
         self.add(type(value))
         if "__wrapped__" in getattr(value, "__dict__", ()):

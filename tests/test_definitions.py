@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -188,6 +188,8 @@ DIFFERENT = {
             (bytearray(b"a"), bytearray(b"b")),
             (10**5000, 10**5000 + 1),
             (np.vectorize(math.sin), np.vectorize(math.cos)),
+            (MappingProxyType({"a": 1}), MappingProxyType({"a": 2})),
+            ({"a": 1}.get, {"a": 2}.get),
         )
     },
 }
@@ -284,3 +286,24 @@ def test_arguments_that_are_kept() -> None:
     assert arguments_kept(kept) == {"strength": 0.5}
     assert arguments_kept(Weighted(2.0)) == {"weight": 2.0}
     assert arguments_kept(object()) == {}
+
+
+class ByProperty:
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
+
+    @property
+    def scale(self) -> float:
+        return self._scale
+
+
+class InASlot:
+    __slots__ = ("scale",)
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+
+@pytest.mark.parametrize("kind", [ByProperty, InASlot])
+def test_what_an_object_was_made_with_is_found_wherever_it_keeps_it(kind: Any) -> None:
+    assert arguments_kept(kind(2.0)) == {"scale": 2.0}

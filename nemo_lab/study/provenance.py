@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nemo_lab._version import __version__
 from nemo_lab.contract import check_fingerprint
-from nemo_lab.errors import DataError
+from nemo_lab.definitions import arguments_kept, definition
+from nemo_lab.errors import ContractError, DataError, shown
+from nemo_lab.problem import AdaptedProblem
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.workload.workload import Workload
 
@@ -64,15 +67,34 @@ def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
     """
     now = problem.fingerprint()
     check_fingerprint(now)
-    forms = now, *problem.former_fingerprints(now)
+    unsaid = _unsaid(problem)
+    if unsaid:
+        now = {**now, "code": definition([now.get("code"), unsaid])}
+    former = problem.former_fingerprints(now)
+    if not isinstance(former, tuple | list):
+        raise ContractError(f"former_fingerprints returned {shown(former)}", "return a tuple of dicts")
+    forms = now, *former
     for form in forms:
         check_fingerprint(form)
     return tuple({str(part): str(value) for part, value in form.items()} for form in forms)
 
 
+def _unsaid(problem: Problem) -> list[Any]:
+    """What an object does that asks another one for its fingerprint: its class, and what it was made with."""
+    own = problem.original if isinstance(problem, AdaptedProblem) else problem
+    said = (
+        getattr(own, "fingerprint", None) is None
+        or inspect.getattr_static(own, "fingerprint", None) is not None
+    )
+    if said:
+        return []
+    kept = arguments_kept(own).items()
+    return [type(own), {name: one for name, one in kept if not hasattr(one, "fingerprint")}]
+
+
 def reusable(forms: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     """The forms whose evaluations another study may take over: not those that say less of one's own code."""
-    return [form for form in forms if ("code" in form) == ("code" in forms[0])]
+    return [form for form in forms if form.get("code") == forms[0].get("code")]
 
 
 def same_python(then: Mapping[str, str]) -> bool:

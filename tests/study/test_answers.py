@@ -268,3 +268,40 @@ def test_a_fingerprint_without_code_needs_no_digest_of_it(path: Path) -> None:
 
     make(Deep(), storage=path).close()
     load_study(path, problem=Deep()).close()
+
+
+class Forwarding:
+    """Another problem, scaled; everything else is asked of that."""
+
+    def __init__(self, problem: Any, scale: float) -> None:
+        self.problem, self.scale = problem, scale
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.problem, name)
+
+    def evaluate(self, bits: Any) -> Any:
+        return self.problem.evaluate(bits) * self.scale
+
+
+def test_who_wraps_another_problem_is_told_from_it_and_from_other_wrappers(path: Path) -> None:
+    workload = load_workload("digits")
+    makers: list[Any] = [
+        lambda: QuantizationProblem(workload),
+        lambda: Forwarding(QuantizationProblem(workload), 0.5),
+        lambda: Forwarding(QuantizationProblem(workload), 0.25),
+        ToyProblem,
+        lambda: Forwarding(ToyProblem(), 0.5),
+        lambda: Forwarding(ToyProblem(), 0.25),
+    ]
+    settings: dict[str, Any] = {"population": 8, "min_size": 1, "species": ("floor",), "storage": path}
+    for number, maker in enumerate(makers):
+        first = create_study(maker(), name=f"{number}", **settings).optimize(3, progress=False)
+        first.close()
+        assert first.snapshot.reused == 0
+        again = create_study(maker(), name=f"{number} again", **settings).optimize(3, progress=False)
+        again.close()
+        assert again.snapshot.reused == 3
+        for other in makers[:number]:
+            with pytest.raises(StorageError, match="changed since study"):
+                load_study(path, f"{number}", problem=other())
+        load_study(path, f"{number}", problem=maker()).close()

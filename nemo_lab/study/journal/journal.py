@@ -192,6 +192,12 @@ class Journal:
         except (TypeError, KeyError, AttributeError) as error:
             raise StorageError(f"the head of the study in {str(self.path)!r} cannot be read") from error
 
+    @property
+    def reopening(self) -> str:
+        """The call that opens the study again, to go on with it."""
+        given = "" if self.header.recipe else ", problem=..."
+        return f"load_study({str(self.path)!r}, {self.header.name!r}{given})"
+
     def writer_is_gone(self) -> bool:
         """Whether the process that wrote last is known to have ended."""
         with self._lock, explained(self.path, "read"):

@@ -93,11 +93,8 @@ class Recorder:
             StudyStateError: if there is a journal, and it is closed.
         """
         if self._journal is not None and self._closed:
-            header = self._journal.header
-            given = "" if header.recipe else ", problem=..."
             raise StudyStateError(
-                "the study is closed, and its journal with it",
-                f"load_study({str(self._journal.path)!r}, {header.name!r}{given}) goes on with it",
+                "the study is closed, and its journal with it", f"{self._journal.reopening} goes on with it"
             )
 
     def close(self) -> None:

@@ -110,7 +110,7 @@ class Follower(Listeners):
         """Refuse it: somebody else runs and steers the study."""
         raise StudyStateError(
             f"study {self._journal.header.name!r} is only followed here",
-            "steer it where it runs; when that has ended, load_study(path) goes on with it here",
+            f"steer it where it runs; when that has ended, {self._journal.reopening} goes on with it here",
         )
 
     start = pause = resume = post = check_writable
