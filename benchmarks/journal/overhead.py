@@ -84,6 +84,8 @@ def long_journal(path: Path) -> None:
         np.zeros(LONG, np.int16),
         np.ones(LONG, np.int16),
         np.arange(LONG, dtype=np.int32) // 48,
+        np.ones(LONG, np.int32),
+        np.zeros(LONG, np.int32),
     )
     with Journal.create(path, header) as journal:
         journal.write(

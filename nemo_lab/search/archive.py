@@ -24,6 +24,8 @@ class Evaluations:
         species: int16[N], position in the study's species, -1 for none (uniform starts, enqueued ones).
         origin: int16[N], position in ``ORIGINS``.
         generation: int32[N].
+        asks: int32[N], how often the search was asked for a candidate since the tell or steer before.
+        place: int32[N], which of the candidates that were out it was, in the order asked.
     """
 
     bits: NDArray[np.uint8]
@@ -31,6 +33,8 @@ class Evaluations:
     species: NDArray[np.int16]
     origin: NDArray[np.int16]
     generation: NDArray[np.int32]
+    asks: NDArray[np.int32]
+    place: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.bits)
@@ -59,6 +63,8 @@ class EvaluationLog:
             "species": np.empty(256, dtype=np.int16),
             "origin": np.empty(256, dtype=np.int16),
             "generation": np.empty(256, dtype=np.int32),
+            "asks": np.empty(256, dtype=np.int32),
+            "place": np.empty(256, dtype=np.int32),
         }
 
     def __len__(self) -> int:
@@ -68,8 +74,9 @@ class EvaluationLog:
         """Config id under which uint8[Q] was first evaluated, None if it never was."""
         return self._configs.get(bits.tobytes())
 
-    def append(self, **row: Any) -> int:
+    def append(self, *, asks: int = 1, place: int = 0, **row: Any) -> int:
         """Add one row, given by column name; returns its number."""
+        row |= {"asks": asks, "place": place}
         if self._count == len(self._columns["bits"]):  # old views keep the old arrays
             self._columns = {
                 name: np.concatenate([column, np.empty_like(column)])

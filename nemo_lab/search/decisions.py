@@ -15,6 +15,9 @@ from nemo_lab.search.constraints import Constraints, Pins
 from nemo_lab.search.species_controls import SpeciesControls
 
 
+UNDOABLE = 100  # decisions that can be taken back
+
+
 @dataclass(frozen=True)
 class Step:
     """A decision that can be taken back, or made again: what is in force on the other side of it.
@@ -35,12 +38,14 @@ class Step:
 class Ledger:
     """What is in force, and the decisions that led to it.
 
+    A method that cannot change anything gives the same ledger: what was right to ask for may come too late.
+
     Attributes:
         species: names of all that ever took part, in the order of their positions.
         constraints: pins, limits and aspiration.
         controls: which species take part, are frozen, or have a share of their own.
         budget: evaluations at which the run is to end.
-        done: decisions that can be taken back, the latest last.
+        done: decisions that can be taken back, the latest ``UNDOABLE``, the newest last.
         undone: those that were taken back and can be made again, the next one last.
     """
 
@@ -56,7 +61,9 @@ class Ledger:
         return self._decide(constraints=self.constraints.holding(pins))
 
     def unpin(self, nodes: Sequence[int]) -> Ledger:
-        """Free nodes."""
+        """Free nodes; the same ledger if none of them is pinned."""
+        if not any(node in self.constraints.held for node in nodes):
+            return self
         return self._decide(constraints=self.constraints.freeing(nodes))
 
     def constrain(self, limits: Mapping[int, float]) -> Ledger:
@@ -68,30 +75,36 @@ class Ledger:
         return self._decide(constraints=replace(self.constraints, aspiration=dict(box)))
 
     def enter(self, species: str) -> Ledger:
-        """Let a species take part: a new one, or one that was removed."""
+        """Let a species take part: a new one, or one that was removed; the same ledger if it does."""
+        if self.takes_part(species):
+            return self
         known = self if species in self.species else self._with(species)
         position = known.species.index(species)
         return known._decide(controls=replace(known.controls, removed=known.controls.removed - {position}))
 
     def remove(self, species: str) -> Ledger:
-        """Let a species take no part any more; the same ledger if no other has children."""
-        now, s = self.controls, self.species.index(species)
-        if self.is_last(species):
+        """Let a species take no part any more; the same ledger if it takes none, or no other has children."""
+        if not self.takes_part(species) or self.is_last(species):
             return self
+        now, s = self.controls, self.species.index(species)
         shares = _without(now.shares, s)
         return self._decide(
             controls=replace(now, removed=now.removed | {s}, frozen=now.frozen - {s}, shares=shares)
         )
 
     def freeze(self, species: str, frozen: bool) -> Ledger:
-        """Keep the members of a species, or let it go on; the same ledger if no other has children."""
-        now, s = self.controls, self.species.index(species)
-        if frozen and self.is_last(species):
+        """Keep the members of a species, or let it go on; the same ledger as for ``remove``."""
+        if not self.takes_part(species) or (frozen and self.is_last(species)):
             return self
+        now, s = self.controls, self.species.index(species)
         return self._decide(controls=replace(now, frozen=now.frozen | {s} if frozen else now.frozen - {s}))
 
     def share(self, species: str, part: float | None) -> Ledger:
-        """Give a species a share of all members; None leaves it to UCB."""
+        """Give a species a share of all members; None leaves it to UCB. The same ledger if it takes no
+        part, or the shares of the others leave no room.
+        """  # noqa: D205
+        if not self.takes_part(species) or (part is not None and part > self.room(species)):
+            return self
         now, s = self.controls, self.species.index(species)
         shares = _without(now.shares, s)
         return self._decide(controls=replace(now, shares=shares if part is None else {**shares, s: part}))
@@ -109,6 +122,10 @@ class Ledger:
         """A step that changes nothing here: new members, or configurations to evaluate."""
         return self._decide()
 
+    def reseed(self, species: str) -> Ledger:
+        """The same of new members for a species; the same ledger if it takes no part."""
+        return self._decide() if self.takes_part(species) else self
+
     def undo(self) -> Ledger:
         """Take back the latest decision that stands; the same ledger if there is none."""
         if not self.done:
@@ -121,11 +138,20 @@ class Ledger:
         if not self.undone:
             return self
         back, inverse = self._crossed(self.undone[-1])
-        return replace(back, done=(*self.done, inverse), undone=self.undone[:-1])
+        return replace(back, done=(*self.done, inverse)[-UNDOABLE:], undone=self.undone[:-1])
 
     def describe(self, label: str) -> Ledger:
         """Say what people call the latest decision."""
         return replace(self, done=(*self.done[:-1], replace(self.done[-1], label=label)))
+
+    def takes_part(self, species: str) -> bool:
+        """Whether a species of that name is in the search."""
+        return species in self.species and self.species.index(species) not in self.controls.removed
+
+    def room(self, species: str) -> float:
+        """What the shares of all other species leave to one."""
+        s = self.species.index(species)
+        return 1.0 - sum(share for other, share in self.controls.shares.items() if other != s)
 
     def is_last(self, species: str) -> bool:
         """Whether no other species has children."""
@@ -177,7 +203,7 @@ class Ledger:
             self,
             constraints=self.constraints if constraints is None else constraints,
             controls=self.controls if controls is None else controls,
-            done=(*self.done, step),
+            done=(*self.done, step)[-UNDOABLE:],
             undone=(),
         )
 

@@ -62,12 +62,16 @@ class Engine:
         ``dedupe`` a configuration that is known is not given again: its member tries other children, then
         takes the known objectives.
 
+        What is given does not depend on how many candidates are out, so that several evaluated at once are
+        those that would be evaluated one after the other.
+
         Returns:
-            None while answers are missing for the next generation, or if ``exhausted``: nothing is left that
+            None while answers are missing for the next one, or if ``exhausted``: nothing is left that
             was not evaluated.
         """
         self.begin()
         state, dedupe = self.state, self.options.dedupe
+        state.asks += 1
         barren = 0
         while True:
             while len(state.queue):
@@ -75,8 +79,12 @@ class Engine:
                 member.bits = bits = self._bits_of(member)
                 if dedupe and state.known(bits):
                     bits = self._retry(member, bits)
-                if not (dedupe and self._take_known(member, bits)):
+                if not dedupe or member.asked_for or not state.known(bits):
                     return state.queue.send(bits)
+                config = state.archive.find(bits)
+                if config is None:  # its objectives are on their way
+                    return None
+                member.objectives = self.evaluations.objectives[config].copy()
                 state.queue.pass_over()
             if state.queue.busy:
                 return None
@@ -90,27 +98,14 @@ class Engine:
             else:
                 self._next_generation()
 
-    def ask_some(self, most: int) -> list[Candidate]:
-        """At most ``most`` candidates, and at least one unless ``exhausted``."""
-        found: list[Candidate] = []
-        while len(found) < most:
-            candidate = self.ask()
-            if candidate is None:
-                break
-            found.append(candidate)
-        if not found and not self.exhausted:
-            raise RuntimeError("the engine waits for an evaluation that nobody makes")
-        return found
-
     def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
         """Take the objectives float[K] of a candidate; returns its config id."""
         state, member = self.state, candidate.member
-        twins = state.queue.told(candidate)
+        place = self.out.index(candidate)
+        state.queue.told(candidate)
         member.objectives = np.array(objectives, dtype=np.float64)
         if not member.hand_made:
             state.population.evaluated[member.species] += 1
-        for twin in twins:
-            twin.objectives = member.objectives.copy()
         return state.archive.add(
             state.ledger.constraints,
             bits=candidate.bits,
@@ -118,6 +113,8 @@ class Engine:
             species=member.species,
             origin=ORIGINS.index(member.origin),
             generation=state.generation,
+            asks=state.take_asks(),
+            place=place,
         )
 
     def give_back(self, candidate: Candidate) -> None:
@@ -147,18 +144,6 @@ class Engine:
             if not self.state.known(bits):
                 break
         return bits
-
-    def _take_known(self, member: Member, bits: Bits) -> bool:
-        """Give a member what is known of its configuration, now or when it comes; returns whether it will."""
-        state = self.state
-        if member.asked_for or not state.known(bits):
-            return False
-        config = state.archive.find(bits)
-        if config is None:
-            state.queue.wait_for_twin(member, bits)
-        else:
-            member.objectives = self.evaluations.objectives[config].copy()
-        return True
 
     # one generation
 
@@ -226,6 +211,11 @@ class Engine:
     def waiting(self) -> int:
         """Hand-made and projected configurations that wait to be evaluated."""
         return sum(member.asked_for for member in self.state.queue)
+
+    @property
+    def out(self) -> tuple[Candidate, ...]:
+        """Candidates that are being evaluated, in the order asked."""
+        return self.state.queue.out
 
     @property
     def generation(self) -> int:

@@ -1,4 +1,4 @@
-"""Members on their way through evaluation: waiting, out, or waiting for a twin that is out."""
+"""Members on their way through evaluation: waiting, or out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from nemo_lab.search.species import Bits
 
 
 class Queue:
-    """Who is evaluated next, and who is out at this moment.
-
-    A *twin* is a member whose configuration is out already: it takes the objectives when they come.
-    """
+    """Who is evaluated next, and who is out at this moment."""
 
     def __init__(self) -> None:
         self._waiting: deque[Member] = deque()
-        self._out: dict[Member, bytes] = {}
-        self._twins: dict[bytes, list[Member]] = {}
+        self._out: list[Candidate] = []
 
     def __iter__(self) -> Iterator[Member]:
         """Those that wait, in order."""
@@ -33,13 +29,14 @@ class Queue:
         return bool(self._out)
 
     @property
-    def twins(self) -> int:
-        """Members that wait for a configuration that is out."""
-        return sum(map(len, self._twins.values()))
+    def out(self) -> tuple[Candidate, ...]:
+        """Those that are out, in the order in which they were handed out."""
+        return tuple(self._out)
 
     def is_out(self, bits: Bits) -> bool:
         """Whether the configuration uint8[Q] is being evaluated."""
-        return bits.tobytes() in self._out.values()
+        key = bits.tobytes()
+        return any(candidate.bits.tobytes() == key for candidate in self._out)
 
     def append(self, members: Iterable[Member]) -> None:
         """Let members wait behind all others."""
@@ -61,21 +58,17 @@ class Queue:
         """Take the next one out of the queue: it needs no evaluation."""
         self._waiting.popleft()
 
-    def wait_for_twin(self, member: Member, bits: Bits) -> None:
-        """Let a member take the objectives of a configuration that is out."""
-        self._twins.setdefault(bits.tobytes(), []).append(member)
-
     def send(self, bits: Bits) -> Candidate:
         """Hand the next one out as a candidate with the configuration uint8[Q]."""
-        member = self._waiting.popleft()
-        self._out[member] = bits.tobytes()
-        return Candidate(bits, member)
+        candidate = Candidate(bits, self._waiting.popleft())
+        self._out.append(candidate)
+        return candidate
 
-    def told(self, candidate: Candidate) -> list[Member]:
-        """A candidate is evaluated; returns the twins that waited for it."""
-        del self._out[candidate.member]
-        return self._twins.pop(candidate.bits.tobytes(), [])
+    def told(self, candidate: Candidate) -> None:
+        """A candidate is evaluated."""
+        self._out.remove(candidate)
 
     def give_back(self, candidate: Candidate) -> None:
-        """A candidate could not be evaluated: it is the next one again, its twins behind it."""
-        self.put_first([candidate.member, *self.told(candidate)])
+        """A candidate could not be evaluated: it is the next one again."""
+        self.told(candidate)
+        self.put_first([candidate.member])

@@ -6,7 +6,6 @@ It is saved between two evaluations, when no candidate is out. What the evaluati
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -22,15 +21,8 @@ from nemo_lab.search.problem import Problem, bounds_of
 from nemo_lab.search.queue import Queue
 from nemo_lab.search.roster import Roster
 from nemo_lab.search.species import Bits, Species
+from nemo_lab.search.turnover import Turnover, bounded
 from nemo_lab.search.view import SearchView
-
-
-@dataclass(frozen=True, eq=False)
-class Turnover:
-    """Members and waiting configurations that came and went by a decision, for its undoing."""
-
-    entered: tuple[Member, ...] = ()
-    left: tuple[Member, ...] = ()
 
 
 class SearchState:
@@ -48,10 +40,12 @@ class SearchState:
         archive: all evaluations, and the front.
         begun_with: names of the species at the start.
         ledger: what people decided.
-        done, undone: who came and went by each decision of the ledger.
+        done, undone: who came and went by each decision of the ledger, the latest last, see ``remember``.
         generation: from 0.
         history: the end of each generation.
         exhausted: whether nothing is left that was not evaluated.
+        asks: how often a candidate was asked for since the last tell or steer; with it a log of these says
+            in which order all three came, so that the log alone is enough to go through a run again.
         view: the search as species saw it last, None before.
         rng: for configurations that no species makes.
     """
@@ -74,6 +68,7 @@ class SearchState:
         self.generation = 0
         self.history: tuple[GenerationRecord, ...] = ()
         self.exhausted = False
+        self.asks = 0
         self.view: SearchView | None = None
 
     def begin(self) -> None:
@@ -96,6 +91,11 @@ class SearchState:
         places.sort(key=lambda place: place[:2])
         self.queue.append(member for _, _, member in places)
 
+    def take_asks(self) -> int:
+        """What ``asks`` says, to be noted beside a tell or a steer; it begins again at 0."""
+        asks, self.asks = self.asks, 0
+        return asks
+
     def known(self, bits: Bits) -> bool:
         """Whether uint8[Q] was evaluated, or is being evaluated."""
         return self.archive.find(bits) is not None or self.queue.is_out(bits)
@@ -112,6 +112,12 @@ class SearchState:
     def present(self) -> Iterator[Member]:
         """Everyone who lives or waits."""
         return chain(chain.from_iterable(self.population.members), self.queue)
+
+    def remember(self, done: Sequence[Turnover], undone: Sequence[Turnover]) -> None:
+        """Who came and went by the decisions of the ledger that can be taken back, and made again."""
+        done = done[max(0, len(done) - len(self.ledger.done)) :]
+        kept = bounded([*reversed(done), *reversed(undone)], self.present())
+        self.done, self.undone = tuple(kept[: len(done)][::-1]), tuple(kept[len(done) :][::-1])
 
     def seed_of(self, species: int) -> np.random.SeedSequence:
         """The seed of a species by position, also of one that comes in the middle of a run."""
@@ -136,8 +142,8 @@ class SearchState:
             "queue": roster.numbers(self.queue),
             "archive": self.archive.state_dict(),
             "ledger": self.ledger.state_dict(),
-            "done": [_saved(one, roster) for one in self.done],
-            "undone": [_saved(one, roster) for one in self.undone],
+            "done": [one.state_dict(roster) for one in self.done],
+            "undone": [one.state_dict(roster) for one in self.undone],
             "random": self.rng.bit_generator.state,
             "view": self.view and self.view.state_dict(),
             "generation": self.generation,
@@ -165,22 +171,14 @@ class SearchState:
             self.population.append(make(self.ledger.species[position]), self.seed_of(position))
         self.archive.load_state_dict(saved["archive"], evaluations)
         self.queue.append(roster.named(saved["queue"]))
-        self.done = tuple(_turnover(one, roster) for one in saved["done"])
-        self.undone = tuple(_turnover(one, roster) for one in saved["undone"])
+        self.done = tuple(Turnover.from_state(one, roster) for one in saved["done"])
+        self.undone = tuple(Turnover.from_state(one, roster) for one in saved["undone"])
         self.rng.bit_generator.state = saved["random"]
         self.generation, self.exhausted = saved["generation"], saved["exhausted"]
         self.history = tuple(history)
         if saved["view"] is not None:
             self.view = SearchView.from_state(saved["view"], self.archive.evaluations, self.known)
         self.population.load_state_dict(saved["population"], roster, self.view)
-
-
-def _saved(turnover: Turnover, roster: Roster) -> dict[str, list[int]]:
-    return {"entered": roster.numbers(turnover.entered), "left": roster.numbers(turnover.left)}
-
-
-def _turnover(saved: Mapping[str, list[int]], roster: Roster) -> Turnover:
-    return Turnover(tuple(roster.named(saved["entered"])), tuple(roster.named(saved["left"])))
 
 
 def from_flat(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Single-threaded: call these between a ``tell`` and the next ``ask``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from nemo_lab.search.constraints import Pins, checked_width
@@ -14,7 +14,8 @@ from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, Member
 from nemo_lab.search.reseeding import configurations, reseed
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.state import SearchState, Turnover
+from nemo_lab.search.state import SearchState
+from nemo_lab.search.turnover import Turnover, turnover
 
 
 class Steering:
@@ -130,17 +131,17 @@ class Steering:
                     species.observe(state.view)
             state.queue.put_first(state.population.enter(position, after.controls))
 
-    def remove_species(self, name: str) -> bool:
-        """Let a species go with its members; what it found stays. Returns whether it does: the last stays."""
-        return self._control(self.ledger.remove(name))
+    def remove_species(self, name: str) -> None:
+        """Let a species go with its members; what it found stays."""
+        self._control(self.ledger.remove(name))
 
-    def freeze(self, name: str, frozen: bool) -> bool:
-        """Keep a species' members as they are, or let it go on; returns whether that took effect."""
-        return self._control(self.ledger.freeze(name, frozen))
+    def freeze(self, name: str, frozen: bool) -> None:
+        """Keep a species' members as they are, or let it go on."""
+        self._control(self.ledger.freeze(name, frozen))
 
-    def share(self, name: str, part: float | None) -> bool:
-        """Give a species a share of all members, None for UCB's; returns whether that took effect."""
-        return self._control(self.ledger.share(name, part))
+    def share(self, name: str, part: float | None) -> None:
+        """Give a species a share of all members, None for UCB's."""
+        self._control(self.ledger.share(name, part))
 
     # taking back
 
@@ -150,15 +151,15 @@ class Steering:
         What it had evaluated stays, and so do the children of its members.
 
         Returns:
-            its label, empty if there is none.
+            its label, and whether members that it replaced are not kept any more; empty if there is none.
         """
         state = self._state
         if not self.ledger.done:
             return ""
-        label = self.ledger.done[-1].label
-        inverse = self._revert(self.ledger.undo(), state.done[-1])
-        state.done, state.undone = state.done[:-1], (*state.undone, inverse)
-        return label
+        label, change = self.ledger.done[-1].label, state.done[-1]
+        inverse = self._revert(self.ledger.undo(), change)
+        state.remember(state.done[:-1], (*state.undone, inverse))
+        return f"{label}; {change.lost} members lie too far back to return" if change.lost else label
 
     def redo(self) -> str:
         """Make the decision again that was taken back last; returns its label, empty if there is none."""
@@ -167,20 +168,17 @@ class Steering:
             return ""
         label = self.ledger.undone[-1].label
         inverse = self._revert(self.ledger.redo(), state.undone[-1])
-        state.undone, state.done = state.undone[:-1], (*state.done, inverse)
+        state.remember((*state.done, inverse), state.undone[:-1])
         return label
 
     def describe(self, label: str) -> None:
         """Say what people call the latest decision."""
         self._state.ledger = self.ledger.describe(label)
 
-    def _control(self, after: Ledger) -> bool:
-        if after is self.ledger:
-            return False
+    def _control(self, after: Ledger) -> None:
         self._state.begin()
         with self._taking_effect(after):
             self._expel()
-        return True
 
     @contextmanager
     def _taking_effect(self, after: Ledger) -> Iterator[None]:
@@ -194,7 +192,7 @@ class Steering:
             state.ledger = before
             state.population.forget_beyond(len(before.species))
             raise
-        state.done, state.undone = (*state.done, turnover(present, state.present())), ()
+        state.remember((*state.done, turnover(present, state.present())), ())
         self._in_force()
 
     def _revert(self, after: Ledger, change: Turnover) -> Turnover:
@@ -227,9 +225,3 @@ class Steering:
     def _in_force(self) -> None:
         self._state.exhausted = False
         self._state.archive.rebuild(self.ledger.constraints)
-
-
-def turnover(before: Iterable[Member], after: Iterable[Member]) -> Turnover:
-    """Who entered and who left, each once and in order."""
-    old, new = dict.fromkeys(before), dict.fromkeys(after)
-    return Turnover(tuple(m for m in new if m not in old), tuple(m for m in old if m not in new))

@@ -108,22 +108,35 @@ def test_a_child_that_stays_known_has_the_known_objectives() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_twins_in_flight_get_their_objectives(seed: int) -> None:
+@pytest.mark.parametrize("retries", [0, 10])
+def test_a_configuration_that_is_out_is_waited_for(seed: int, retries: int) -> None:
     """Everything that can be asked for is asked before anything is told, and told in any order."""
-    engine, rng, twins = make(seed, retries=0), np.random.default_rng(seed), 0
-    for _ in range(6):
+    engine, rng, waited = make(seed, retries=retries), np.random.default_rng(seed), 0
+    for _ in range(20):
         asked = list(iter(engine.ask, None))
         assert len({one.bits.tobytes() for one in asked}) == len(asked)
-        twins += engine.state.queue.twins
+        waited += len(engine.state.queue) > 0
         for i in rng.permutation(len(asked)):
             answer(engine, asked[i])
-        assert not engine.state.queue.twins
-        for members in engine.population.members:
-            for member in members:
-                assert member.bits is not None
-                assert member.objectives is not None
-                assert member.objectives.tolist() == engine.problem.evaluate(member.bits[None])[0].tolist()
-    assert twins > 0
+        if not len(engine.state.queue):
+            for members in engine.population.members:
+                for member in members:
+                    assert member.bits is not None
+                    assert member.objectives is not None
+                    right = engine.problem.evaluate(member.bits[None])[0]
+                    assert member.objectives.tolist() == right.tolist()
+    assert waited > 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("most", [2, 3, 50])
+def test_several_at_once_are_those_one_after_the_other(seed: int, most: int) -> None:
+    alone, together = make(seed), make(seed)
+    run(alone, 150)
+    while len(together.evaluations) < 150:
+        for candidate in itertools.islice(iter(together.ask, None), most):
+            answer(together, candidate)
+    assert rows(together)[:150] == rows(alone)[:150]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 20, 34])
@@ -143,19 +156,16 @@ def test_giving_back_changes_nothing(seed: int) -> None:
     assert searched(disturbed=True) == searched(disturbed=False)
 
 
-def test_a_twin_of_what_is_given_back_under_a_new_pin_is_not_lost() -> None:
+def test_who_waits_for_what_is_given_back_under_a_new_pin_is_not_lost() -> None:
     engine = make(5, retries=0)
     asked: list[Candidate] = []
-    while not engine.state.queue.twins:
-        asked.extend(iter(engine.ask, None))
-        if not engine.state.queue.twins:
-            for candidate in asked:
-                answer(engine, candidate)
-            asked = []
+    while not len(engine.state.queue):
+        for candidate in asked:
+            answer(engine, candidate)
+        asked = list(iter(engine.ask, None))
     for candidate in reversed(asked):
         engine.give_back(candidate)
     assert not engine.state.queue.busy
-    assert not engine.state.queue.twins
     engine.steering.pin({0: 8})
     generation = engine.generation
     while engine.generation == generation:

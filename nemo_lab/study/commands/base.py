@@ -22,10 +22,12 @@ class Command:
 
     Attributes:
         action: the name in the log, empty where it changes nothing of the search.
+        decides: whether it changes what is in force, so that it does nothing where ``decide`` does not.
         undoable: whether ``undo`` takes it back.
     """
 
     action: ClassVar[str] = ""
+    decides: ClassVar[bool] = True
     undoable: ClassVar[bool] = True
 
     def decide(self, ledger: Ledger, evaluations: int) -> Ledger:
@@ -36,9 +38,13 @@ class Command:
             evaluations: made before it.
 
         Returns:
-            the ledger after it, the same object if it decides nothing.
+            the ledger after it, the same object if it comes too late to do anything.
         """
         return ledger
+
+    def resolved(self, ledger: Ledger) -> Command:
+        """The same with everything in it that depends on what is in force when it takes effect."""
+        return self
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:
         """Carry it out on the engine, as ``decide`` says; returns what was done, for the log."""

@@ -41,22 +41,24 @@ class Enqueue(Command):
 
 @dataclass(frozen=True)
 class Prepare(Command):
-    """Draw up the first population, and the next candidates, which are evaluated when the run goes on.
+    """Draw up the first population, and the next candidates; all that are out wait again, to be evaluated
+    when the run goes on.
 
-    A run that is stopped in the middle of evaluations leaves them so; the record has to know.
-    """
+    A run leaves them so where evaluations fail, are stopped, or lie beyond its budget: the record has to know.
+    """  # noqa: D205
 
     action = "prepare"
-    undoable = False
+    decides = False
     candidates: int = 0
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         engine.begin()
-        drawn = [engine.ask() for _ in range(self.candidates)]
-        for candidate in reversed(drawn):
-            if candidate is not None:
-                engine.give_back(candidate)
-        return f"{self.candidates} candidates drawn up"
+        for _ in range(self.candidates):
+            engine.ask()
+        waiting = engine.out
+        for candidate in reversed(waiting):
+            engine.give_back(candidate)
+        return f"{len(waiting)} candidates drawn up"
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
         return type(self.candidates) is int and 0 <= self.candidates <= MANY
@@ -72,6 +74,7 @@ class WhatIf(Command):
     Who no longer wants the answer cancels it.
     """
 
+    decides = False
     bits: Bits = field(repr=False)
     answer: Future[NDArray[np.float64]] = field(default_factory=Future)
 

@@ -15,6 +15,7 @@ from nemo_lab.study.commands.search import SEARCH_COMMANDS
 from nemo_lab.study.commands.species import SPECIES_COMMANDS, AddSpecies
 
 LOGGER = logging.getLogger(__name__)
+TOO_LATE = "came too late: nothing changed"
 COMMANDS = {one.action: one for one in (*SEARCH_COMMANDS, *EVALUATION_COMMANDS, *SPECIES_COMMANDS)}
 
 
@@ -80,11 +81,19 @@ def _made(name: str, make: Callable[[str], Species]) -> Species:
 
 
 def carry_out(engine: Engine, command: Command, evaluate: Evaluate) -> str:
-    """Apply a command, and note what people call it; returns what was done."""
+    """Apply a command, and note what people call it; returns what was done.
+
+    One that was right when it was asked for may come too late, after another that took effect first.
+    """
     before = engine.ledger
-    detail = command.apply(engine, evaluate)
-    if command.undoable and engine.ledger is not before:
-        engine.steering.describe(f"{command.action} {detail}")
+    if command.decides and command.decide(before, len(engine.evaluations)) is before:
+        detail = TOO_LATE
+    else:
+        detail = command.apply(engine, evaluate)
+        if command.undoable and engine.ledger is not before:
+            engine.steering.describe(f"{command.action} {detail}")
+    if command.action:
+        engine.state.take_asks()  # what follows counts from here
     return detail
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nemo_lab.search import Engine, Ledger, Problem
 from nemo_lab.search.constraints import Pins, checked_width
@@ -59,8 +59,7 @@ class Unpin(Command):
         return within(self.nodes, problem.num_nodes)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
-        names = [problem.node_names[node] for node in self.nodes]
-        return f"unpin({names})" if names else "unpin()"
+        return f"unpin({[problem.node_names[node] for node in self.nodes]})"
 
 
 @dataclass(frozen=True)
@@ -122,17 +121,26 @@ class Budget(Command):
 
     action = "budget"
     evaluations: int
+    before: int | None = None
+
+    def resolved(self, ledger: Ledger) -> Command:
+        """With the end of the run so far, which a start may have set: ``undo`` goes back to it."""
+        return replace(self, before=ledger.budget)
 
     def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
-        return ledger.end_at(max(self.evaluations, evaluations))
+        known = ledger if self.before is None else ledger.planned(self.before)
+        return known.end_at(max(self.evaluations, evaluations))
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         wanted = max(self.evaluations, len(engine.evaluations))  # more may have been made meanwhile
+        if self.before is not None:
+            engine.steering.plan(self.before)
         engine.steering.set_budget(wanted)
         return f"{wanted} evaluations in all"
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
-        return type(self.evaluations) is int and self.evaluations > 0
+        known = self.before is None or type(self.before) is int
+        return type(self.evaluations) is int and self.evaluations > 0 and known
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"set_budget({self.evaluations})"
@@ -149,7 +157,7 @@ class Undo(Command):
         return ledger.undo()
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        return engine.steering.undo() if engine.ledger.done else "nothing was left to undo"
+        return engine.steering.undo()
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return "undo()"
@@ -166,7 +174,7 @@ class Redo(Command):
         return ledger.redo()
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        return engine.steering.redo() if engine.ledger.undone else "nothing was left to redo"
+        return engine.steering.redo()
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return "redo()"

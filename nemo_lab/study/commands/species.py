@@ -24,7 +24,7 @@ class Reseed(Command):
     fraction: float
 
     def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
-        return ledger.note()
+        return ledger.reseed(self.species)
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
         wanted: str | Bits
@@ -87,8 +87,8 @@ class RemoveSpecies(Command):
         return ledger.remove(self.name)
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        gone = engine.steering.remove_species(self.name)
-        return self.name if gone else f"{self.name} stays: no other has children"
+        engine.steering.remove_species(self.name)
+        return self.name
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"remove_species({self.name!r})"
@@ -106,8 +106,7 @@ class Freeze(Command):
         return ledger.freeze(self.name, self.frozen)
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        if not engine.steering.freeze(self.name, self.frozen):
-            return f"{self.name} goes on: no other has children"
+        engine.steering.freeze(self.name, self.frozen)
         return self.name if self.frozen else f"{self.name} goes on"
 
     def call(self, problem: Problem) -> str:  # noqa: D102

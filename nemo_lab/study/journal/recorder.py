@@ -47,9 +47,9 @@ class Recorder:
             with contextlib.suppress(StorageError):
                 self._journal.answer(bits, objectives)
 
-    def note(self, engine: Engine, command: Command, detail: str) -> None:
-        """Add a command that took effect."""
-        made = Intervention(len(engine.evaluations), command.action, detail, command.arguments)
+    def note(self, evaluations: int, command: Command, detail: str, asks: int) -> None:
+        """Add a command that took effect after so many evaluations, and asks since the last of them."""
+        made = Intervention(evaluations, command.action, detail, command.arguments, asks)
         self.record = (*self.record, made)
 
     def keep(self, engine: Engine, snapshot: Snapshot, *, end: bool) -> None:

@@ -60,6 +60,7 @@ def _load(engine: Engine, checkpoint: Checkpoint, stored: Stored, species: Calla
 def _go_through(engine: Engine, stored: Stored, first: int, species: Callable[[str], Species]) -> None:
     for one in stored.record[first:]:
         _evaluate_until(engine, stored, one.evaluation)
+        _ask(engine, one.asks)
         carry_out(engine, restored(one, engine.problem, species), _refuse)
     _evaluate_until(engine, stored, len(stored.evaluations))
 
@@ -67,13 +68,19 @@ def _go_through(engine: Engine, stored: Stored, first: int, species: Callable[[s
 def _evaluate_until(engine: Engine, stored: Stored, count: int) -> None:
     log = stored.evaluations
     for number in range(len(engine.evaluations), count):
-        candidate = engine.ask()
+        _ask(engine, log.asks[number])
+        candidate = next(iter(engine.out[log.place[number] :]), None)
         if candidate is None or not np.array_equal(candidate.bits, log.bits[number]):
             raise StorageError(
                 f"evaluation {number} of the journal is not what this search would make",
                 "use the versions that it names, or load_study(..., read_only=True)",
             )
         engine.tell(candidate, log.objectives[number])
+
+
+def _ask(engine: Engine, times: int) -> None:
+    for _ in range(times):
+        engine.ask()
 
 
 def _refuse(bits: Bits) -> NoReturn:

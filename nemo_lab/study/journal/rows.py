@@ -64,6 +64,8 @@ def evaluations_of(found: Sequence[Sequence[Any]], start: int, nodes: int, objec
             species=np.array(columns[3], dtype=np.int16),
             origin=np.array(columns[4], dtype=np.int16),
             generation=np.array(columns[5], dtype=np.int32),
+            asks=np.ones(len(found), dtype=np.int32),
+            place=np.zeros(len(found), dtype=np.int32),
         )
     except (TypeError, ValueError, struct.error, OverflowError) as error:
         raise damaged("an evaluation") from error

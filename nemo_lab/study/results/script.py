@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
-from nemo_lab.search import Ledger, Problem, SearchOptions
+import numpy as np
+
+from nemo_lab.search import Evaluations, Ledger, Problem, SearchOptions
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.commands.evaluations import Prepare
-from nemo_lab.study.commands.registry import follow, restored
-from nemo_lab.study.commands.search import Budget, Redo, Undo
+from nemo_lab.study.commands.registry import TOO_LATE, follow, restored
+from nemo_lab.study.commands.search import Budget
 from nemo_lab.study.commands.species import AddSpecies
-from nemo_lab.study.results.snapshot import Intervention, Snapshot
+from nemo_lab.study.results.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -46,32 +49,55 @@ def script(beginning: Beginning, snapshot: Snapshot) -> str:
     ]
     problem, done = beginning.problem, 0
     ledger = Ledger(snapshot.begun_with)
-    for number, one in enumerate(snapshot.record):
+    for one, later in zip_longest(snapshot.record, snapshot.record[1:]):
         command = restored(one, problem)
         after = follow(ledger, command, one.evaluation, one.detail)
-        idle, ledger = isinstance(command, Undo | Redo) and after is ledger, after
-        if isinstance(command, Prepare) and not _matters(command, one, snapshot.record[number + 1 :]):
+        late, ledger = command.decides and after is ledger, after
+        if late:
+            lines += [f"# study.{command.call(problem)} {TOO_LATE}"]
             continue
-        if idle:  # another one came before it
-            lines += [f"# {one.action}: nothing was left"]
-            continue
-        if one.evaluation > done:
-            done = one.evaluation
-            lines += [f"study.optimize(until={done})"]
+        if isinstance(command, Prepare):
+            if later is None or later.evaluation > one.evaluation:
+                continue  # what was drawn up was evaluated next
+            command = Prepare(command.candidates + one.asks)
+        lines += _run(snapshot.evaluations, done, one.evaluation)
+        done = max(done, one.evaluation)
         if isinstance(command, Budget):
             command = Budget(max(command.evaluations, done))
-        comment = "  # give the object or class" if _is_own(command) else ""
-        lines += [f"study.{command.call(problem)}{comment}"]
-    if count > done:
-        lines += [f"study.optimize(until={count})"]
+        if command != Prepare(0):
+            comment = "  # give the object or class" if _is_own(command) else ""
+            lines += [f"study.{command.call(problem)}{comment}"]
+    lines += _run(snapshot.evaluations, done, count)
     return "\n".join([*lines, "print(study.front())", ""])
+
+
+def _run(log: Evaluations, done: int, until: int) -> list[str]:
+    """Lines that go on from one number of evaluations to another, which a command follows.
+
+    Where several workers had drawn up more candidates than were evaluated by then, the search has to know.
+    """
+    asks = log.asks[done:until]
+    rounds = np.flatnonzero(asks)  # evaluations that were made at once begin at one of these
+    if not len(rounds) or asks[rounds[-1]] <= len(asks) - rounds[-1]:
+        return [f"study.optimize(until={until})"] if until > done else []
+    start, drawn = done + int(rounds[-1]), int(asks[rounds[-1]])
+    before = [f"study.optimize(until={start})"] if start > done else []
+    return [*before, f"study.prepare({drawn})", f"study.optimize(until={until})"]
 
 
 def _creation(beginning: Beginning, names: tuple[str, ...]) -> list[str]:
     recipe, title = beginning.recipe, _one_line(beginning.title)
     lines = []
     if recipe is None:
-        lines += [f"problem = ...  # the problem or workload that was searched: {title}", ""]
+        lines += [
+            "",
+            "def make_problem():",
+            f'    """The problem or workload that was searched: {title}."""',
+            "    problem = ...  # fill in",
+            "    return problem",
+            "",
+            "",
+        ]
     own = [name for name in names if name not in NAMES]
     if own:
         lines += [f"# species of your own, as objects or classes in place of their names: {_one_line(own)}"]
@@ -80,18 +106,13 @@ def _creation(beginning: Beginning, names: tuple[str, ...]) -> list[str]:
     return [
         *lines,
         "study = nl.create_study(",
-        f"    {'problem' if recipe is None else repr(recipe['workload'])},",
+        f"    {'make_problem()' if recipe is None else repr(recipe['workload'])},",
         f"    seed={beginning.seed!r},",
         '    preset="paper",',
         f"    species={names!r},",
         *(f"    {name}={value!r}," for name, value in changed.items()),
         ")",
     ]
-
-
-def _matters(command: Prepare, one: Intervention, later: tuple[Intervention, ...]) -> bool:
-    """Whether candidates were drawn up before an intervention that came before they were evaluated."""
-    return bool(command.candidates and later and later[0].evaluation == one.evaluation)
 
 
 def _is_own(command: Command) -> bool:

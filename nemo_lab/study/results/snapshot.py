@@ -27,12 +27,14 @@ class Intervention:
         action: name of the command, and mostly of the method of ``Study``.
         detail: what exactly, for people.
         arguments: everything it takes to make it again.
+        asks: how often the search was asked for a candidate since the last evaluation or command.
     """
 
     evaluation: int
     action: str
     detail: str
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    asks: int = field(default=0, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import partial
 
 from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.search import Engine
+from nemo_lab.search.members import Candidate
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.commands.evaluations import Prepare
 from nemo_lab.study.commands.registry import carry_out
@@ -58,11 +59,12 @@ class Driver:
         """Carry out a command between two evaluations, and note it."""
         engine, before = self._engine, self._engine.ledger.budget
         evaluate = partial(self._evaluator.evaluate_beside, engine.evaluations, stopping)
+        asks, command = engine.state.asks, command.resolved(engine.ledger)
         detail = carry_out(engine, command, evaluate)
         if engine.ledger.budget != before:  # else a start that waits has set its own
             self.target = engine.ledger.budget
         if command.action:
-            self._recorder.note(engine, command, detail)
+            self._recorder.note(len(engine.evaluations), command, detail, asks)
 
     def evaluate_some(self, stopping: Callable[[], bool]) -> bool:
         """One evaluation for each worker, told in the order asked: workers change nothing but the time.
@@ -71,26 +73,32 @@ class Driver:
             whether they were made; they are left half-way once ``stopping`` returns true.
         """
         began = time.perf_counter()
-        candidates = self._engine.ask_some(min(self._workers, self.target - len(self._engine.evaluations)))
-        if not candidates:
-            self._recorder.note(self._engine, Prepare(1), "nothing left to evaluate")
-            return False
+        candidates = self._ask(min(self._workers, self.target - len(self._engine.evaluations)))
         try:
-            bits = [candidate.bits for candidate in candidates]
             with interruptible(stopping):
-                for objectives in self._evaluator.evaluate(bits):
-                    self._engine.tell(candidates.pop(0), objectives)
+                answers = self._evaluator.evaluate([candidate.bits for candidate in candidates])
+                for candidate, objectives in zip(candidates, answers, strict=True):
+                    self._engine.tell(candidate, objectives)
         except BaseException as error:
-            for candidate in reversed(candidates):
-                self._engine.give_back(candidate)
-            self._recorder.note(self._engine, Prepare(len(candidates)), "left half-way")
             if stopping() and isinstance(error, Interrupted):
                 return False
             raise
+        finally:
+            if self._engine.out or self._engine.exhausted:
+                self.apply(Prepare(), stopping)
+        if not candidates:
+            return False
         took = time.perf_counter() - began
         self._seconds += took
-        self._throughput.add(took, len(bits))
+        self._throughput.add(took, len(candidates))
         return True
+
+    def _ask(self, most: int) -> list[Candidate]:
+        """Candidates to evaluate at once, none if nothing is left; fewer at the end of a generation."""
+        found: list[Candidate] = []
+        while len(found) < most and (candidate := self._engine.ask()) is not None:
+            found.append(candidate)
+        return found
 
     def snapshot(self, version: int, state: State, error: str | None) -> Snapshot:
         """The run as it is."""

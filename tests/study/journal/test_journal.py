@@ -59,6 +59,8 @@ def content(count: int = 40, seed: int = 0) -> Stored:
             species=rng.integers(-1, 2, count).astype(np.int16),
             origin=rng.integers(0, 6, count).astype(np.int16),
             generation=np.sort(rng.integers(0, 9, count)).astype(np.int32),
+            asks=np.ones(count, np.int32),
+            place=np.zeros(count, np.int32),
         ),
         tuple(GenerationRecord(g, 8 * g, 0.1 * g, species) for g in range(count // 8)),
         tuple(
