@@ -14,7 +14,6 @@ from typing import Any
 from nemo_lab.search.constraints import Constraints, Pins
 from nemo_lab.search.species_controls import SpeciesControls
 
-
 UNDOABLE = 100  # decisions that can be taken back
 
 
@@ -38,7 +37,7 @@ class Step:
 class Ledger:
     """What is in force, and the decisions that led to it.
 
-    A method that cannot change anything gives the same ledger: what was right to ask for may come too late.
+    A method that cannot change anything gives the same ledger.
 
     Attributes:
         species: names of all that ever took part, in the order of their positions.

@@ -62,8 +62,8 @@ class Engine:
         ``dedupe`` a configuration that is known is not given again: its member tries other children, then
         takes the known objectives.
 
-        What is given does not depend on how many candidates are out, so that several evaluated at once are
-        those that would be evaluated one after the other.
+        What is given does not depend on how many candidates are out: several that are evaluated at once
+        are those that would be evaluated one after the other.
 
         Returns:
             None while answers are missing for the next one, or if ``exhausted``: nothing is left that

@@ -1,4 +1,4 @@
-"""Members that come and go by decisions, kept so that the decisions can be taken back: as many as a few MB hold."""
+"""Members that come and go by decisions, kept for taking these back: as many as a few MB hold."""
 
 from __future__ import annotations
 

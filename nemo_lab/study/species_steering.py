@@ -10,6 +10,7 @@ import pandas as pd
 
 from nemo_lab.arguments import Flag, Number, OrNone
 from nemo_lab.errors import ArgumentError, UnknownNameError
+from nemo_lab.search import Ledger
 from nemo_lab.search.reseeding import NEEDS_FRONT, SOURCES
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
@@ -51,7 +52,7 @@ class SpeciesSteering:
         Warns:
             NemoWarning: if the source is still empty: new members are random.
         """
-        self._position(species)
+        _refuse_absent(self._runner.ledger, species)
         snapshot = self._runner.snapshot
         if not isinstance(source, str):
             source = known_configs(source, len(snapshot.evaluations))
@@ -62,7 +63,12 @@ class SpeciesSteering:
         part = FRACTION.check("fraction", fraction)
         if source in NEEDS_FRONT and not len(snapshot.front):
             notice("the front is still empty, so the new members are random ones")
-        self._runner.post(Reseed(species, source, float(part)))
+
+        def decided(ledger: Ledger) -> Reseed:
+            _refuse_absent(ledger, species)
+            return Reseed(species, source, float(part))
+
+        self._runner.post(decided)
 
     def add_species(self, species: Any) -> None:
         """Let a species take part from now on: one of nemo_lab by name, a class or object of your own, or
@@ -72,14 +78,19 @@ class SpeciesSteering:
             UnknownNameError: on an unknown name.
             ArgumentError: if it takes part already.
         """  # noqa: D205
-        made, ledger = self._maker.made(species), self._runner.ledger
-        there = {name for s, name in enumerate(ledger.species) if s not in ledger.controls.removed}
-        if made.name in there:
-            free = [name for name in dict.fromkeys((*ledger.species, *NAMES)) if name not in there]
-            raise ArgumentError(
-                f"species {made.name!r} is in the search already", f"choose from {', '.join(free)}"
-            )
-        self._runner.post(AddSpecies(made.name, made))
+        made = self._maker.made(species)
+
+        def decided(ledger: Ledger) -> AddSpecies:
+            if ledger.takes_part(made.name):
+                known = dict.fromkeys((*ledger.species, *NAMES))
+                free = [name for name in known if not ledger.takes_part(name)]
+                raise ArgumentError(
+                    f"species {made.name!r} is in the search already",
+                    f"choose from {', '.join(free)}" if free else "give one of your own",
+                )
+            return AddSpecies(made.name, made)
+
+        self._runner.post(decided)
 
     def remove_species(self, name: str) -> None:
         """Let a species take no part any more: its slots go to the others, what it found stays.
@@ -88,8 +99,12 @@ class SpeciesSteering:
             UnknownNameError: on an unknown species.
             ArgumentError: if it takes no part, or no other has children.
         """
-        self._refuse_last(name, "remove")
-        self._runner.post(RemoveSpecies(name))
+
+        def decided(ledger: Ledger) -> RemoveSpecies:
+            _refuse_last(ledger, name, "remove")
+            return RemoveSpecies(name)
+
+        self._runner.post(decided)
 
     def freeze(self, name: str, frozen: bool = True) -> None:
         """Keep a species' members as they are, with no children; ``frozen=False`` lets it go on.
@@ -99,11 +114,15 @@ class SpeciesSteering:
             ArgumentError: if it takes no part, or no other has children.
         """
         frozen = Flag().check("frozen", frozen)
-        if frozen:
-            self._refuse_last(name, "freeze")
-        else:
-            self._position(name)
-        self._runner.post(Freeze(name, frozen))
+
+        def decided(ledger: Ledger) -> Freeze:
+            if frozen:
+                _refuse_last(ledger, name, "freeze")
+            else:
+                _refuse_absent(ledger, name)
+            return Freeze(name, frozen)
+
+        self._runner.post(decided)
 
     def share(self, name: str, part: float | None) -> None:
         """Give a species a fixed share of all members, and so of the offspring; None leaves it to UCB again.
@@ -112,14 +131,19 @@ class SpeciesSteering:
             UnknownNameError: on an unknown species.
             ArgumentError: on a share outside (0, 1), or shares of more than 1 together.
         """
-        position, part = self._position(name), SHARE.check("part", part)
-        if part is not None:
-            others = sum(value for s, value in self._runner.ledger.controls.shares.items() if s != position)
-            if others + part > 1:
+        _refuse_absent(self._runner.ledger, name)
+        wanted = SHARE.check("part", part)
+
+        def decided(ledger: Ledger) -> Share:
+            _refuse_absent(ledger, name)
+            if wanted is not None and wanted > ledger.room(name):
+                others = 1 - ledger.room(name)
                 raise ArgumentError(
-                    f"share {part!r}, and other species have {others:.3g}", "their sum must not exceed 1"
+                    f"share {wanted!r}, and other species have {others:.3g}", "their sum must not exceed 1"
                 )
-        self._runner.post(Share(name, None if part is None else float(part)))
+            return Share(name, wanted)
+
+        self._runner.post(decided)
 
     def controls(self) -> pd.DataFrame:
         """What was decided about the species: who takes part, is frozen, or has a share of its own."""
@@ -133,17 +157,16 @@ class SpeciesSteering:
         }
         return pd.DataFrame(rows, index=pd.Index(ledger.species, name="species"))
 
-    def _position(self, name: str) -> int:
-        """Of a species that takes part."""
-        ledger = self._runner.ledger
-        if not isinstance(name, str) or name not in ledger.species:
-            raise UnknownNameError("species", name, ledger.species)
-        position = ledger.species.index(name)
-        if position in ledger.controls.removed:
-            raise ArgumentError(f"species {name!r} was removed", f"add_species({name!r}) lets it in again")
-        return position
 
-    def _refuse_last(self, name: str, verb: str) -> None:
-        self._position(name)
-        if self._runner.ledger.is_last(name):
-            raise ArgumentError(f"cannot {verb} {name!r}: no other species has children", "add one first")
+def _refuse_absent(ledger: Ledger, name: str) -> None:
+    """Unless a species takes part."""
+    if not isinstance(name, str) or name not in ledger.species:
+        raise UnknownNameError("species", name, ledger.species)
+    if not ledger.takes_part(name):
+        raise ArgumentError(f"species {name!r} was removed", f"add_species({name!r}) lets it in again")
+
+
+def _refuse_last(ledger: Ledger, name: str, verb: str) -> None:
+    _refuse_absent(ledger, name)
+    if ledger.is_last(name):
+        raise ArgumentError(f"cannot {verb} {name!r}: no other species has children", "add one first")

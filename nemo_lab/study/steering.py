@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nemo_lab.errors import ArgumentError, StudyStateError
-from nemo_lab.search import Problem
+from nemo_lab.search import Ledger, Problem
 from nemo_lab.search.constraints import Width
 from nemo_lab.study.commands.search import Aspire, Budget, Constrain, Pin, Redo, Undo, Unpin
 from nemo_lab.study.parsing.budget import IN_ALL
@@ -90,16 +90,21 @@ class Steering:
             UnknownNameError: if there is no such node, layer or kind, or a glob fits nothing.
             ArgumentError: if none of them is pinned.
         """
-        name, pinned = gathered(name), self._runner.ledger.constraints.held
+        name = gathered(name)
         everything = name is None and kind is None
-        chosen = tuple(pinned) if everything else self._selection.nodes(name, kind)
-        nodes = tuple(node for node in chosen if node in pinned)
-        if not nodes and not everything:
-            one = isinstance(name, str) and kind is None
-            message = f"{name!r} is not pinned" if one else f"nothing{said(name, kind)} is pinned"
-            listed = listed_nodes(tuple(pinned), self._problem.node_names)
-            raise ArgumentError(message, f"pinned are: {listed or 'none'}")
-        self._runner.post(Unpin(nodes))
+        chosen = () if everything else self._selection.nodes(name, kind)
+
+        def decided(ledger: Ledger) -> Unpin:
+            pinned = ledger.constraints.held
+            nodes = tuple(pinned) if everything else tuple(node for node in chosen if node in pinned)
+            if not nodes and not everything:
+                one = isinstance(name, str) and kind is None
+                message = f"{name!r} is not pinned" if one else f"nothing{said(name, kind)} is pinned"
+                listed = listed_nodes(tuple(pinned), self._problem.node_names)
+                raise ArgumentError(message, f"pinned are: {listed or 'none'}")
+            return Unpin(nodes)
+
+        self._runner.post(decided)
 
     def positions(
         self, name: Called | Iterable[Called] | None = None, *, kind: str | None = None
@@ -195,14 +200,19 @@ class Steering:
         """Take back the latest intervention that stands; what was evaluated by then stays.
 
         Pins, constraints, aspiration, shares and budget are as before, members that were replaced come back,
-        and configurations that still wait for it are dropped.
+        and configurations that still wait for it are dropped. The last hundred interventions can be taken
+        back; of the members that they replaced, those of the latest are kept, up to 8 MB of genomes.
 
         Raises:
             StudyStateError: if there is none.
         """
-        if not self._runner.ledger.done:
-            raise StudyStateError("there is nothing to undo", "study.interventions() lists what was done")
-        self._runner.post(Undo())
+
+        def decided(ledger: Ledger) -> Undo:
+            if not ledger.done:
+                raise StudyStateError("there is nothing to undo", "study.interventions() lists what was done")
+            return Undo()
+
+        self._runner.post(decided)
 
     def redo(self) -> None:
         """Make the intervention again that was undone last, unless another came since.
@@ -210,6 +220,10 @@ class Steering:
         Raises:
             StudyStateError: if there is none.
         """
-        if not self._runner.ledger.undone:
-            raise StudyStateError("there is nothing to redo", "redo() follows undo()")
-        self._runner.post(Redo())
+
+        def decided(ledger: Ledger) -> Redo:
+            if not ledger.undone:
+                raise StudyStateError("there is nothing to redo", "redo() follows undo()")
+            return Redo()
+
+        self._runner.post(decided)

@@ -38,7 +38,7 @@ class Command:
             evaluations: made before it.
 
         Returns:
-            the ledger after it, the same object if it comes too late to do anything.
+            the ledger after it, the same object if there is nothing that it can do.
         """
         return ledger
 

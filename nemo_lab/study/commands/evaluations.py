@@ -44,7 +44,7 @@ class Prepare(Command):
     """Draw up the first population, and the next candidates; all that are out wait again, to be evaluated
     when the run goes on.
 
-    A run leaves them so where evaluations fail, are stopped, or lie beyond its budget: the record has to know.
+    A run leaves them so where evaluations fail or are stopped: the record has to know.
     """  # noqa: D205
 
     action = "prepare"

@@ -15,7 +15,7 @@ from nemo_lab.study.commands.search import SEARCH_COMMANDS
 from nemo_lab.study.commands.species import SPECIES_COMMANDS, AddSpecies
 
 LOGGER = logging.getLogger(__name__)
-TOO_LATE = "came too late: nothing changed"
+NOTHING = "nothing changed"
 COMMANDS = {one.action: one for one in (*SEARCH_COMMANDS, *EVALUATION_COMMANDS, *SPECIES_COMMANDS)}
 
 
@@ -83,11 +83,11 @@ def _made(name: str, make: Callable[[str], Species]) -> Species:
 def carry_out(engine: Engine, command: Command, evaluate: Evaluate) -> str:
     """Apply a command, and note what people call it; returns what was done.
 
-    One that was right when it was asked for may come too late, after another that took effect first.
+    One that was right when it was asked for does nothing where another failed that came before it.
     """
     before = engine.ledger
     if command.decides and command.decide(before, len(engine.evaluations)) is before:
-        detail = TOO_LATE
+        detail = NOTHING
     else:
         detail = command.apply(engine, evaluate)
         if command.undoable and engine.ledger is not before:

@@ -13,7 +13,7 @@ from nemo_lab.search import Evaluations, Ledger, Problem, SearchOptions
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.commands.evaluations import Prepare
-from nemo_lab.study.commands.registry import TOO_LATE, follow, restored
+from nemo_lab.study.commands.registry import NOTHING, follow, restored
 from nemo_lab.study.commands.search import Budget
 from nemo_lab.study.commands.species import AddSpecies
 from nemo_lab.study.results.snapshot import Snapshot
@@ -52,9 +52,9 @@ def script(beginning: Beginning, snapshot: Snapshot) -> str:
     for one, later in zip_longest(snapshot.record, snapshot.record[1:]):
         command = restored(one, problem)
         after = follow(ledger, command, one.evaluation, one.detail)
-        late, ledger = command.decides and after is ledger, after
-        if late:
-            lines += [f"# study.{command.call(problem)} {TOO_LATE}"]
+        idle, ledger = command.decides and after is ledger, after
+        if idle:
+            lines += [f"# study.{command.call(problem)}: {NOTHING}"]
             continue
         if isinstance(command, Prepare):
             if later is None or later.evaluation > one.evaluation:

@@ -9,6 +9,8 @@ from nemo_lab.search import Ledger
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.results.snapshot import Snapshot
 
+Posted = Command | Callable[[Ledger], Command]
+
 
 class Runner(Protocol):
     """Every method may be called from any thread, and returns at once unless it says otherwise."""
@@ -55,8 +57,13 @@ class Runner(Protocol):
     def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
         """Block until no run is on, or it is paused; returns whether that came before the timeout."""
 
-    def post(self, command: Command) -> None:
-        """Have a command applied between two evaluations; blocks while it is where no run is on."""
+    def post(self, command: Posted) -> None:
+        """Have a command applied between two evaluations; blocks while it is where no run is on.
+
+        Args:
+            command: or a function that gives it, or refuses, from what is in force once every command posted
+                before has taken effect; none can be posted between the two.
+        """
 
     def close(self) -> None:
         """Stop for good, and let go of the journal. Blocks."""

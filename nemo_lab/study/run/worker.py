@@ -13,10 +13,12 @@ from nemo_lab.errors import StudyStateError
 from nemo_lab.search import Engine, Ledger
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.journal import Recorder, Stored
+from nemo_lab.study.results.snapshot import Snapshot
 from nemo_lab.study.run.command_queue import CommandQueue
 from nemo_lab.study.run.driver import Driver
 from nemo_lab.study.run.evaluation import failure
 from nemo_lab.study.run.events import Listeners
+from nemo_lab.study.run.runner import Posted
 from nemo_lab.study.run.state_machine import Event, StateMachine
 from nemo_lab.study.run.switch_interval import responsive
 
@@ -95,11 +97,12 @@ class Worker(Listeners):
                 timeout,
             )
 
-    def post(self, command: Command) -> None:
+    def post(self, command: Posted) -> None:
         """Have a command applied: by the worker's thread, or here and now where none runs."""
         self.check_writable()
-        if not self._commands.put(command):
-            return
+        with self._condition:  # nobody steers between what is looked at and what is decided
+            if not self._commands.put(command(self.ledger) if callable(command) else command):
+                return
         first: BaseException | None = None
         released = False
         while not released:  # others may queue commands meanwhile: one that fails must not strand them
@@ -148,11 +151,13 @@ class Worker(Listeners):
         self._machine.take(event)
         self._condition.notify_all()
         if self._machine.state != before:
-            state, version, target = self._machine.state, self.snapshot.version + 1, self._driver.target
-            self.snapshot = replace(
-                self.snapshot, version=version, state=state, target=target, error=self._error
-            )
+            self.snapshot = self._shown(self.snapshot)
             self.tell_listeners()
+
+    def _shown(self, fresh: Snapshot) -> Snapshot:
+        """The next snapshot, with the state and the budget of this moment."""
+        version, target = self.snapshot.version + 1, self._driver.target
+        return replace(fresh, version=version, state=self._machine.state, target=target, error=self._error)
 
     # the owner only
 
@@ -219,13 +224,7 @@ class Worker(Listeners):
             self._driver.keep(fresh, end=False)
         finally:
             with self._condition:  # others may have changed the state meanwhile
-                self.snapshot = replace(
-                    fresh,
-                    version=self.snapshot.version + 1,
-                    state=self._machine.state,
-                    target=self._driver.target,
-                    error=self._error,
-                )
+                self.snapshot = self._shown(fresh)
                 self._commands.seen(applied)  # at once: nobody may count them twice
                 self._condition.notify_all()
             self.tell_listeners()
