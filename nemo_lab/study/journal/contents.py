@@ -44,7 +44,10 @@ def write(connection: sqlite3.Connection, study: int, new: Stored, known: Sequen
             )
         if new.checkpoint is not None:
             connection.execute(
-                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", _row(study, new.checkpoint)
+                "DELETE FROM checkpoints WHERE study = ?", (study,)
+            )  # the new one has its pages
+            connection.execute(
+                "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", _row(study, new.checkpoint)
             )
         text = json.dumps({"counts": counts, "status": dict(new.status)})
         connection.execute("UPDATE studies SET status = ? WHERE study = ?", (text, study))
