@@ -14,7 +14,6 @@ from typing import Any
 from nemo_lab.search.constraints import Constraints, Pins
 from nemo_lab.search.species_controls import SpeciesControls
 
-
 UNDOABLE = 100  # decisions that can be taken back
 
 
