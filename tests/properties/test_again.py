@@ -16,7 +16,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from nemo_lab import NemoError, NemoWarning, Study, create_study, load_study
 from nemo_lab.errors import EvaluationError
@@ -59,7 +59,8 @@ def ask(study: Study, what: Asked) -> None:
 def by_script(study: Study) -> Study:
     text = study.to_script().replace("problem = ...", "problem = PROBLEM")
     made: dict[str, Any] = {"PROBLEM": Shaky()}
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    sink = io.StringIO()
+    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
         warnings.simplefilter("ignore", NemoWarning)
         exec(compile(text, "script", "exec"), made)
     again: Study = made["study"]
@@ -71,7 +72,9 @@ def from_the_journal_alone(path: Path) -> Study:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM checkpoints")
         connection.commit()
-    return load_study(path, problem=Shaky())
+    with warnings.catch_warnings():  # it is made with other arguments, which change nothing
+        warnings.simplefilter("ignore", NemoWarning)
+        return load_study(path, problem=Shaky())
 
 
 def assert_made_again(study: Study, path: Path) -> None:
@@ -84,7 +87,7 @@ def assert_made_again(study: Study, path: Path) -> None:
         assert by_script(again) is not None
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate), derandomize=True)
 @given(
     plan=st.lists(st.tuples(st.integers(0, 9), ASKED), max_size=12),
     workers=st.integers(1, 4),
