@@ -103,7 +103,8 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 def names(connection: sqlite3.Connection) -> dict[str, int]:
     """The studies of a file by name, the oldest first."""
-    return dict(connection.execute("SELECT name, study FROM studies ORDER BY study").fetchall())
+    found = connection.execute("SELECT name, study FROM studies ORDER BY study")
+    return {str(name): study for name, study in found}  # in a damaged file a name may be no text
 
 
 def header(connection: sqlite3.Connection, study: int) -> Header:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -83,11 +84,18 @@ def _check(header: Header) -> None:
     for name in ("options", "versions"):
         if not isinstance(getattr(header, name), dict):
             raise TypeError(f"{name} are {shown(getattr(header, name))}")
+    for name, value in header.options.items():
+        if not all(map(_plain, value if isinstance(value, list | tuple) else [value])):
+            raise TypeError(f"option {name} is {shown(value)}")
     if header.recipe is not None and set(header.recipe) != {"workload"}:
         raise ValueError(f"recipe is {shown(header.recipe)}")
     texts = [header.created, *header.versions.values(), *(header.recipe or {}).values()]
     if not all(isinstance(one, str) for one in texts):
         raise TypeError("what should be a text is none")
+
+
+def _plain(value: Any) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else isinstance(value, bool | int | str | None)
 
 
 def check_names(species: Sequence[Any]) -> None:

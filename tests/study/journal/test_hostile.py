@@ -33,7 +33,7 @@ PATHS: tuple[tuple[str, ...], ...] = (
     *((name,) for name in ("name", "seed", "species", "options", "workers", "problem", "recipe")),
     *((name,) for name in ("fingerprint", "versions", "created", "engine", "more")),
     *(("problem", name) for name in ("num_nodes", "node_names", "bit_widths", "objective_names", "title")),
-    *(("problem", name) for name in ("node_features", "edges", "objective_bounds", "objectives", "more")),
+    *(("problem", name) for name in ("node_features", "edges", "objective_bounds", "objectives")),
     *(("options", name) for name in ("population", "min_size", "surrogate_explore", "unknown")),
 )
 STATUS = (

@@ -302,7 +302,7 @@ def test_the_file_alone_has_everything_whenever_nothing_runs(path: Path) -> None
     study.pause()
     study.wait()
     study.unpin()
-    assert copied() == (len(study.evaluations()), 2)
+    until(lambda: copied() == (len(study.evaluations()), 2))
     study.stop()
     study.wait()
     study.close()
