@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
-with warnings.catch_warnings():  # its import uses what torch has deprecated
-    warnings.simplefilter("ignore", DeprecationWarning)
-    warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch say it so
+from nemo_lab._quiet import importing
+
+with importing():  # it uses what torch has deprecated
     from torch_geometric.nn import GATConv, GCNConv, GraphUNet
     from torch_geometric.utils import add_self_loops, remove_self_loops
 
