@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-BETA = ".*is in beta and the API may change.*"  # a filter that a part of torch sets when it is imported
-VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # set by another part
+VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # set by a part of torch when it is imported
 
 _quiet = threading.local()
 
@@ -46,11 +45,10 @@ def no_warnings() -> Iterator[None]:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import in the body without warnings, and leave the process's filters and environment as they were."""
+    """Import in the body, and leave the process's filters of warnings and its environment as they were."""
     loaded, known, variable = set(sys.modules), list(warnings.filters), os.environ.get(VARIABLE)
     try:
-        with no_warnings():
-            yield
+        yield
     finally:
         _drop(lambda one: one not in known and _by_library(one, loaded))
         if variable is None:
@@ -58,9 +56,8 @@ def importing() -> Iterator[None]:
 
 
 def _by_library(one: Any, loaded: set[str]) -> bool:
-    """Whether a filter was set by a module that was not there before."""
-    pattern = getattr(one[1], "pattern", one[1])
-    return pattern == BETA or one[2].__module__ not in loaded
+    """Whether a filter looks like that of a library: for one message, or for warnings of its own."""
+    return one[1] is not None or one[2].__module__ not in loaded
 
 
 def _drop(those: Any) -> None:

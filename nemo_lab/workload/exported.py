@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from nemo_lab._quiet import importing, no_logging
+from nemo_lab._quiet import importing, no_logging, no_warnings
 
 
 def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> fx.GraphModule:
@@ -25,7 +25,7 @@ def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     Raises:
         Exception: whatever torch.export raises.
     """
-    with importing(), no_logging("torch"), _no_printing():
+    with importing(), no_warnings(), no_logging("torch"), _no_printing():
         try:
             program = _export(module, args, kwargs, any_batch=True)
         except Exception:  # a batch size that is built in

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nemo_lab._quiet import no_warnings
 from nemo_lab._torch import torch_threads
 from nemo_lab.exclusion import computing
 from nemo_lab.search.options import SearchOptions
@@ -46,8 +45,11 @@ class GraphSpecies(Species):
     @cached_property
     def net(self) -> nn.Module:
         """The network that every genome fills; made on first use, since its library loads slowly."""
-        with torch.device("meta"):  # no random numbers for values that every genome replaces
-            net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
+        with computing():
+            from nemo_lab.search.species import graph_nets  # noqa: F401 - not on the device below
+
+            with torch.device("meta"):  # no random numbers for values that every genome replaces
+                net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
         net = net.eval().requires_grad_(False).to_empty(device="cpu").float()
         for parameter in net.parameters():
             parameter.zero_()
@@ -86,7 +88,7 @@ class GraphSpecies(Species):
     def logits(self, genome: Parameters) -> np.ndarray:
         """float32[Q, widths]."""
         net = self.net
-        with computing(), torch.no_grad(), torch_threads(1), no_warnings():  # sparse matrices are in beta
+        with computing(), torch.no_grad(), torch_threads(1):
             tensors = {n: torch.from_numpy(p) for n, p in zip(self.names, genome, strict=False)}
             out: Tensor = functional_call(net, tensors, (self.features, self.edges))
             return out.numpy()
