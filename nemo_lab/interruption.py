@@ -10,6 +10,7 @@ from contextvars import ContextVar
 LOOK_UP = 0.05  # seconds between two checks while waiting for a lock
 
 _asked: ContextVar[Callable[[], bool] | None] = ContextVar("nemo_lab_interruption", default=None)
+_meanwhile: list[Callable[[], None]] = []
 
 
 class Interrupted(BaseException):
@@ -31,12 +32,23 @@ def interruptible(asked: Callable[[], bool]) -> Iterator[None]:
         _asked.reset(token)
 
 
+@contextmanager
+def looking_up(see_to: Callable[[], None]) -> Iterator[None]:
+    """Have every thread of the process call ``see_to`` at each ``check_interrupted``, while the body runs."""
+    _meanwhile.append(see_to)
+    try:
+        yield
+    finally:
+        _meanwhile.remove(see_to)
+
+
 def check_interrupted() -> None:
     """Call this now and then in a long ``evaluate``, and the run can be stopped there.
 
-    It costs less than a microsecond, and does nothing while the run goes on. What was measured so far
-    is dropped: the same configuration is evaluated again when the run goes on, so leave nothing half done.
-    A thread of your own sees it if it runs in ``contextvars.copy_context()``.
+    It costs less than a microsecond, and does nothing while the run goes on, except that another thread
+    may trace a network meanwhile. What was measured so far is dropped: the same configuration is evaluated
+    again when the run goes on, so leave nothing half done. A thread of your own sees it if it runs in
+    ``contextvars.copy_context()``.
 
     Raises:
         Interrupted: if the caller has cancelled the evaluation; do not catch it.
@@ -54,6 +66,8 @@ def check_interrupted() -> None:
     asked = _asked.get()
     if asked is not None and asked():
         raise Interrupted
+    for see_to in tuple(_meanwhile) if _meanwhile else ():
+        see_to()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nemo_lab.contract import check_fingerprint
+from nemo_lab.exclusion import computing
 from nemo_lab.fields import differing
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.workload.workload import Workload
@@ -75,8 +76,9 @@ def former(
 def workload_digest(workload: Workload) -> str:
     """Of the network's code, its weights, and the names of its decisions."""
     layers = [(one.name, one.aliases) for one in workload.nodes]
-    named = sorted(workload.module.state_dict().items())
-    return digest([*layers, workload.graph.code, *(part for pair in named for part in pair)])
+    with computing():
+        named = sorted(workload.module.state_dict().items())
+        return digest([*layers, workload.graph.code, *(part for pair in named for part in pair)])
 
 
 def settings_digests(

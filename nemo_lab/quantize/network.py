@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from nemo_lab.errors import DataError
+from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer, insert_quantizers
 from nemo_lab.quantize.affine import Codes
@@ -48,7 +49,9 @@ class QuantizedNetwork:
         self.workload = workload
         self.config = config or QuantizationConfig()
         self.device = torch.device(device)
-        self.graph = copy.deepcopy(workload.graph).eval().requires_grad_(False).float().to(self.device)
+        with computing():
+            own = copy.deepcopy(workload.graph)
+        self.graph = own.eval().requires_grad_(False).float().to(self.device)
         folded = fold_batch_norms(self.graph) if self.config.fold else {}
         self.activations, columns = insert_quantizers(self.graph, workload, folded)
         self._stored: dict[str, Tensor] = {}

@@ -17,6 +17,7 @@ from nemo_lab.arguments import COUNT, Flag
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.cost.objectives import cost_objectives
+from nemo_lab.exclusion import computing
 from nemo_lab.interruption import held
 from nemo_lab.objective import Objective
 from nemo_lab.problem import Problem
@@ -155,7 +156,7 @@ class QuantizationProblem(Problem):
     @contextmanager
     def _running(self) -> Iterator[QuantizedNetwork]:
         """The network, for one caller at a time."""
-        with held(self._lock), torch_threads(self.threads):
+        with computing(), held(self._lock), torch_threads(self.threads):
             yield self._network
 
     def _examples(self, data: Any, metrics: Sequence[Metric]) -> Examples:

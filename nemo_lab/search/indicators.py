@@ -9,13 +9,16 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab._quiet import importing
+
 Objectives = NDArray[np.float64]
 
 
 @functools.lru_cache(maxsize=32)
 def uniform_directions(objectives: int, partitions: int) -> Objectives:
     """Das-Dennis weight vectors on the unit simplex, float64[L, K], by pymoo."""
-    from pymoo.util.ref_dirs import get_reference_directions
+    with importing():
+        from pymoo.util.ref_dirs import get_reference_directions
 
     directions = np.asarray(get_reference_directions("das-dennis", objectives, n_partitions=partitions))
     directions.setflags(write=False)

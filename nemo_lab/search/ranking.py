@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.indicators import partitions_for, uniform_directions
+from nemo_lab.search.normalization import Hyperplane
 
 REMEMBERED = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 
@@ -29,12 +29,10 @@ class Nsga3Ranking:
     directions: NDArray[np.float64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        from pymoo.algorithms.moo.nsga3 import HyperplaneNormalization
-
         partitions = partitions_for(self.objectives, self.population)
         # pymoo's compiled distance wants an array it could write to
         self.directions = uniform_directions(self.objectives, partitions).copy()
-        self._normalization = HyperplaneNormalization(self.objectives)
+        self._normalization = Hyperplane(self.objectives)
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -74,8 +72,7 @@ class Nsga3Ranking:
             worst = quality[np.argsort(penalty[bad][quality], kind="stable")]
             return np.concatenate([good[best], bad[worst]])
         fronts = [np.asarray(front) for front in NonDominatedSorting().do(objectives)]
-        with warnings.catch_warnings():  # pymoo turns all warnings off in there, and leaves them off
-            self._normalization.update(objectives, nds=fronts[0])
+        self._normalization.update(objectives, fronts[0])
         niche, distance, _ = associate_to_niches(
             objectives,
             self.directions,

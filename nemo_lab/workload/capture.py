@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import linecache
-import logging
 import re
 import traceback
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
-from io import StringIO
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -19,9 +16,11 @@ from torch.utils import _pytree as pytree
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.errors import TraceError
+from nemo_lab.exclusion import alone, tracing
 from nemo_lab.workload.attention import write_out_attention
 from nemo_lab.workload.exported import export
 from nemo_lab.workload.operations import Operations, read_what_was_written
+from nemo_lab.workload.own_numbers import OwnNumbers
 from nemo_lab.workload.shapes_and_macs import evaluating, measure, plain_attention, untouched
 
 TORCH = str(Path(torch.__file__).parent)
@@ -43,10 +42,12 @@ def capture(
     Returns:
         the graph, which of the two made it, and the examples in the batch.
 
+    Other threads may compute meanwhile, except while torch.export works; see ``nemo_lab.exclusion``.
+
     Raises:
         TraceError: if the module does not run on the example, or neither way leads to a graph.
     """
-    with evaluating(module), plain_attention(module), torch_threads(1):
+    with tracing(), evaluating(module), plain_attention(module), torch_threads(1):
         try:
             expected = _run(module, args, kwargs)
         except Exception as error:
@@ -58,7 +59,7 @@ def capture(
         opaque: tuple[fx.GraphModule, int] | None = None
         tracer = _FxTracer()
         try:
-            with untouched(module):
+            with untouched(module), OwnNumbers():
                 traced = fx.GraphModule(module, tracer.trace(module), type(module).__name__)
             read_what_was_written(traced)
             batch = _checked(traced, args, kwargs, expected)
@@ -68,29 +69,45 @@ def capture(
             opaque = traced, batch
         except Exception as error:  # the second way is open
             first = error
-        try:
-            with untouched(module), _quiet():
-                exported = export(module, args, kwargs)
-            read_what_was_written(exported)
-            return exported, "torch.export", _checked(exported, args, kwargs, expected)
-        except Exception as error:
-            if opaque is not None:
-                return opaque[0], "torch.fx", opaque[1]
-            inside = f" in module {tracer.failed}" if tracer.failed else ""
-            raise TraceError(
-                f"cannot trace {name}{inside}: torch.fx says {_reason(first)}{_place(first)}; "
-                f"torch.export says {_reason(error)}",
-                WAY_OUT,
-            ) from first
+        with alone():
+            try:
+                with untouched(module):
+                    exported = export(module, args, kwargs)
+                read_what_was_written(exported)
+                return exported, "torch.export", _checked(exported, args, kwargs, expected)
+            except Exception as error:
+                if opaque is not None:
+                    return opaque[0], "torch.fx", opaque[1]
+                inside = f" in module {tracer.failed}" if tracer.failed else ""
+                raise TraceError(
+                    f"cannot trace {name}{inside}: torch.fx says {_reason(first)}{_place(first)}; "
+                    f"torch.export says {_reason(error)}",
+                    WAY_OUT,
+                ) from first
 
 
 class _FxTracer(fx.Tracer):
-    """Remembers the innermost module in which tracing failed."""
+    """Traces its own thread alone, and remembers the innermost module in which that failed.
+
+    While torch.fx traces, whatever any thread of the process does with a module comes by here.
+    """
 
     failed: str | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = get_ident()
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Trace that an attribute of a module is read."""
+        if get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """Trace the call of a submodule."""
+        if get_ident() != self._thread:
+            return forward(*args, **kwargs)
         try:
             return super().call_module(m, forward, args, kwargs)
         except Exception:
@@ -116,27 +133,8 @@ def _checked(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, An
 def _run(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """One call on copies of the input, with the same random numbers each time."""
     args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
-    with untouched(module):
+    with untouched(module), OwnNumbers():
         return module(*args, **kwargs)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch.export from writing whole graphs into the notebook; what matters is in the error."""
-    handlers = logging.getLogger("torch").handlers
-    for handler in handlers:
-        handler.addFilter(_nothing)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for handler in handlers:
-            handler.removeFilter(_nothing)
-
-
-def _nothing(_: logging.LogRecord) -> bool:
-    return False
 
 
 def _same(found: Any, wanted: Any) -> bool:

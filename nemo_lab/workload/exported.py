@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
+
+from nemo_lab._quiet import importing, no_logging, no_warnings
 
 
 def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> fx.GraphModule:
@@ -21,17 +25,33 @@ def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     Raises:
         Exception: whatever torch.export raises.
     """
-    try:
-        program = _export(module, args, kwargs, any_batch=True)
-    except Exception:  # a batch size that is built in
-        program = _export(module, args, kwargs, any_batch=False)
-    graph = program.module()
+    with importing(), no_warnings(), no_logging("torch"), _no_printing():
+        try:
+            program = _export(module, args, kwargs, any_batch=True)
+        except Exception:  # a batch size that is built in
+            program = _export(module, args, kwargs, any_batch=False)
+        graph = program.module()
     if not isinstance(graph, fx.GraphModule):
         raise TypeError(f"torch.export gave a {type(graph).__name__}")
     _put_modules_back(graph, module)
     graph.graph.lint()
     graph.recompile()
     return graph
+
+
+@contextmanager
+def _no_printing() -> Iterator[None]:
+    """Keep torch.export from printing a whole graph when it fails; what matters is in the error."""
+    printing: Any = importlib.import_module("torch.export._trace")
+    printing.print = _nothing
+    try:
+        yield
+    finally:
+        del printing.print
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """In place of ``print``."""
 
 
 def _export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], any_batch: bool) -> Any:

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.overrides import BaseTorchFunctionMode
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from nemo_lab.workload.own_numbers import NoCompiler, OwnNumbers
 
 
 def _recurrent(x: Any, weight: Any, recurrent: Any, *args: Any, **kwargs: Any) -> int:
@@ -22,16 +24,12 @@ def _recurrent(x: Any, weight: Any, recurrent: Any, *args: Any, **kwargs: Any) -
 FLOPS: dict[Any, Any] = {**flop_registry, torch.ops.aten.mkldnn_rnn_layer: _recurrent}
 
 
-class _CountMacs(TorchDispatchMode):
+class _CountMacs(NoCompiler):
     """Adds up what every matrix product and convolution costs, wherever it is called from."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.macs = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled here, and torch's guard imports its compiler: a second and 150 MB
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -70,7 +68,7 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
     inputs = [leaf for leaf in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(leaf, Tensor)]
     batch = inputs[0].shape[0] if inputs[0].ndim else 1
     args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
-    with plain_attention(graph), untouched(graph):
+    with plain_attention(graph), untouched(graph), OwnNumbers():
         values = placeholders(graph, args, kwargs)
         outputs = pytree.tree_leaves(_Measure(graph).run(*values, enable_io_processing=False))
     flowing: set[fx.Node] = set()  # what depends on the input, and so is done once for each example
@@ -96,25 +94,24 @@ def placeholders(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str
 
 @contextmanager
 def plain_attention(module: nn.Module) -> Iterator[None]:
-    """Attention as the products it is made of: torch's fused encoder kernels hide them."""
+    """Attention as the products it is made of: torch's fused encoder kernels hide them.
+
+    ``torch.backends.mha.set_fastpath_enabled`` would take them from other threads, too. They are not taken
+    where somebody listens to torch's functions, which one does in his own thread.
+    """
     if not any(isinstance(part, nn.MultiheadAttention) for part in module.modules()):
         yield
         return
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
+    with BaseTorchFunctionMode():
         yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Run a module without gradients; its buffers, and torch's random state, are as before afterwards."""
+    """Run a module without gradients; its buffers are as before afterwards."""
     buffers = [(part, dict(part._buffers)) for part in module.modules() if part._buffers]
     values = [{name: None if b is None else b.clone() for name, b in own.items()} for _, own in buffers]
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch.no_grad():
         try:
             yield
         finally:

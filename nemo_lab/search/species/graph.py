@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nemo_lab._torch import torch_threads
+from nemo_lab.exclusion import computing
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import ssne
@@ -45,12 +45,15 @@ class GraphSpecies(Species):
     @cached_property
     def net(self) -> nn.Module:
         """The network that every genome fills; made on first use, since its library loads slowly."""
-        with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
-            net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
-        with warnings.catch_warnings(), torch.no_grad(), torch_threads(1):
-            warnings.simplefilter("ignore", UserWarning)  # torch says once that sparse matrices are in beta
-            net(self.features, self.edges)
-        return net.eval().requires_grad_(False)
+        with computing():
+            from nemo_lab.search.species import graph_nets  # noqa: F401 - not on the device below
+
+            with torch.device("meta"):  # no random numbers for values that every genome replaces
+                net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
+        net = net.eval().requires_grad_(False).to_empty(device="cpu").float()
+        for parameter in net.parameters():
+            parameter.zero_()
+        return net
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -84,9 +87,10 @@ class GraphSpecies(Species):
 
     def logits(self, genome: Parameters) -> np.ndarray:
         """float32[Q, widths]."""
-        with torch.no_grad(), torch_threads(1):
+        net = self.net
+        with computing(), torch.no_grad(), torch_threads(1):
             tensors = {n: torch.from_numpy(p) for n, p in zip(self.names, genome, strict=False)}
-            out: Tensor = functional_call(self.net, tensors, (self.features, self.edges))
+            out: Tensor = functional_call(net, tensors, (self.features, self.edges))
             return out.numpy()
 
     def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Parameters]:
@@ -117,7 +121,7 @@ class GraphSpecies(Species):
             name: torch.from_numpy(value)
             for name, value in zip(self.names, self._leaning(float(np.mean(bits)), rng), strict=False)
         }
-        with torch_threads(1), torch.enable_grad():
+        with computing(), torch_threads(1), torch.enable_grad():
             self._solve_output(tensors, target)
             for tensor in tensors.values():
                 tensor.requires_grad_()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
-with warnings.catch_warnings():  # its import uses what torch has deprecated
-    warnings.simplefilter("ignore", DeprecationWarning)
-    warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch say it so
+from nemo_lab._quiet import importing, no_warnings
+
+with importing(), no_warnings():  # it uses what torch has deprecated
     from torch_geometric.nn import GATConv, GCNConv, GraphUNet
     from torch_geometric.utils import add_self_loops, remove_self_loops
+
+    one = torch.ones(1, 1, device="cpu").to_sparse()
+    torch.sparse.mm(one, one)  # torch says the first time, and then no more, that this is in beta
 
 
 class BitWidthNet(nn.Module):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab._quiet import importing
 from nemo_lab.search.surrogate import kernels
 
 Floats = NDArray[np.float64]
@@ -82,7 +83,8 @@ class DamageModel:
 
     def fit(self, levels: NDArray[np.uint8], errors: Floats, iterations: int = 50) -> None:
         """Fit to uint8[N, Q] positions of widths and errors float[N], from the fit before."""
-        from scipy.optimize import minimize
+        with importing():
+            from scipy.optimize import minimize
 
         errors = np.ascontiguousarray(errors)
         low, span = self._read(levels, errors)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.errors import EvaluationError, NemoError, StorageError
+from nemo_lab.exclusion import computing
 from nemo_lab.interruption import interruptible
 from nemo_lab.search import Evaluations, Problem
 from nemo_lab.search.problem import evaluate_one
@@ -68,7 +69,7 @@ class Evaluator:
         known = self._known(key)
         if known is None:
             with interruptible(asked):
-                known = self._answers[key] = evaluate_one(self._problem, bits)
+                known = self._answers[key] = _evaluate(self._problem, bits)
             if self._remember is not None:
                 self._remember(bits, known)
         return known
@@ -86,12 +87,12 @@ def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[Floats]:
     ``ThreadPoolExecutor``'s: Python waits for one of those before it lets anybody say that it exits.
     """
     if len(rows) == 1:
-        yield evaluate_one(problem, rows[0])
+        yield _evaluate(problem, rows[0])
         return
 
     def evaluate(row: Bits, answer: Answer) -> None:
         try:
-            answer.set_result(evaluate_one(problem, row))
+            answer.set_result(_evaluate(problem, row))
         except BaseException as error:
             answer.set_exception(error)
 
@@ -110,6 +111,12 @@ def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[Floats]:
     finally:
         for thread in threads:
             thread.join()
+
+
+def _evaluate(problem: Problem, bits: Bits) -> Floats:
+    """Objectives float64[K] of uint8[Q]; a problem of one's own may use torch, too."""
+    with computing():
+        return evaluate_one(problem, bits)
 
 
 def failure(cause: BaseException, done: int) -> NemoError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,10 @@ def responsive() -> Iterator[None]:
 
     A kernel passes the interpreter lock a dozen times to answer one cell, and waits up to a switch
     interval each time a busy thread holds it. Where bodies overlap, the last one out gives back
-    what the first one in found.
+    what the first one in found, unless somebody has set another meanwhile.
+
+    The interval is the whole process's, and the one such setting that a run changes: threads take turns
+    sooner, each computes what it would have.
     """
     with _lock:
         _intervals.append(sys.getswitchinterval())
@@ -28,6 +32,7 @@ def responsive() -> Iterator[None]:
         yield
     finally:
         with _lock:
-            if len(_intervals) == 1:
+            ours = min(SWITCH_INTERVAL, _intervals[0])
+            if len(_intervals) == 1 and math.isclose(sys.getswitchinterval(), ours, rel_tol=0.01):
                 sys.setswitchinterval(_intervals[0])
             _intervals.pop()

@@ -41,16 +41,17 @@ class VisionEntry:
     def untrained(self) -> nn.Module:
         """The network in evaluation mode, its random weights the same on every call.
 
-        Torch's global random state is as before afterwards.
+        Torch's global random state is left alone.
 
         Raises:
             TorchvisionError: if torchvision cannot be imported.
         """
         import torch
 
+        from nemo_lab.workload.own_numbers import OwnNumbers
+
         models = torchvision_models()
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            torch.default_generator.manual_seed(self.seed)  # torch.manual_seed would seed the GPUs too
+        with torch.device("cpu"), OwnNumbers(self.seed):
             net: nn.Module = models.get_model(self.name, weights=None)
         return net.eval()
 

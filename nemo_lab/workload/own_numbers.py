@@ -1,0 +1,83 @@
+"""Random numbers of one's own: torch's global generators are neither read nor moved on."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class NoCompiler(TorchDispatchMode):
+    """A mode of dispatch under which nothing is compiled.
+
+    Torch's guard against compiling imports its compiler: a second, and 150 MB.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class OwnNumbers(NoCompiler):
+    """What draws in the body, in this thread, draws from generators that begin at ``seed``.
+
+    ``torch.random.fork_rng`` would not do: another thread that draws meanwhile would get the same numbers
+    as the body does, and what it drew would be forgotten.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seed = seed
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator") is not None:
+            return func(*args, **kwargs)
+        device = _device(args, kwargs)
+        if device.type == "meta" or not _dropout(func, args, kwargs):
+            return func(*args, **kwargs)
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        generator = self._generators[device]
+        drawing = _with_generator(func)
+        if drawing is not None:
+            return drawing(*args, **{**kwargs, "generator": generator})
+        seed = torch.empty((), dtype=torch.int64, device=device).random_(generator=generator)
+        with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
+            torch.manual_seed(int(seed))  # one of the few that take no generator: for this moment only
+            return func(*args, **kwargs)
+
+
+def _device(args: Any, kwargs: Any) -> torch.device:
+    tensors = [leaf for leaf in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(leaf, Tensor)]
+    given = kwargs.get("device")
+    return torch.device(given) if given is not None else tensors[0].device if tensors else torch.device("cpu")
+
+
+def _dropout(func: Any, args: Any, kwargs: Any) -> Any:
+    """The share that attention drops, by name or by place; True for all else that draws."""
+    names = [argument.name for argument in func._schema.arguments]
+    if "dropout_p" not in names:
+        return True
+    place = names.index("dropout_p")
+    return args[place] if place < len(args) else kwargs.get("dropout_p", 0.0)
+
+
+@cache
+def _with_generator(func: Any) -> Any:
+    """The same operation with an argument for the generator, if there is one."""
+    names = [argument.name for argument in func._schema.arguments]
+    if "generator" in names:
+        return func
+    packet = func._overloadpacket
+    for overload in packet.overloads():
+        other = getattr(packet, overload)
+        arguments = [argument.name for argument in other._schema.arguments]
+        if "generator" in arguments and [a for a in arguments if a != "generator"] == names:
+            return other
+    return None
