@@ -93,6 +93,7 @@ class Study:
             StudyStateError: if a run is on.
             EvaluationError: if an evaluation failed; what came before is kept.
         """
+        self._runner.check_writable()
         bar = ProgressBar(shown=Flag().check("progress", progress))
         try:
             self.start(evaluations, until=until)
