@@ -13,6 +13,7 @@ nemo_lab.errors.ArgumentError: fraction=2; give a number above 0 and up to 1
 
 from __future__ import annotations
 
+import errno
 import math
 import operator
 import os
@@ -25,6 +26,7 @@ from typing import Any, Generic, Literal, TypeVar
 from nemo_lab.errors import ArgumentError, shown
 
 T = TypeVar("T")
+RAW = (str, bytes, bytearray, memoryview)  # sequences that nobody means as a list
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,12 @@ class File(Domain[str]):
         """The path as a text."""
         path = os.fspath(value)
         _require(isinstance(path, str) and path != "" and "\0" not in path)
+        _require(not path.startswith((":memory:", "file:")))  # no file to SQLite, but one to Python
         os.fsencode(path)
+        try:
+            os.lstat(path)
+        except OSError as error:
+            _require(error.errno != errno.ENAMETOOLONG)
         return str(path)
 
 
@@ -213,7 +220,7 @@ class Several(Domain[tuple[T, ...]]):
 
     def clean(self, value: Any) -> tuple[T, ...]:
         """A tuple."""
-        _require(isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping))
+        _require(isinstance(value, Iterable) and not isinstance(value, (*RAW, Mapping)))
         values = tuple(map(self.domain.clean, value))
         _require(self.least <= len(values) and (self.most is None or len(values) <= self.most))
         _require(not self.ascending or all(a <= b for a, b in pairwise(values)))  # type: ignore[operator]
@@ -232,7 +239,7 @@ def _scalar(value: Any) -> Any:
     if hasattr(value, "dtype"):
         _require(not value.ndim)
         value = value.item()
-    _require(not isinstance(value, bool | str | bytes | complex))
+    _require(not isinstance(value, (*RAW, bool, complex)))
     return value
 
 

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.errors import ContractError, shown
+from nemo_lab.numeric import real_numbers, wrong_number
 
+NO_SPECIES = "no species"  # what tables call the origin of a configuration that no species made
+MOST_OBJECTIVES = 31  # of which moocore computes a hypervolume
 COLUMNS = ("config", "species", "generation", "origin")  # of the tables of a study, beside the objectives
 
 
@@ -55,6 +58,10 @@ def check_description(problem: Any) -> None:
     _check_names("node_names", problem.node_names, int(count))
     _check_names("objective_names", problem.objective_names)
     _check_columns(problem.objective_names)
+    if len(problem.objective_names) > MOST_OBJECTIVES:
+        raise ContractError(
+            f"{len(problem.objective_names)} objectives", f"name at most {MOST_OBJECTIVES}, or add some up"
+        )
     _check_widths(problem.bit_widths)
     for name, text in (("title", problem.title), ("metric", problem.metric)):
         if not isinstance(text, str):
@@ -73,18 +80,17 @@ def check_bounds(problem: Any) -> NDArray[np.float64]:
         ContractError: if it is none.
     """
     count = len(problem.objective_names)
-    bounds = _array("objective_bounds", problem.objective_bounds, "float[2, K]: the best and the worst")
-    whole = bounds.shape == (2, count) and bounds.dtype.kind in "fiu"
-    if whole and not np.isfinite(bounds).all():
+    bounds = _numbers("objective_bounds", problem.objective_bounds, "float[2, K]: the best and the worst")
+    if bounds.shape == (2, count) and (wrong := wrong_number(bounds)):
         raise ContractError(
-            "objective_bounds are not finite", "give the best and the worst that can be reached"
+            f"objective_bounds are {wrong}", "give the best and the worst that can be reached"
         )
-    if not whole or not np.all(bounds[0] <= bounds[1]):
+    if bounds.shape != (2, count) or not np.all(bounds[0] <= bounds[1]):
         raise ContractError(
             f"objective_bounds have shape {bounds.shape}, or a best above its worst",
             "give float[2, K]: the best and the worst that can be reached",
         )
-    return bounds.astype(np.float64)
+    return bounds
 
 
 def check_fingerprint(found: Any) -> None:
@@ -128,7 +134,7 @@ def check_call(given: Any, name: str, arguments: Sequence[str]) -> None:
     """
     try:
         signature = inspect.signature(given)
-    except (TypeError, ValueError):  # compiled code does not say
+    except Exception:  # compiled code does not say, and what an object's own methods raise
         return
     try:
         signature.bind(*arguments)
@@ -144,10 +150,17 @@ def _array(name: str, given: Any, wanted: str) -> NDArray[Any]:
         raise ContractError(f"{name} are {shown(given)}", f"give {wanted}") from error
 
 
+def _numbers(name: str, given: Any, wanted: str) -> NDArray[np.float64]:
+    try:
+        return real_numbers(given)
+    except ValueError as error:
+        raise ContractError(f"{name} are {shown(given)}", f"give {wanted}, not {error}") from error
+
+
 def _check_names(name: str, values: Any, length: int | None = None) -> None:
     names = list(values) if isinstance(values, list | tuple) else []
-    if not names or not all(isinstance(one, str) and one and _written(one) for one in names):
-        raise ContractError(f"{name} are {shown(values)}", "give a tuple of texts that are not empty")
+    if not names or not all(isinstance(one, str) and one.strip() and _written(one) for one in names):
+        raise ContractError(f"{name} are {shown(values)}", "give a tuple of texts that are not blank")
     if len(set(names)) < len(names):
         twice = next(one for one in names if names.count(one) > 1)
         raise ContractError(f"{name} has {twice!r} twice", "give each a name of its own")
@@ -185,13 +198,15 @@ def _check_widths(given: Any) -> None:
 
 
 def _check_features(given: Any, count: int) -> None:
-    features = _array("node_features", given, f"float[Q, F] with Q = {count} rows")
+    features = _numbers("node_features", given, f"float[Q, F] with Q = {count} rows")
     if features.ndim != 2 or len(features) != count or features.shape[1] == 0:
         raise ContractError(
             f"node_features have shape {features.shape}", f"give float[Q, F] with Q = {count} rows"
         )
-    if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
-        raise ContractError("node_features are not all finite numbers", "replace NaN and infinity")
+    if wrong := wrong_number(features):
+        raise ContractError(
+            f"node_features have a number that is {wrong}", "replace NaN and infinity, or scale them"
+        )
 
 
 def _check_graph(name: str, given: Any, count: int) -> None:
@@ -212,3 +227,18 @@ def _check_costs(given: Any, objectives: Sequence[str]) -> None:
     unknown = [name for name in given if name not in objectives]
     if unknown:
         raise ContractError(f"cost {unknown[0]!r} is not an objective", "name costs as in objective_names")
+
+
+def check_parts(problem: Any) -> None:
+    """Whether a workload and a cost model have what is read of them, where they are not left out.
+
+    Raises:
+        ContractError: if not.
+    """
+    for name, kind, members in (
+        ("workload", "Workload", ("name", "nodes", "layers", "topology")),
+        ("cost_model", "CostModel", ("bitops",)),
+    ):
+        given = getattr(problem, name)
+        if given is not None and not all(hasattr(given, member) for member in members):
+            raise ContractError(f"{name} is {shown(given)}", f"give a nemo_lab.{kind}, or leave it out")

@@ -6,92 +6,36 @@ names.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from nemo_lab.arguments import Domain, Flag, Instance, Number, OrNone, Several, Text
 from nemo_lab.definitions import definition
 from nemo_lab.errors import ArgumentError
+from nemo_lab.scales import FORMATS as FORMATS
+from nemo_lab.scales import NUMBER as NUMBER
+from nemo_lab.scales import PERCENT as PERCENT
+from nemo_lab.scales import PLAIN as PLAIN
+from nemo_lab.scales import TEXT, Format
+from nemo_lab.scales import Scale as Scale
 
-
-@dataclass(frozen=True)
-class Format:
-    """How the numbers of an objective are written.
-
-    Attributes:
-        name: ``"number"`` or ``"percent"``.
-        exact: in tables, Python's format; empty for what ``number`` makes of it.
-        brief: beside axes and in intervals, Python's format.
-        hover: under the mouse, Bokeh's format.
-        ticks: of axes, Bokeh's format; empty for Bokeh's own choice.
-    """
-
-    name: str
-    exact: str
-    brief: str
-    hover: str
-    ticks: str
-
-
-NUMBER = Format("number", "", ".3g", "0.0000", "")
-PERCENT = Format("percent", ".2%", ".1%", "0.0 %", "0 %")
-FORMATS = {one.name: one for one in (NUMBER, PERCENT)}
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A scale on which an objective is read: shown = offset + factor * stored.
-
-    Attributes:
-        name: under which limits on this scale may be written, such as ``model_mb``; empty for none.
-        offset, factor: of the line; a factor below 0 means that larger is better.
-        sign: written after a number, such as ``MB``.
-        thousandth: sign of the thousandth, for small numbers, such as ``kB``.
-
-    Raises:
-        ArgumentError: if it cannot be inverted.
-
-    >>> accuracy = Scale("accuracy", 1, -1)
-    >>> accuracy.of(0.25), accuracy.stored(0.75), accuracy.larger_is_better
-    (0.75, 0.25, True)
-    """
-
-    name: str = ""
-    offset: float = 0.0
-    factor: float = 1.0
-    sign: str = ""
-    thousandth: str = ""
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.offset) or not math.isfinite(self.factor) or self.factor == 0:
-            raise ArgumentError(
-                f"scale {self.name!r} is {self.offset} + {self.factor} * value",
-                "give finite numbers, and a factor other than 0",
-            )
-
-    @property
-    def larger_is_better(self) -> bool:
-        """Whether it turns round what is minimised."""
-        return self.factor < 0
-
-    def of(self, stored: Any) -> Any:
-        """Numbers or an array, as evaluated, on this scale."""
-        return self.offset + self.factor * stored
-
-    def stored(self, shown: Any) -> Any:
-        """The inverse of ``of``."""
-        return (shown - self.offset) / self.factor
-
-    def text(self, stored: float) -> str:
-        """With its sign: ``1.25 MB``, or ``52.1 kB`` where that is the thousandth."""
-        shown = self.of(stored)
-        if self.thousandth and abs(shown) < 1:
-            return f"{1000 * shown:.4g} {self.thousandth}"
-        return f"{shown:,.2f} {self.sign}".rstrip()
-
-
-PLAIN = Scale()
+SCALE, SCALES, LIMIT = Instance(Scale), Several(Instance(Scale)), OrNone(Number())
+DOMAINS: dict[str, Domain[Any]] = {
+    "name": Text(),
+    "label": TEXT,
+    "display": SCALE,
+    "title": TEXT,
+    "unit": TEXT,
+    "format": Instance(Format),
+    "units": SCALES,
+    "best": TEXT,
+    "metric": TEXT,
+    "low": LIMIT,
+    "high": LIMIT,
+    "exact": Flag(),
+    "share": Flag(),
+}
 
 
 @dataclass(frozen=True)
@@ -113,6 +57,9 @@ class Objective:
         exact: whether it costs no evaluation.
         share: whether it is the share of examples that an answer is wrong for, so that it has the confidence
             interval of a share.
+
+    Raises:
+        ArgumentError: on a field of another kind.
 
     >>> error = Objective("task_error", "accuracy", Scale("accuracy", 1, -1), format=PERCENT)
     >>> error.text(0.0625), error.superlative, error.written
@@ -136,6 +83,8 @@ class Objective:
     share: bool = False
 
     def __post_init__(self) -> None:
+        for name, domain in DOMAINS.items():
+            object.__setattr__(self, name, domain.check(name, getattr(self, name)))
         if not self.label:
             object.__setattr__(self, "label", self.name.replace("_", " ").strip() or self.name)
 

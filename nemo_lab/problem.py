@@ -2,13 +2,12 @@
 
 A problem is described by what every search needs, and by hooks that only some problems have. Whoever reads a
 problem reads plain attributes: nobody asks whether one is there. An object that has the right members without
-inheriting from ``Problem`` is completed at the door, by ``adapt_problem``, and stays what it is inside.
+inheriting from ``Problem`` is completed at the door, by ``nemo_lab.adapted``, and stays what it is inside.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.contract import check_description, check_kinds, check_object
 from nemo_lab.definitions import arguments_kept, definition
-from nemo_lab.errors import ContractError
 from nemo_lab.objective import MEASURED, Objective, of_function
 
 if TYPE_CHECKING:
@@ -167,83 +164,3 @@ class Problem(ABC):
     def _own(self) -> Any:
         """What people gave."""
         return self
-
-
-NEEDED = (
-    "num_nodes",
-    "node_names",
-    "bit_widths",
-    "objective_names",
-    "node_features",
-    "edges",
-    "evaluate",
-)
-MEMBERS = frozenset(name for name in (*vars(Problem), *Problem.__annotations__) if not name.startswith("_"))
-
-
-class AdaptedProblem(Problem):
-    """An object that has the members of a problem, with the defaults of ``Problem`` for those it lacks.
-
-    It reads and writes through: everything of the object is seen here as it is at that moment.
-
-    Attributes:
-        original: the object.
-    """
-
-    original: Any
-
-    def __init__(self, original: Any) -> None:
-        object.__setattr__(self, "original", original)
-
-    def evaluate(self, bits: Any) -> NDArray[np.float64]:
-        """As the object does."""
-        objectives: NDArray[np.float64] = self.original.evaluate(bits)
-        return objectives
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in MEMBERS:
-            original = object.__getattribute__(self, "original")
-            try:
-                return getattr(original, name)
-            except AttributeError:
-                if inspect.getattr_static(original, name, None) is not None:
-                    raise  # it is there, and fails
-        return object.__getattribute__(self, name)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "original" or name.startswith("__"):  # while it is being copied
-            raise AttributeError(name)
-        return getattr(self.original, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.original, name, value)
-
-    @property
-    def _own(self) -> Any:
-        return self.original
-
-
-def adapt_problem(given: Any) -> Problem:
-    """A problem from anything with the members of one: itself if it inherits from ``Problem``.
-
-    Raises:
-        ContractError: if it is a class, lacks what every search needs, or says of itself what cannot be.
-    """
-    check_object(given)
-    missing = [name for name in NEEDED if getattr(given, name, None) is None]
-    if missing:
-        lacks = f": it lacks {', '.join(missing)}" if len(missing) < len(NEEDED) else ""
-        raise ContractError(
-            f"an object of type {type(given).__name__} cannot be searched{lacks}",
-            "give a workload's name, a Workload, or an object with the members of nemo_lab.search.Problem",
-        )
-    check_kinds(given, Problem)
-    problem = given if isinstance(given, Problem) else AdaptedProblem(given)
-    nodes = getattr(problem.workload, "nodes", ())
-    if problem.workload is not None and len(nodes) != problem.num_nodes:
-        raise ContractError(
-            f"the workload has {len(nodes)} nodes, the problem {problem.num_nodes}",
-            "give the workload whose nodes are searched, or none",
-        )
-    check_description(problem)
-    return problem

@@ -175,7 +175,7 @@ class CostModel:
         from nemo_lab.cost import kernels  # numba is paid for by the first evaluation, not by an import
 
         row = as_rows(bits, self._num_nodes)
-        others = as_rows(widths, len(widths) if np.iterable(widths) else 1)
+        others = as_rows(*_counted(widths))
         if len(row) != 1:
             raise BitWidthError(f"these are {len(row)} configurations", "give one, integers[Q]")
         out = np.empty((len(self.cost_names), self._num_nodes, others.size))
@@ -208,3 +208,12 @@ class CostModel:
         if unknown.any():
             row, k = np.argwhere(unknown)[0]
             raise missing_width(self.cost_names[2 + k], self._tables[k], bits[row : row + 1], self.workload)
+
+
+def _counted(widths: Any) -> tuple[Any, int]:
+    """Widths as a list or an array, and how many they are."""
+    try:
+        several = widths if isinstance(widths, np.ndarray) else list(widths)
+        return several, len(several)
+    except Exception:  # no sequence, or what the object's own methods raise
+        return widths, 1

@@ -131,28 +131,30 @@ def _read_csv(name: str, path: str | os.PathLike[str]) -> pd.DataFrame:
         return pd.read_csv(path, index_col=0)
     except OSError as error:
         raise DataError(f"table {name!r} cannot be read: {error}", hint) from error
-    except (pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:  # EmptyDataError is a ValueError
+    except Exception as error:  # no CSV, or what the object's own methods raise
         raise DataError(f"table {name!r} is not a CSV: {error}", hint) from error
 
 
 def _width(name: str, label: Any) -> int:
     try:
         width = float(label)
-    except (TypeError, ValueError):
+    except Exception:
         width = 0.0
     if not (1 <= width <= WIDTHS and width == int(width)):
-        raise BitWidthError(f"table {name!r} has a column {label!r}", "call columns by bit-widths, 1 to 32")
+        raise BitWidthError(
+            f"table {name!r} has a column {shown(label)}", "call columns by bit-widths, 1 to 32"
+        )
     return int(width)
 
 
 def _cost(name: str, row: str, width: Any, cost: Any) -> float:
     try:
         value = float(cost) if not isinstance(cost, bool | str) else float("nan")
-    except (TypeError, ValueError):
+    except Exception:
         value = float("nan")
     if not 0 <= value < float("inf"):
         raise DataError(
-            f"table {name!r} has the cost {cost!r} for {row!r} at {width} bits",
+            f"table {name!r} has the cost {shown(cost)} for {row!r} at {width} bits",
             "give finite numbers, 0 or more",
         )
     return value

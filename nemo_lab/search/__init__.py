@@ -1,6 +1,7 @@
 """NEMO's search: species, variation, utility, allocation, ranking, and the ask/tell engine."""
 
-from nemo_lab.problem import Problem, adapt_problem
+from nemo_lab.adapted import adapt_problem
+from nemo_lab.problem import Problem
 from nemo_lab.search.archive import ORIGINS, Evaluations, front_ids
 from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.decisions import Ledger

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import math
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab._quiet import importing
+from nemo_lab.search.native import dominated_volume, undominated, vectors
 
 Objectives = NDArray[np.float64]
 
@@ -53,18 +53,26 @@ def hypervolume(members: Objectives, bounds: Objectives, reference: float = 1.01
 
     Objectives are normalised so that ``bounds`` float[2, K] become 0 and 1; the reference point is
     ``reference`` in every objective, and the volume is divided by that of the box up to it.
+
+    Raises:
+        ArgumentError: unless members and bounds are finite, and of one K.
     """
     if len(members) == 0:
         return 0.0
-    span = np.where(bounds[1] > bounds[0], bounds[1] - bounds[0], 1.0)
-    scaled = np.maximum((members - bounds[0]) / span, 0.0)
-    count = members.shape[1]
-    volume = float(moocore.hypervolume(scaled, ref=np.full(count, reference)))
-    return volume / float(reference**count)
+    low, high = vectors("bounds", bounds)
+    members, count = vectors("objectives", members, len(low)), len(low)
+    span = np.where(high > low, high - low, 1.0)
+    with np.errstate(over="ignore"):  # what is far outside adds nothing
+        scaled = np.clip((members - low) / span, 0.0, reference)
+    return dominated_volume(scaled, np.full(count, reference)) / float(reference**count)
 
 
 def non_dominated(objectives: Objectives) -> NDArray[np.intp]:
-    """Row numbers of the non-dominated vectors, ascending; of equal vectors only the first."""
+    """Row numbers of the non-dominated vectors, ascending; of equal vectors only the first.
+
+    Raises:
+        ArgumentError: unless all are finite.
+    """
     if len(objectives) == 0:
         return np.empty(0, dtype=np.intp)
-    return np.flatnonzero(moocore.is_nondominated(objectives))
+    return np.flatnonzero(undominated(objectives))

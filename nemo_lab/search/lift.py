@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.problem import Problem
+from nemo_lab.search.problem import Problem, exact_costs, exact_neighbours
 
 Bits = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -19,7 +19,6 @@ def lift(bits: Bits, problem: Problem, allowed: NDArray[np.bool_]) -> Bits:
         problem: whose ``costs`` do not fall when a node grows.
         allowed: bool[Q, W], the widths that each node may take.
     """
-    costs = problem.costs
     widths = np.array(problem.bit_widths, dtype=np.uint8)
     wider = allowed & (widths > bits[:, None])
     if not problem.cost_names or not wider.any():
@@ -29,14 +28,14 @@ def lift(bits: Bits, problem: Problem, allowed: NDArray[np.bool_]) -> Bits:
     nodes, positions = np.nonzero(free)
     lifted = bits.copy()
     lifted[nodes] = widths[positions]  # of several widths of a node the last and widest stays
-    if bool((costs(lifted[None])[0] <= paid).all()):
+    if bool((exact_costs(problem, lifted[None])[0] <= paid).all()):
         return lifted
     lifted = bits.copy()  # free one by one, not together
     for node in np.unique(nodes):
         for width in widths[free[node]][::-1]:
             one = lifted.copy()
             one[node] = width
-            if bool((costs(one[None])[0] <= paid).all()):
+            if bool((exact_costs(problem, one[None])[0] <= paid).all()):
                 lifted = one
                 break
     return lifted
@@ -56,12 +55,13 @@ def costs_alone(problem: Problem, bits: Bits, wanted: NDArray[np.bool_]) -> tupl
     Returns:
         float[C], and float[C, Q, W] of which the wanted entries count.
     """
-    if problem.neighbour_costs is not None:
-        return problem.costs(bits[None])[0], problem.neighbour_costs(bits)
+    near = exact_neighbours(problem, bits)
+    if near is not None:
+        return exact_costs(problem, bits[None])[0], near
     nodes, positions = np.nonzero(wanted)
     rows = np.repeat(bits[None], len(nodes) + 1, axis=0)
     rows[np.arange(len(nodes)), nodes] = np.array(problem.bit_widths, dtype=np.uint8)[positions]
-    costs = np.asarray(problem.costs(rows))
+    costs = exact_costs(problem, rows)
     alone = np.full((costs.shape[1], *wanted.shape), np.inf)
     alone[:, nodes, positions] = costs[:-1].T
     return costs[-1], alone

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.contract import check_bounds
 from nemo_lab.errors import EvaluationError
+from nemo_lab.numeric import LARGEST, real_numbers, wrong_number
 from nemo_lab.problem import Problem as Problem
 
 FEW = 12  # nodes of which all pairs are looked at
 
 
 def bounds_of(problem: Problem) -> NDArray[np.float64]:
-    """float64[2, K]: the problem's reachable box."""
-    return np.asarray(problem.objective_bounds, dtype=np.float64)
+    """float64[2, K]: the problem's reachable box; ContractError if it is none."""
+    return check_bounds(problem)
 
 
 def checked_objectives(problem: Problem, value: Any, count: int = 1) -> NDArray[np.float64]:
@@ -25,24 +28,54 @@ def checked_objectives(problem: Problem, value: Any, count: int = 1) -> NDArray[
     Raises:
         EvaluationError: on a wrong shape or values that are not finite.
     """
+    return _answer("evaluate", value, count, problem.objective_names)
+
+
+def exact_costs(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What ``costs`` gives of uint8[N, Q], float64[N, C], checked as objectives are."""
+    return _answer("costs", problem.costs(bits.copy()), len(bits), problem.cost_names)
+
+
+def exact_neighbours(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """What ``neighbour_costs`` gives of uint8[Q], float64[C, Q, W], checked the same; None without one."""
+    if problem.neighbour_costs is None:
+        return None
+    value, names = problem.neighbour_costs(bits.copy()), problem.cost_names
+    rows = len(bits) * len(problem.bit_widths)
     try:
-        objectives = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        found = real_numbers(value)
+    except ValueError as error:
+        raise EvaluationError(f"neighbour_costs returned {error}", "return float[C, Q, W]") from error
+    expected = (len(names), len(bits), len(problem.bit_widths))
+    if found.shape != expected:
         raise EvaluationError(
-            f"evaluate returned a {type(value).__name__}", "return float[N, K], one row per configuration"
+            f"neighbour_costs returned shape {found.shape} instead of {expected}",
+            "return what costs gives with each node alone at each width, or leave it out",
+        )
+    _answer("neighbour_costs", found.reshape(len(names), -1).T, rows, names)
+    return found
+
+
+def _answer(hook: str, value: Any, count: int, names: Sequence[str]) -> NDArray[np.float64]:
+    """What a hook returned for so many configurations, as float64[N, number of names]."""
+    try:
+        found = real_numbers(value)
+    except ValueError as error:
+        raise EvaluationError(
+            f"{hook} returned {error}", "return real numbers, one row per configuration"
         ) from error
-    expected = (count, len(problem.objective_names))
-    if objectives.shape != expected:
+    expected = (count, len(names))
+    if found.shape != expected:
         raise EvaluationError(
-            f"evaluate returned shape {objectives.shape} instead of {expected}",
-            f"return one row per configuration: {', '.join(problem.objective_names)}",
+            f"{hook} returned shape {found.shape} instead of {expected}",
+            f"return one row per configuration: {', '.join(names)}",
         )
-    if not np.isfinite(objectives).all():
-        name = problem.objective_names[int(np.flatnonzero(~np.isfinite(objectives).all(0))[0])]
+    if wrong := wrong_number(found):
+        name = names[int(np.flatnonzero(~(np.abs(found) <= LARGEST).all(axis=0))[0])]
         raise EvaluationError(
-            f"evaluate returned {name} that is not finite", "check the metric and the network's outputs"
+            f"{hook} returned {name} that is {wrong}", "check what is measured, and the unit it is in"
         )
-    return objectives
+    return found
 
 
 def evaluate_one(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float64]:

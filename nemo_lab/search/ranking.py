@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.search.indicators import partitions_for, uniform_directions
+from nemo_lab.search.native import vectors
 from nemo_lab.search.normalization import Hyperplane
 
 REMEMBERED = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
@@ -60,10 +61,14 @@ class Nsga3Ranking:
             objectives: float[N, K].
             rng: breaks ties between niches.
             penalty: float[N], at least 0; those above 0 come after all others, the smallest first.
+
+        Raises:
+            ArgumentError: unless all objectives are finite.
         """
         from pymoo.algorithms.moo.nsga3 import associate_to_niches, calc_niche_count, niching
         from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
+        objectives = vectors("objectives", objectives, self.objectives)
         if penalty is not None and (penalty > 0).any():
             good, bad = np.flatnonzero(penalty == 0), np.flatnonzero(penalty > 0)
             best = self.order(objectives[good], rng) if len(good) else good

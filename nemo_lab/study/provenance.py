@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nemo_lab._version import __version__
+from nemo_lab.adapted import AdaptedProblem
 from nemo_lab.contract import check_fingerprint
 from nemo_lab.definitions import arguments_kept, definition
 from nemo_lab.errors import ContractError, DataError, shown
-from nemo_lab.problem import AdaptedProblem
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.workload.workload import Workload
 

@@ -10,7 +10,6 @@ from typing import Any, cast
 import pandas as pd
 
 from nemo_lab.arguments import Flag
-from nemo_lab.errors import ArgumentError, shown
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import make_species
@@ -19,6 +18,7 @@ from nemo_lab.study.delegation import delegated, writing
 from nemo_lab.study.journal import Journal, Recorder, resumed
 from nemo_lab.study.keeping import Described, Keeping, write_text
 from nemo_lab.study.parsing.configs import known_configs
+from nemo_lab.study.parsing.listener import LISTENER
 from nemo_lab.study.parsing.species import SpeciesMaker
 from nemo_lab.study.results.frames import front_frame, study_html
 from nemo_lab.study.results.script import Beginning, script
@@ -95,6 +95,7 @@ class Study:
             StudyStateError: if a run is on.
             EvaluationError: if an evaluation failed; what came before is kept.
         """
+        self._runner.check_writable()
         bar = ProgressBar(shown=Flag().check("progress", progress))
         try:
             self.start(evaluations, until=until)
@@ -140,13 +141,11 @@ class Study:
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
-        if not callable(listener):
-            raise ArgumentError(f"listener={shown(listener)}", "give a function without arguments")
-        self._runner.listen(listener)
+        self._runner.listen(LISTENER.check("listener", listener))
 
     def forget(self, listener: Callable[[], None]) -> None:
         """Take a listener back."""
-        self._runner.forget(listener)
+        self._runner.forget(LISTENER.check("listener", listener))
 
     # steering
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.adapted import adapt_problem
 from nemo_lab.contract import check_bounds, check_fingerprint, check_object
 from nemo_lab.errors import ContractError, NemoError
-from nemo_lab.problem import Problem, adapt_problem
+from nemo_lab.problem import Problem
 from nemo_lab.search.objective import objectives_of
 from nemo_lab.search.problem import checked_objectives, evaluate_one
 from nemo_lab.testing.hooks import check_hooks

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from nemo_lab.adapted import adapt_problem
 from nemo_lab.errors import ContractError
-from nemo_lab.problem import Problem, adapt_problem
+from nemo_lab.problem import Problem
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.species import Species, make_species
 from nemo_lab.search.species.adapted import made_by

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nemo_lab import NemoError, Study, create_study, load_study
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, ContractError
 from nemo_lab.export import save_json, to_dict
 from nemo_lab.plots import graph_info
 from nemo_lab.search import Problem, SearchOptions, adapt_problem
@@ -90,7 +90,7 @@ def test_a_hook_that_fails_is_no_hook_that_is_missing() -> None:
         def objective_bounds(self) -> Any:
             return self.forgotten  # type: ignore[attr-defined]
 
-    with pytest.raises(AttributeError, match="forgotten"):
+    with pytest.raises(ContractError, match=r"objective_bounds cannot be read: AttributeError.*forgotten"):
         create_study(Failing())
 
 

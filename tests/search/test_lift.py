@@ -27,11 +27,16 @@ Costs = Callable[[Any], np.ndarray]
 class Priced:
     """What ``lift`` needs of a problem: widths and exact costs, evaluated as whole configurations."""
 
-    cost_names: tuple[str, ...] = ("cost",)
+    cost_names: tuple[str, ...] = ()
     neighbour_costs: Any = None
 
     def __init__(self, costs: Costs, bit_widths: tuple[int, ...] = WIDTHS) -> None:
         self.costs, self.bit_widths = costs, bit_widths
+
+    def named_for(self, bits: np.ndarray) -> Priced:
+        """With a name for each of the costs of uint8[Q]."""
+        self.cost_names = tuple(f"cost {c}" for c in range(self.costs(bits[None]).shape[1]))
+        return self
 
 
 class PricedByModel(Priced):
@@ -46,7 +51,7 @@ class PricedByModel(Priced):
 
 
 def lifted_by(problem: Priced, bits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    return lift(bits, problem, allowed)  # type: ignore[arg-type]
+    return lift(bits, problem.named_for(bits), allowed)  # type: ignore[arg-type]
 
 
 def lifted_by_whole_rows(problem: Priced, bits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -161,7 +166,6 @@ def test_any_workload(w: Workload, bitops: BitOps, seed: int) -> None:
 def test_without_exact_costs_nothing_is_lifted() -> None:
     bits = np.array([2, 3], dtype=np.uint8)
     problem = Priced(lambda bits: np.empty((len(bits), 0)))
-    problem.cost_names = ()
     assert lifted_by(problem, bits, np.ones((2, 7), dtype=bool)).tolist() == [2, 3]
 
 

@@ -88,7 +88,7 @@ SAID = [  # to be seen without an evaluation
     (change(num_nodes=6.0), "num_nodes is 6.0; make it a whole number"),
     (change(node_names="abcdef"), "node_names are 'abcdef'; give a tuple of texts"),
     (change(node_names=(1, 2, 3, 4, 5, 6)), r"node_names are \(1, 2"),
-    (change(objective_names=("loss", "", "size")), "give a tuple of texts that are not empty"),
+    (change(objective_names=("loss", "", "size")), "give a tuple of texts that are not blank"),
     (change(objective_names=("loss", "\ud800", "size")), "give a tuple of texts"),
     (change(objective_names=("loss", "loss", "size")), "objective_names has 'loss' twice"),
     (change(bit_widths=()), "bit_widths are ()"),
@@ -98,13 +98,13 @@ SAID = [  # to be seen without an evaluation
     (change(edges=None), "cannot be searched: it lacks edges"),
     (change(node_features=[[1], [2, 3]]), r"node_features are \[\[1\], \[2, 3\]\]; give float"),
     (change(objective_bounds=[[0], [1, 2]]), r"objective_bounds are \[\[0\], \[1, 2\]\]; give float"),
-    (change(objective_bounds=np.full((2, 3), "a")), "objective_bounds have shape"),
+    (change(objective_bounds=np.full((2, 3), "a")), "objective_bounds are array"),
     (change(cost_names="size"), "cost_names are 'size'; give a tuple"),
     (change(title=3), "title is 3; give a text"),
     (change(title=lambda: "x"), "title is a method; make it a property"),
     (change(metric=None), "metric is None; give a text"),
     (change(error=3), "error is 3; make it a method, or leave it out"),
-    (change(workload=3), "the workload has 0 nodes, the problem 6"),
+    (change(workload=3), r"workload is 3; give a nemo_lab\.Workload"),
 ]
 DONE = [
     (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from nemo_lab.contract import check_call, check_kinds
-from nemo_lab.errors import ContractError, shown
+from nemo_lab.contract import NO_SPECIES, check_call, check_kinds
+from nemo_lab.errors import ContractError, NemoError, shown
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species.base import Bits, Genome, OpaqueError, Species
 from nemo_lab.search.view import SearchView
@@ -66,13 +66,16 @@ class AdaptedSpecies(Species):
 
     def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Genome]:
         """As the object does."""
-        return self._counted("imitate", self.original.imitate(bits, rng), len(bits))
+        way_out = "return a list of just as many; undo() takes back what asked for them"
+        return self._counted("imitate", self.original.imitate(bits, rng), len(bits), way_out)
 
-    def _counted(self, what: str, genomes: Any, count: int) -> list[Genome]:
+    def _counted(
+        self, what: str, genomes: Any, count: int, way_out: str = "return a list of just as many"
+    ) -> list[Genome]:
         number = len(genomes) if hasattr(genomes, "__len__") else None
         if number != count:
             got = f"a {type(genomes).__name__}" if number is None else f"{number} genomes"
-            self._refuse(f"{what} returned {got}, asked for {count}", "return a list of just as many")
+            self._refuse(f"{what} returned {got}, asked for {count}", way_out)
         made: list[Genome] = genomes
         return made
 
@@ -91,7 +94,13 @@ class AdaptedSpecies(Species):
             OpaqueError: if it observes the search and does not say what it remembers.
         """
         if self._state is not None:
-            return self._state()
+            state = self._state()
+            if not _plain(state):
+                self._refuse(
+                    f"state_dict returned {shown(state)}",
+                    "return numbers, texts, arrays of numbers, or lists and dicts with text keys of them",
+                )
+            return state
         if self._observe is not None:
             raise OpaqueError(f"species {self.name} observes the search and has no method state_dict")
         return None
@@ -117,12 +126,42 @@ def adapt_species(given: Any, problem: Problem) -> Species:
             "inherit from nemo_lab.search.species.Species, or give the name of one",
         )
     check_kinds(given, Species)
-    if not isinstance(given.name, str) or not given.name:
-        raise ContractError(f"name is {shown(given.name)}", "give a text that is not empty")
+    if not isinstance(given.name, str) or not given.name.strip() or given.name == NO_SPECIES:
+        raise ContractError(
+            f"name is {shown(given.name)}", f"give a text that is not blank, other than {NO_SPECIES!r}"
+        )
     final = getattr(given, "final", False)
     if not isinstance(final, bool):
         raise ContractError(f"final is {shown(final)}", "make it True or False, or leave it out")
-    return AdaptedSpecies(given, problem)
+    made = AdaptedSpecies(given, problem)
+    _check_state(made)
+    return made
+
+
+def _check_state(species: AdaptedSpecies) -> None:
+    """Whether what it remembers can be written to a journal, where it says what that is."""
+    try:
+        species.state_dict()
+    except OpaqueError:  # its run is gone through again
+        return
+    except ContractError:
+        raise
+    except Exception as error:
+        raise ContractError(
+            f"species {species.name!r}: state_dict raised {type(error).__name__}: {error}",
+            "return what it remembers, None for nothing",
+        ) from error
+
+
+def _plain(state: Any) -> bool:
+    """Whether a state is made of what a journal can hold."""
+    if isinstance(state, Mapping):
+        return all(isinstance(key, str) and _plain(item) for key, item in state.items())
+    if isinstance(state, list | tuple):
+        return all(map(_plain, state))
+    if isinstance(state, np.ndarray | np.generic):
+        return state.dtype.kind in "biuf"
+    return state is None or isinstance(state, bool | int | float | str | bytes)
 
 
 def made_by(factory: Any, problem: Problem, options: Any) -> Any:
@@ -144,7 +183,14 @@ def made_by(factory: Any, problem: Problem, options: Any) -> Any:
             f"{name} lacks {', '.join(missing)}", "add the members that nemo_lab.search.species.Species lists"
         )
     check_call(factory, name, ("problem", "options"))
-    return factory(problem, options)
+    try:
+        return factory(problem, options)
+    except NemoError:
+        raise
+    except Exception as error:
+        raise ContractError(
+            f"{name} raised {type(error).__name__}: {error}", f"it is called as {name}(problem, options)"
+        ) from error
 
 
 def _method(given: Any, name: str) -> Callable[..., Any] | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
+
+from nemo_lab.search.native import dominated_volume
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ def pick_by_gain(front: Floats, predicted: Floats, count: int, reference: Floats
         int[at most count], rows of ``predicted``.
     """
     have = front[(front < reference).all(axis=1)]
-    base = float(moocore.hypervolume(have, ref=reference)) if len(have) else 0.0
+    base = dominated_volume(have, reference) if len(have) else 0.0
     inside = (predicted < reference).all(axis=1)
     dominated = (have[:, None] <= predicted[None]).all(axis=2).any(axis=0)
     waiting = [(-np.inf, row) for row in np.flatnonzero(inside & ~dominated).tolist()]
@@ -44,7 +45,7 @@ def pick_by_gain(front: Floats, predicted: Floats, count: int, reference: Floats
             have = np.concatenate([have[~(new <= have).all(axis=1)], new[None]])
             base -= gain
             continue
-        gain = base - float(moocore.hypervolume(np.concatenate([have, new[None]]), ref=reference))
+        gain = base - dominated_volume(np.concatenate([have, new[None]]), reference)
         fresh[row] = len(picked)
         if gain < -1e-12:
             heapq.heappush(waiting, (gain, row))

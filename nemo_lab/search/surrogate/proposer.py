@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.search.objective import only, varying
 from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.problem import Problem, blocks_of, bounds_of
+from nemo_lab.search.problem import Problem, blocks_of, bounds_of, exact_costs
 from nemo_lab.search.surrogate.acquisition import pick_by_gain
 from nemo_lab.search.surrogate.costs import probe
 from nemo_lab.search.surrogate.icm import descend
@@ -156,7 +156,7 @@ class Proposer:
     def _costs(self, levels: Levels) -> Floats:
         if not self._exact:
             return np.zeros((len(levels), 0))
-        costs = np.asarray(self._problem.costs(self.widths[levels]))[:, self._columns]
+        costs = exact_costs(self._problem, self.widths[levels])[:, self._columns]
         return np.asarray((costs - self._bounds[0, self._exact]) / self._span[self._exact])
 
     def _scaled(self, objectives: Floats) -> Floats:

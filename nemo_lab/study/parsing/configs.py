@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from nemo_lab.arguments import Whole
+from nemo_lab.arguments import RAW, Whole
 from nemo_lab.errors import ArgumentError, UnknownNameError
 
 
@@ -37,7 +37,7 @@ def known_configs(given: Any, count: int) -> list[int]:
     if isinstance(given, Mapping | pd.DataFrame):
         raise ArgumentError(f"a {type(given).__name__} is not a list of config ids", "give its index")
     try:
-        several = [given] if isinstance(given, str | bytes) else list(given)
-    except TypeError:
+        several = [given] if isinstance(given, RAW) else list(given)
+    except Exception:  # a single one, or what the object's own methods raise
         several = [given]
     return [known_config(one, count) for one in several]

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from nemo_lab.cost import as_bits
-from nemo_lab.errors import ArgumentError, BitWidthError, UnknownNameError
+from nemo_lab.errors import ArgumentError, BitWidthError, NemoError, UnknownNameError, shown
 from nemo_lab.search import Problem
 from nemo_lab.search.constraints import Pins, Width, checked_width, width_text
 from nemo_lab.search.species import Bits
 from nemo_lab.workload import Workload
-from nemo_lab.workload.matching import listed, quoted
+from nemo_lab.workload.matching import listed, no_name, quoted
 from nemo_lab.workload.names import NameResolver
 from nemo_lab.workload.records import Kind
 
+LONGEST = 1000  # characters of a name: a glob of many more takes minutes to compile
 LISTED = 4  # nodes that are named one by one in the log
 
 
@@ -176,7 +177,15 @@ def gathered(name: Any) -> Any:
 
 
 def _several(name: Any) -> list[Any]:
-    several = listed(name, "the selection")
+    try:
+        several = listed(name, "the selection")
+    except NemoError:
+        raise
+    except Exception as error:  # what the object's own methods raise
+        raise no_name(name, "the selection") from error
+    endless = next((one for one in several if isinstance(one, str) and len(one) > LONGEST), None)
+    if endless is not None:
+        raise ArgumentError(f"{shown(endless)} is too long for a name", "give a name or a glob of a node")
     if not several:
         raise ArgumentError("an empty list names nothing", "give a name or a glob such as '*.weight'")
     return several

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -15,7 +14,7 @@ from nemo_lab.search.objective import objectives_of, varied
 
 ROUNDING = 1e-12  # what a limit was read from keeps it, though ratios are rounded otherwise
 NUMBER = Number()
-FORM = re.compile(r"\s*(.+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*")
+DIGITS = frozenset("0123456789+-.eE")
 
 
 class ObjectiveNames:
@@ -53,16 +52,15 @@ class ObjectiveNames:
         """
         found: dict[int, float] = {}
         for text in constraints:
-            match = FORM.fullmatch(text) if isinstance(text, str) else None
-            number = None if match is None else _read(match[3])
-            if match is None or number is None:
+            written, sign, number = _parts(text)
+            if number is None:
                 raise ArgumentError(f"constraint {shown(text)} cannot be read", f"write {self.examples}")
-            name, at_least = match[1], match[2] in (">=", ">")
+            name, at_least = self._name(written), sign == ">"
             k, scale = self._known(name)
             if at_least != scale.larger_is_better:
                 wrong = "less of what is maximised" if scale.larger_is_better else "more of what is minimised"
                 raise ArgumentError(
-                    f"constraint {text!r} asks for {wrong}", f"write '{name} {_sign(scale)} ...'"
+                    f"constraint {shown(text)} asks for {wrong}", f"write '{name} {_sign(scale)} ...'"
                 )
             found[k] = min(_stored(scale, number), found.get(k, float("inf")))
         return found
@@ -134,6 +132,16 @@ class ObjectiveNames:
         low, high = self._objectives[k].low, self._objectives[k].high
         return float(low or 0.0), 1.0 if high is None else float(high)
 
+    def _name(self, written: str) -> str:
+        """The name that is written, in quotes or not, with blanks or line breaks around or in it."""
+        plain = written.strip()
+        quoted = len(plain) > 2 and plain[0] == plain[-1] and plain[0] in "'\"`"
+        forms = (written, plain, plain[1:-1] if quoted else plain)
+        exact = next((form for form in forms if form in self._scales), None)
+        wanted = [" ".join(form.split()) for form in forms]
+        same = (name for name in self._scales if " ".join(name.split()) in wanted)
+        return exact or next(same, wanted[-1])
+
     def _known(self, name: str) -> tuple[int, Scale]:
         if name not in self._scales:
             raise UnknownNameError("objective", name, self._scales)
@@ -169,9 +177,15 @@ def _short(value: float, off: float) -> str:
     return next((text for text in texts if abs(float(text) - value) <= off), repr(value))
 
 
-def _read(text: str) -> float | None:
-    """A finite number, None for anything else."""
+def _parts(text: Any) -> tuple[str, str, float | None]:
+    """What stands before the last ``<`` or ``>``, that sign, and the number after it, None for no number."""
+    if not isinstance(text, str):
+        return "", "", None
+    place = max(text.rfind("<"), text.rfind(">"))
+    digits = text[place + 1 :].removeprefix("=").strip()
+    if place < 0 or not text[:place].strip() or not DIGITS.issuperset(digits):
+        return "", "", None
     try:
-        return NUMBER.clean(float(text))
+        return text[:place], text[place], NUMBER.clean(float(digits))
     except ValueError:
-        return None
+        return "", "", None

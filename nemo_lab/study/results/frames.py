@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nemo_lab.contract import NO_SPECIES as NO_SPECIES
 from nemo_lab.search import ORIGINS, Problem
 from nemo_lab.study.parsing.configs import known_config
 from nemo_lab.study.results.snapshot import Snapshot
-
-NO_SPECIES = "no species"
 
 
 def evaluations_frame(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from nemo_lab.arguments import Whole
+from nemo_lab.arguments import Domain, Instance, Whole
+from nemo_lab.errors import ArgumentError
 from nemo_lab.search import Ledger, Problem
 from nemo_lab.search.archive import ParetoFront
 from nemo_lab.search.indicators import hypervolume
@@ -14,6 +15,8 @@ from nemo_lab.study.commands.registry import followed
 from nemo_lab.study.results.snapshot import Snapshot
 
 MOMENT = Whole(0)
+SNAPSHOT = Instance(Snapshot, words="a snapshot, such as study.snapshot")
+PROBLEM: Domain[Problem] = Instance(Problem, words="its problem, such as study.problem")  # type: ignore[type-abstract]
 
 
 def past(snapshot: Snapshot, evaluations: int, problem: Problem) -> Snapshot:
@@ -23,9 +26,17 @@ def past(snapshot: Snapshot, evaluations: int, problem: Problem) -> Snapshot:
     which it took effect.
 
     Raises:
-        ArgumentError: if it is not a whole number of at least 0.
+        ArgumentError: if it is not a whole number of at least 0, or the problem is not the snapshot's.
     """
+    snapshot, problem = SNAPSHOT.check("snapshot", snapshot), PROBLEM.check("problem", problem)
     evaluations = MOMENT.check("evaluations", evaluations)
+    shape = len(snapshot.evaluations.bits.T), len(snapshot.evaluations.objectives.T)
+    if shape != (problem.num_nodes, len(problem.objective_names)):
+        raise ArgumentError(
+            f"the snapshot has {shape[0]} nodes and {shape[1]} objectives, the problem "
+            f"{problem.num_nodes} and {len(problem.objective_names)}",
+            "give the problem that was searched: study.problem",
+        )
     if evaluations >= len(snapshot.evaluations):
         return snapshot
     log = snapshot.evaluations.first(evaluations)

@@ -1,0 +1,106 @@
+"""Scales on which objectives are read, and how their numbers are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nemo_lab.arguments import Instance, Number
+
+TEXT = Instance(str, words="a text")
+OFFSET = Number()
+
+
+@dataclass(frozen=True)
+class _Factor(Number):
+    """A number that can be divided by."""
+
+    words: str = field(default="a finite number other than 0", kw_only=True)
+
+    def clean(self, value: Any) -> float:
+        """A float other than 0."""
+        number = super().clean(value)
+        if number == 0:
+            raise ValueError
+        return number
+
+
+FACTOR = _Factor()
+
+
+@dataclass(frozen=True)
+class Format:
+    """How the numbers of an objective are written.
+
+    Attributes:
+        name: ``"number"`` or ``"percent"``.
+        exact: in tables, Python's format; empty for what ``number`` makes of it.
+        brief: beside axes and in intervals, Python's format.
+        hover: under the mouse, Bokeh's format.
+        ticks: of axes, Bokeh's format; empty for Bokeh's own choice.
+    """
+
+    name: str
+    exact: str
+    brief: str
+    hover: str
+    ticks: str
+
+
+NUMBER = Format("number", "", ".3g", "0.0000", "")
+PERCENT = Format("percent", ".2%", ".1%", "0.0 %", "0 %")
+FORMATS = {one.name: one for one in (NUMBER, PERCENT)}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale on which an objective is read: shown = offset + factor * stored.
+
+    Attributes:
+        name: under which limits on this scale may be written, such as ``model_mb``; empty for none.
+        offset, factor: of the line; a factor below 0 means that larger is better.
+        sign: written after a number, such as ``MB``.
+        thousandth: sign of the thousandth, for small numbers, such as ``kB``.
+
+    Raises:
+        ArgumentError: if it cannot be inverted.
+
+    >>> accuracy = Scale("accuracy", 1, -1)
+    >>> accuracy.of(0.25), accuracy.stored(0.75), accuracy.larger_is_better
+    (0.75, 0.25, True)
+    """
+
+    name: str = ""
+    offset: float = 0.0
+    factor: float = 1.0
+    sign: str = ""
+    thousandth: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("name", "sign", "thousandth"):
+            TEXT.check(name, getattr(self, name))
+        for name, domain in (("offset", OFFSET), ("factor", FACTOR)):
+            object.__setattr__(self, name, domain.check(name, getattr(self, name)))
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether it turns round what is minimised."""
+        return self.factor < 0
+
+    def of(self, stored: Any) -> Any:
+        """Numbers or an array, as evaluated, on this scale."""
+        return self.offset + self.factor * stored
+
+    def stored(self, shown: Any) -> Any:
+        """The inverse of ``of``."""
+        return (shown - self.offset) / self.factor
+
+    def text(self, stored: float) -> str:
+        """With its sign: ``1.25 MB``, or ``52.1 kB`` where that is the thousandth."""
+        shown = self.of(stored)
+        if self.thousandth and abs(shown) < 1:
+            return f"{1000 * shown:.4g} {self.thousandth}"
+        return f"{shown:,.2f} {self.sign}".rstrip()
+
+
+PLAIN = Scale()
