@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nemo_lab import check_interrupted
 from nemo_lab.search import Problem
+from tests.waiting import PATIENCE
 
 
 class ToyProblem(Problem):
@@ -49,24 +50,31 @@ class ToyProblem(Problem):
 
 
 class GatedProblem(ToyProblem):
-    """Lets evaluations through only while ``gate`` is set; ``entered`` says that one waits or runs."""
+    """Lets evaluations after the first ``free`` ones through only while ``gate`` is set.
 
-    def __init__(self) -> None:
+    ``entered`` says that one of them waits or runs: a run is held there, and need not be caught in the act.
+    """
+
+    def __init__(self, free: int = 0) -> None:
         super().__init__()
+        self.free = free
         self.gate = threading.Event()
         self.entered = threading.Event()
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
-        self.entered.set()
-        self.gate.wait(30)
+        if self.calls >= self.free:
+            self.entered.set()
+            self.gate.wait(PATIENCE)
         return super().evaluate(bits)
 
 
 class SlowProblem(ToyProblem):
-    """Takes two milliseconds an evaluation, so that a run can be caught in the act."""
+    """Takes two milliseconds an evaluation, or as long as it is told, so that others have their turn."""
+
+    seconds = 0.002
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
-        threading.Event().wait(0.002)
+        threading.Event().wait(self.seconds)
         return super().evaluate(bits)
 
 

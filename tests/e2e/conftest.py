@@ -40,7 +40,7 @@ def browser() -> Iterator[Any]:
 
 
 class SharedTab:
-    """The tab that tests share: made when one needs it, and made again after one has failed in it."""
+    """The tab with its kernel that tests share: made when one needs it, and again after one has failed."""
 
     def __init__(self, server: Any, browser: Any) -> None:
         self._server, self._browser, self._tab = server, browser, None
@@ -66,20 +66,17 @@ def shared_tab(server: Any, browser: Any) -> Iterator[SharedTab]:
 
 
 @pytest.fixture
-def open_notebook(
-    server: Any, browser: Any, shared_tab: SharedTab, request: pytest.FixtureRequest
-) -> Iterator[Opened]:
-    """Open a fresh copy of the quickstart, in the tab that tests share unless it is to be ``alone``.
+def open_notebook(server: Any, shared_tab: SharedTab, request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """Open a fresh copy of the quickstart, in the tab that tests share unless a ``page`` is given.
 
     A failure leaves a screenshot behind.
     """
     opened: list[Any] = []
 
-    def open_(*, alone: bool = False, **options: Any) -> Any:
+    def open_(**options: Any) -> Any:
         name = f"{request.node.name}-{len(opened)}.ipynb"
         shutil.copy(server.folder / "00_quickstart.ipynb", server.folder / name)
-        tab = None if alone else shared_tab.get()
-        notebook = lab.Notebook(browser, server, name, tab=tab, **options)
+        notebook = lab.Notebook(shared_tab.get(), name, **options)
         opened.append(notebook)
         return notebook
 
@@ -92,8 +89,10 @@ def open_notebook(
                 notebook.page.screenshot(path=results / f"{request.node.name}-{number}.png", full_page=True)
     finally:
         for notebook in opened:
-            if not (notebook.page.is_closed() or (failed and notebook.tab)):
+            if not failed:
                 notebook.close()
+            elif notebook.page is not notebook.tab.page:
+                notebook.page.close()
         if failed:  # also where it could not even open one
             shared_tab.close()
 

@@ -17,7 +17,6 @@ CONTROLS = """all => all.filter((one) => one.checkVisibility()).map((one) => ({
   name: one.tagName === "SUMMARY" ? one.textContent.match(/[A-Za-z]+/)[0]
       : (one.labels?.[0]?.textContent || one.ariaLabel || one.textContent).trim(),
   enabled: !one.disabled,
-  focused: one === document.activeElement,
 }))"""
 INTERACTIVE = ", ".join(
     f".nemo-dashboard {kind}"
@@ -55,6 +54,13 @@ def controls(at: Any) -> list[dict[str, Any]]:
     """All controls to be seen, in the order of the page."""
     found = at.page.locator(INTERACTIVE).evaluate_all(CONTROLS)
     return [{**one, "panel": PANELS[one["panel"]]} for one in found]
+
+
+def focused(at: Any) -> list[tuple[str, str]]:
+    """Panel and name of the control that has the focus, if one of them has."""
+    focus = f"[document.activeElement].filter((one) => one.matches('{INTERACTIVE}'))"
+    found = at.page.evaluate(f"({CONTROLS})({focus})")
+    return [(PANELS[one["panel"]], one["name"]) for one in found]
 
 
 def by_mouse(found: Locator, given: str | None) -> None:
@@ -171,8 +177,14 @@ def dragging(label: str, tool: str) -> Seen:
 
 
 def past(at: Any) -> bool:
-    """Whether the front shows the first half of the run, which a replay takes seconds to go through."""
-    return at.points("evaluated") < at.evaluated() / 2
+    """Whether the front shows the moment that the slider is at, which is not the present."""
+    moment = panel_of(at, "front").locator(".nemo-slider output").inner_text()
+    return moment == f"{at.points('evaluated')} of {at.evaluated()}" and not present(at)
+
+
+def present(at: Any) -> bool:
+    """Whether the front shows the run as it is."""
+    return at.points("evaluated") == at.evaluated() and not control(at, "front", "Now").is_enabled()
 
 
 def selected(at: Any) -> object:

@@ -9,17 +9,19 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-expect.set_options(timeout=30_000)  # the search, the server and the browser share the cores
+from tests.waiting import PATIENCE, Seen, still, until
 
+expect.set_options(timeout=1000 * PATIENCE)  # the search, the server and the browser share the cores
+
+SLOW_HAND = 400.0  # milliseconds that a button is held: longer than BokehJS has patience by itself
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TOKEN = "only-for-tests"
 FLAGS = [
@@ -58,7 +60,16 @@ class Server:
     def _open(self, path: str, method: str, data: bytes | None = None) -> Any:
         headers = {"Authorization": f"token {TOKEN}"}
         request = urllib.request.Request(f"{self.url}/api/{path}", data, headers, method=method)
-        return urllib.request.urlopen(request, timeout=30)
+        return urllib.request.urlopen(request, timeout=PATIENCE)
+
+    def answers(self) -> bool:
+        """Whether it is there; raises with its log if it has given up."""
+        if self.process.poll() is not None:
+            raise RuntimeError((self.folder.parent / "server.log").read_text())
+        with contextlib.suppress(OSError):
+            self.api("status")
+            return True
+        return False
 
 
 @contextlib.contextmanager
@@ -90,14 +101,7 @@ def jupyterlab(folder: Path, *options: str) -> Iterator[Server]:
         process = subprocess.Popen(command, env=isolated, stdout=log, stderr=subprocess.STDOUT)
         server = Server(f"http://127.0.0.1:{port}", work, process)
         try:
-            deadline = time.monotonic() + 60
-            while True:
-                with contextlib.suppress(OSError):
-                    server.api("status")
-                    break
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((folder / "server.log").read_text())
-                time.sleep(0.2)
+            until(server.answers, lambda: (folder / "server.log").read_text())
             yield server
         finally:
             process.terminate()
@@ -120,6 +124,11 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+def breath(page: Page) -> Callable[[], None]:
+    """What to do between two looks at a page: let it, and what is heard of it, go on."""
+    return lambda: page.wait_for_timeout(100)
+
+
 class Tab:
     """JupyterLab in a tab that stays open, with one kernel: notebooks come and go, as in a day of work."""
 
@@ -128,19 +137,24 @@ class Tab:
         self.page = browser.new_page()
         self.outside: list[str] = []
         self.page.on("request", lambda request: server.note_outside(request.url, self.outside))
-        self.page.goto(f"{server.url}/lab?token={TOKEN}&reset")
-        self.page.locator(".jp-Launcher").first.wait_for()
+        self.enter(self.page)
         self.kernel = server.post("kernels", name="python3", path="")["id"]
 
-    def open(self, name: str) -> None:
-        """Open a notebook with the kernel."""
+    def enter(self, page: Page) -> None:
+        """Have JupyterLab in a page, with nothing open."""
+        page.set_default_timeout(1000 * PATIENCE)
+        page.goto(f"{self.server.url}/lab?token={TOKEN}&reset")
+        page.locator(".jp-Launcher").first.wait_for()
+
+    def open(self, name: str, page: Page) -> None:
+        """Open a notebook with the kernel, here or in another page."""
         kernel = {"id": self.kernel}
         self.server.post("sessions", path=name, name=name, type="notebook", kernel=kernel)
-        self.page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}); }", name)
+        page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}); }", name)
 
-    def leave(self) -> None:
+    def leave(self, page: Page) -> None:
         """Close what is open without saving, and have the kernel forget it; at the worst, restart it."""
-        if not self.page.evaluate(LEAVE, {"code": FORGET, "seconds": 30}):
+        if not page.evaluate(LEAVE, {"code": FORGET, "seconds": PATIENCE}):
             self.server.post(f"kernels/{self.kernel}/restart")
 
     def close(self) -> None:
@@ -172,43 +186,45 @@ LEAVE = """async ({code, seconds}) => {
 
 
 class Notebook:
-    """One notebook, in a tab of its own or in one that is shared."""
+    """One notebook with the kernel of a tab, in this tab or in a page of its own."""
 
     def __init__(
         self,
-        browser: Browser,
-        server: Server,
+        tab: Tab,
         name: str,
         *,
         dark: bool = False,
         width: int = 1280,
         page: Page | None = None,
-        tab: Tab | None = None,
     ) -> None:
-        if page and tab:
-            raise ValueError("a notebook is opened in a page of its own, or in the shared tab")
-        self.server, self.name, self.tab = server, name, tab
-        viewport: Any = {"width": width, "height": 1500}
-        self.page: Page = tab.page if tab else page or browser.new_page(viewport=viewport)
-        self.page.set_default_timeout(60_000)
+        self.server, self.name, self.tab = tab.server, name, tab
+        self.page: Page = page or tab.page
         self.errors: list[str] = []
         self.outside: list[str] = []
         self._heard = {
             "pageerror": lambda error: self.errors.append(str(error)),
-            "request": lambda request: server.note_outside(request.url, self.outside),
+            "request": lambda request: tab.server.note_outside(request.url, self.outside),
         }
         for event, listener in self._heard.items():
             self.page.on(event, listener)  # type: ignore[call-overload]
-        if tab:
-            self.page.set_viewport_size(viewport)
-            tab.open(name)
+        if page is None:
+            self.page.set_viewport_size({"width": width, "height": 1500})
         else:
-            self.page.goto(f"{server.url}/lab/tree/{name}?token={TOKEN}&reset")
-        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+            tab.enter(page)
+        self._open()
         wanted = "JupyterLab Dark" if dark else "JupyterLab Light"
         if self.page.evaluate("document.body.dataset.jpThemeName") != wanted:  # left by the one before
             self.theme(wanted)
+
+    def _open(self) -> None:
+        self.tab.open(self.name, self.page)
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+
+    def reopen(self) -> None:
+        """Leave it as it was saved, and open it again with a kernel that knows nothing of it."""
+        self.tab.leave(self.page)
+        self._open()
 
     def theme(self, name: str) -> None:
         """Change JupyterLab's theme by its menu."""
@@ -238,29 +254,43 @@ class Notebook:
     def save(self) -> None:
         """Save the notebook by keyboard, and wait until the file is written."""
         path = self.server.folder / self.name
-        before, deadline = path.stat().st_mtime_ns, time.monotonic() + 30
+        before = path.stat().st_mtime_ns
         self.page.keyboard.press("Control+s")
-        while path.stat().st_mtime_ns == before:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{self.name} is not saved")
-            self.page.wait_for_timeout(100)
+        self.until(lambda: path.stat().st_mtime_ns != before, f"{self.name} saved")
+
+    def until(self, look: Callable[[], Seen], what: str | None = None) -> Seen:
+        """Wait for something to be seen in the page, and give that."""
+        return until(look, what or self.text, pause=breath(self.page))
+
+    def still(self, look: Callable[[], Seen]) -> Seen:
+        """What is seen in the page once two looks in a row see the same."""
+        return still(look, pause=breath(self.page))
+
+    def rest(self) -> None:
+        """Wait until the page shows all that was done: nothing of the dashboard's is under way in the kernel.
+
+        Twice in a row, since the browser may hold a message back until the one before is answered.
+        """
+        for _ in range(2):
+            self.until(lambda: self.page.evaluate(AT_REST), "a dashboard at rest")
 
     def type(self, code: str) -> Locator:
         """Write code into a new cell at the end, and leave it there."""
-        self.page.locator(".jp-Notebook-footer").scroll_into_view_if_needed()
-        self.page.locator(".jp-Notebook-footer").click()
-        cell = self.page.locator(".jp-CodeCell").last
+        footer, cells = self.page.locator(".jp-Notebook-footer"), self.page.evaluate(CELLS)
+        footer.scroll_into_view_if_needed()
+        footer.click()
+        cell = self.page.locator(f".jp-CodeCell[data-windowed-list-index='{cells}']")
         cell.locator(".cm-content").click()
         self.page.keyboard.insert_text(code)
         return cell
 
-    def ask(self, code: str, seconds: float = 60) -> str:
+    def ask(self, code: str) -> str:
         """Run code in a new cell at the end and return what it prints."""
         cell = self.type(code)
         self.page.keyboard.press("Control+Enter")
         output = cell.locator(".jp-OutputArea-output")
-        output.first.wait_for(timeout=1000 * seconds)
-        expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[*]:", timeout=1000 * seconds)
+        output.first.wait_for()
+        expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[*]:")
         text = output.all_inner_texts()
         return "\n".join(text).strip()
 
@@ -299,56 +329,60 @@ class Notebook:
 
     def wait_for_evaluations(self, count: int) -> None:
         """Wait until the dashboard shows at least so many evaluations."""
-        deadline = time.monotonic() + 60
-        while self.evaluated() < count:
-            if time.monotonic() > deadline:
-                raise AssertionError(
-                    f"{self.evaluated()} of {count} evaluations after a minute: {self.text()}"
-                )
-            self.page.wait_for_timeout(100)
+        self.until(lambda: self.evaluated() >= count)
 
     def tap(
         self, label: str, source: str, key: int, plot: int = 0, x: str | None = None, y: str | None = None
     ) -> None:
-        """Click on a point of a figure as a person would, at the place where it is drawn.
+        """Click on a point of a figure as a slow hand would, at the place where it is drawn.
 
         Columns ``x`` and ``y`` say where that is, those of the glyph by default.
         """
-        figure = self.figure(label)
-        figure.scroll_into_view_if_needed()
-        place = figure.evaluate(PLACE, {"source": source, "key": key, "plot": plot, "x": x, "y": y})
-        self.page.mouse.click(place["x"], place["y"])
+        self.page.mouse.click(
+            *self._place(label, source=source, key=key, plot=plot, x=x, y=y), delay=SLOW_HAND
+        )
 
     def drawn_at(self, label: str, plot: int, x: float, y: float) -> tuple[float, float]:
         """Where on the screen a plot of a figure draws a value."""
+        return self._place(label, plot=plot, x=x, y=y)
+
+    def _place(self, label: str, **drawn: object) -> tuple[float, float]:
         figure = self.figure(label)
         figure.scroll_into_view_if_needed()
-        place = figure.evaluate(PLACE, {"plot": plot, "x": x, "y": y})
+        place = self.still(lambda: figure.evaluate(PLACE, drawn))
         return place["x"], place["y"]
 
     def drag(self, label: str, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Drag the mouse over the first plot of a figure, from one value to another.
-
-        Both places are known before the button goes down: a button at rest for 300 ms is a press to BokehJS.
-        """
+        """Drag the mouse over the first plot of a figure, from one value to another; the hand rests first."""
         first, last = (self.drawn_at(label, 0, *place) for place in (start, end))
         self.page.mouse.move(*first)
         self.page.mouse.down()
+        self.page.wait_for_timeout(SLOW_HAND)
         self.page.mouse.move(*last, steps=8)
         self.page.mouse.up()
 
     def close(self) -> None:
-        """Shut the kernel down and close the tab, unless others share it."""
-        if self.tab:
-            self.tab.leave()
-            for event, listener in self._heard.items():
-                self.page.remove_listener(event, listener)
+        """Leave it as it was saved, and a page of its own, too; the kernel goes on without it."""
+        self.tab.leave(self.page)
+        if self.page is not self.tab.page:
+            self.page.close()
             return
-        for session in self.server.api("sessions"):
-            if session["path"] == self.name:
-                self.server.delete(f"sessions/{session['id']}")
-        self.page.close()
+        for event, listener in self._heard.items():
+            self.page.remove_listener(event, listener)
 
+
+# how many cells the notebook has
+CELLS = "jupyterapp.shell.currentWidget.content.widgets.length"
+# whether no thread of a dashboard has anything to do or to draw, and the page has painted what they drew
+AT_REST = """async () => {
+  const names = "{one.name for one in __import__('threading').enumerate()}";
+  const busy = `bool(${names} & {'nemo_lab publisher', 'nemo_lab background'})`;
+  const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
+  const question = {code: "pass", store_history: false, user_expressions: {busy}};
+  const { content } = await kernel.requestExecute(question).done;
+  await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+  return content.user_expressions.busy.data["text/plain"] === "False";
+}"""
 
 # resolves after a figure was told that it is in sight, and painted: its own observer is called first
 SEEN = """(el) => new Promise((go) => {

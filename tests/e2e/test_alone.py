@@ -12,8 +12,8 @@ pytestmark = pytest.mark.browser
 Opened = Callable[..., Any]
 
 
-def test_panels_alone_and_what_is_left_of_them(open_notebook: Opened, server: Any, browser: Any) -> None:
-    notebook = open_notebook(alone=True)
+def test_panels_alone_and_what_is_left_of_them(open_notebook: Opened) -> None:
+    notebook = open_notebook()
     page = notebook.page
     notebook.ask(
         "import nemo_lab as nl\n"
@@ -46,11 +46,9 @@ def test_panels_alone_and_what_is_left_of_them(open_notebook: Opened, server: An
     notebook.ask("study.optimize(20, progress=False); print('on')")
     expect(front).to_have_attribute("data-count-evaluated", "60")
 
-    page.wait_for_timeout(600)
+    notebook.rest()  # the picture for whoever reads it without a kernel is there
     page.keyboard.press("Escape")
     notebook.save()
-    notebook.close()
-    again = type(notebook)(browser, server, notebook.name)
-    expect(again.page.locator(".nemo-static").first).to_contain_text("This was a panel of the dashboard")
-    expect(again.page.get_by_text("model not found").first).to_be_hidden()
-    again.close()
+    notebook.reopen()
+    expect(page.locator(".nemo-static").first).to_contain_text("This was a panel of the dashboard")
+    expect(page.get_by_text("model not found").first).to_be_hidden()

@@ -49,15 +49,15 @@ def test_watch_pin_reseed_pause_and_stop_by_mouse(open_notebook: Opened) -> None
     notebook.button("Pause").click()
     notebook.wait_for_text("paused")
     held = notebook.evaluated()
-    notebook.page.wait_for_timeout(1500)
+    assert notebook.ask("print(len(dashboard.study.evaluations()))") == str(held)
+    notebook.rest()
     assert notebook.evaluated() == held
     notebook.button("Resume").click()
     notebook.wait_for_evaluations(held + 5)
     notebook.button("Stop").click()
     expect(notebook.button("Start")).to_be_enabled()
+    notebook.rest()
     stopped = notebook.evaluated()
-    notebook.page.wait_for_timeout(1500)
-    assert notebook.evaluated() == stopped
 
     kept = notebook.ask(
         "s = dashboard.study\n"
@@ -79,11 +79,10 @@ def test_tapping_the_front_loads_the_network(open_notebook: Opened) -> None:
     notebook.ask("dashboard.study.optimize(60, progress=False); print('done')")
     notebook.wait_for_evaluations(60)
     smallest = int(notebook.ask("print(dashboard.study.front().model_ratio.idxmin())"))
-    before = notebook.figure("The network").screenshot()
+    before = notebook.still(notebook.figure("The network").screenshot)
     notebook.tap("Pareto front", "front", key=smallest)
     notebook.wait_for_text(f"Configuration {smallest}")
-    notebook.page.wait_for_timeout(500)
-    assert notebook.figure("The network").screenshot() != before
+    notebook.until(lambda: notebook.figure("The network").screenshot() != before)
     # the same by keyboard
     notebook.button("Next").focus()
     notebook.page.keyboard.press("Enter")
@@ -162,7 +161,7 @@ def test_a_mistake_gets_a_hint_and_changes_nothing(open_notebook: Opened) -> Non
 
 
 def test_two_views_and_a_reload_in_the_middle_of_a_run(open_notebook: Opened) -> None:
-    notebook = open_notebook(alone=True)
+    notebook = open_notebook()
     notebook.open_dashboard()
     notebook.ask("dashboard")
     expect(notebook.page.locator(".nemo-dashboard")).to_have_count(2)
@@ -188,7 +187,7 @@ def test_two_views_and_a_reload_in_the_middle_of_a_run(open_notebook: Opened) ->
 def test_ink_follows_the_theme(open_notebook: Opened, dark: bool) -> None:
     notebook = open_notebook(dark=dark)
     notebook.open_dashboard()
-    notebook.page.wait_for_timeout(500)
+    notebook.rest()
     picture = Image.open(io.BytesIO(notebook.figure("The network").screenshot())).convert("L")
     grey = np.asarray(picture, dtype=float)
     background = float(np.median(grey))

@@ -17,8 +17,10 @@ from nemo_lab_hands import (
     controls,
     counts,
     dragging,
+    focused,
     listed,
     past,
+    present,
     repaints,
     says,
     selected,
@@ -32,7 +34,8 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 # a run that has ended, with a choice to be made and more steers than are listed at once
 STUDY = (
-    "import nemo_lab as nl\n"
+    "import nemo_lab as nl, nemo_lab.widgets.panels.front as front\n"
+    "front.REPLAY_SECONDS = 120  # so that a hand comes in time\n"
     "study = nl.create_study('digits', species=('continuous', 'floor'), population=12)\n"
     "study.optimize(40, progress=False)\n"
     "for _ in range(5): study.pin('classifier.weight', 8); study.unpin()\n"
@@ -132,9 +135,9 @@ SCENES = {
         Step("front", "Drag", "off", dragging(FRONT, "")),
         Step("front", "Validate front", None, repaints(FRONT)),
         Step("front", "History", "15", turns(past, True)),
-        Step("front", "Now", None, turns(past, False)),
-        Step("front", "Replay", None, turns(past, True)),
-        Step("front", "Now", None, turns(past, False)),
+        Step("front", "Now", None, turns(present, True)),
+        Step("front", "Replay", None, counts(FRONT, "evaluated", 0)),
+        Step("front", "Now", None, turns(present, True)),
         Step("front", "Show as", "parallel coordinates", shown("Parallel coordinates")),
         Step("front", "Show as", "projections", shown(FRONT)),
     ],
@@ -158,11 +161,11 @@ SCENES = {
 
 
 @pytest.fixture(scope="module", params=["mouse", "keyboard"])
-def at(server: Any, browser: Any, shared_tab: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+def at(server: Any, shared_tab: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A dashboard for all scenes by one hand."""
     name = f"every-{request.param}.ipynb"
     (server.folder / name).write_bytes((server.folder / "00_quickstart.ipynb").read_bytes())
-    notebook = sys.modules["nemo_lab_e2e"].Notebook(browser, server, name, tab=shared_tab.get())
+    notebook = sys.modules["nemo_lab_e2e"].Notebook(shared_tab.get(), name)
     notebook.hand, notebook.met = request.param, set()
     notebook.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     notebook.type(STUDY)
@@ -189,14 +192,13 @@ def test_a_scene(at: Any, scene: str) -> None:
             by_mouse(found, given)
         else:
             by_keyboard(found, given, ("Enter", "Space")[number % 2])
-        for _ in range(300):
-            if done is None or done():
-                break
-            at.page.wait_for_timeout(100)
-        else:
+        try:
+            at.until(done or (lambda: True))
+        except TimeoutError as error:
             Path("test-results").mkdir(exist_ok=True)
             at.page.screenshot(path=f"test-results/{at.hand}-{panel}-{name}.png")
-            raise AssertionError(f"{panel}: {name} {given or ''} by {at.hand} shows nothing: {at.text()}")
+            raise AssertionError(f"{panel}: {name} {given or ''} by {at.hand} shows nothing") from error
+    at.rest()
     assert at.errors == []
 
 
@@ -210,12 +212,13 @@ def test_no_control_is_left_out(at: Any) -> None:
 
 def test_tab_reaches_all_of_them_in_order(at: Any) -> None:
     """In the order of the page: from panel to panel, line by line; and back."""
+    at.rest()
     wanted = [(one["panel"], one["name"]) for one in controls(at) if one["enabled"]]
     control(at, *wanted[0]).focus()
     for press, order in (("Tab", wanted), ("Shift+Tab", wanted[::-1])):
         reached: list[tuple[str, str]] = []
         for _ in range(2 * len(wanted)):
-            reached += [(one["panel"], one["name"]) for one in controls(at) if one["focused"]]
+            reached += focused(at)
             if reached[-1:] == order[-1:]:
                 break
             at.page.keyboard.press(press)

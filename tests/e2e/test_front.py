@@ -17,7 +17,11 @@ def finished(open_notebook: Opened) -> Any:
     """A notebook whose run of 80 evaluations has ended."""
     notebook = open_notebook()
     notebook.open_dashboard()
-    notebook.ask("dashboard.study.optimize(80, progress=False); print('done')")
+    notebook.ask(
+        "import nemo_lab.widgets.panels.front as panel\n"
+        "panel.REPLAY_SECONDS = 120  # so that a hand comes in time\n"
+        "dashboard.study.optimize(80, progress=False); print('done')"
+    )
     notebook.wait_for_evaluations(80)
     return notebook
 
@@ -25,7 +29,7 @@ def finished(open_notebook: Opened) -> Any:
 def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> None:
     page = finished.page
     figure = finished.figure("Pareto front")
-    before = figure.screenshot()
+    before = finished.still(figure.screenshot)
     finished.label("Drag").select_option("set aspiration")
     expect(figure).to_have_attribute("data-drag", "box_select")  # the kernel has had its say
     finished.drag("Pareto front", (0.07, 0.95), (0.12, 0.6))
@@ -35,8 +39,7 @@ def test_a_box_drawn_by_mouse_is_what_the_search_looks_within(finished: Any) -> 
     numbers = [float(word.strip(",")) for word in asked.split() if word.strip(",").replace(".", "").isdigit()]
     assert numbers == pytest.approx([0.07, 0.12, 0.05, 0.4], abs=0.02)
     page.mouse.move(5, 5)
-    page.wait_for_timeout(400)
-    assert figure.screenshot() != before
+    finished.until(lambda: figure.screenshot() != before)
     finished.button("Clear aspiration").focus()
     page.keyboard.press("Enter")
     finished.wait_for_text("No constraints and no aspiration.")
@@ -61,30 +64,25 @@ def test_the_slider_goes_back_in_time_and_replay_shows_the_run(finished: Any) ->
     expect(finished.button("Now")).to_be_enabled()
     box = slider.bounding_box()  # by mouse: click near its beginning
     page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + box["height"] / 2)
-    page.wait_for_timeout(1000)
-    assert finished.points("evaluated") < 50
+    finished.until(lambda: finished.points("evaluated") < 50)
     finished.button("Now").click()
     expect(finished.figure("Pareto front")).to_have_attribute("data-count-evaluated", "80")
     finished.button("Replay").click()
-    page.wait_for_timeout(1500)
-    assert finished.points("evaluated") < 60
+    finished.until(lambda: finished.points("evaluated") < 60)
     finished.button("Now").click()  # who moves takes over
     expect(finished.figure("Pareto front")).to_have_attribute("data-count-evaluated", "80")
-    page.wait_for_timeout(1500)
+    finished.rest()
     assert finished.points("evaluated") == 80
 
 
 def test_zoom_and_parallel_coordinates(finished: Any) -> None:
-    page = finished.page
     figure = finished.figure("Pareto front")
-    whole = figure.screenshot()
+    finished.rest()
+    whole = finished.still(figure.screenshot)
     finished.label("Zoom to").select_option("front")
-    page.wait_for_timeout(800)
-    zoomed = figure.screenshot()
-    assert zoomed != whole
+    finished.until(lambda: figure.screenshot() != whole)
     finished.label("Zoom to").select_option("all points")
-    page.wait_for_timeout(800)
-    assert figure.screenshot() == whole
+    finished.until(lambda: figure.screenshot() == whole)
     finished.label("Show as").select_option("parallel coordinates")
     expect(figure).to_be_hidden()
     lines = finished.figure("Parallel coordinates")

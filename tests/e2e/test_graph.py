@@ -43,7 +43,7 @@ def seen(notebook: Any) -> tuple[float, float]:
 @pytest.mark.parametrize("dark", [False, True])
 def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     notebook = open_notebook(dark=dark, width=1280 if dark else 900)
-    notebook.ask(STAGED, seconds=60)
+    notebook.ask(STAGED)
     page, figure = notebook.page, notebook.figure("The network")
     expect(figure).to_have_attribute("data-count-folded", "20")  # a big network begins folded
     notebook.button("Collapse stages").focus()
@@ -77,28 +77,20 @@ def test_stages_boxes_and_the_mouse(open_notebook: Opened, dark: bool) -> None:
     page.keyboard.down("Control")
     for _ in range(5):
         page.mouse.wheel(0, -200)
-        page.wait_for_timeout(100)
     page.keyboard.up("Control")
-    page.wait_for_timeout(1000)
-    low, high = seen(notebook)
+    notebook.until(lambda: seen(notebook) != (-1, 80))
+    low, high = notebook.still(lambda: seen(notebook))
     assert -1 < low < 40 < high < 80
     notebook.page.get_by_label("Drag", exact=True).nth(1).select_option("pan")
     expect(figure).to_have_attribute("data-drag", "pan")
     middle = (low + high) / 2
     notebook.drag("The network", (middle, -0.6), ((low + middle) / 2, -0.6))
-    panned = seen(notebook)
-    for _ in range(20):
-        if panned[0] > low + 1:
-            break
-        page.wait_for_timeout(500)
-        panned = seen(notebook)
-    assert panned[0] > low + 1
+    notebook.until(lambda: seen(notebook)[0] > low + 1)
+    panned = notebook.still(lambda: seen(notebook))
     assert panned[1] - panned[0] == pytest.approx(high - low, rel=0.01)
     notebook.button("Show selected").click()
-    page.wait_for_timeout(800)
-    assert seen(notebook) == (74, 80)  # nodes 77 and 79, with two more on either side
+    notebook.until(lambda: seen(notebook) == (74, 80))  # nodes 77 and 79, with two more on either side
     notebook.button("Fit").click()
-    page.wait_for_timeout(800)
-    assert seen(notebook) == (-1, 80)
+    notebook.until(lambda: seen(notebook) == (-1, 80))
     assert notebook.errors == []
     assert notebook.outside == []

@@ -67,7 +67,7 @@ def test_nothing_sticks_out_overlaps_or_is_cut_off(open_notebook: Opened, browse
     """At 200 % a window of 1280 by 900 pixels has the room of one of 640 by 450."""
     viewport = {"width": 1280 // zoom, "height": 900 // zoom}
     page = browser.new_page(viewport=viewport, device_scale_factor=zoom)
-    notebook = open_notebook(alone=True, page=page)
+    notebook = open_notebook(page=page)
     if zoom > 1:  # JupyterLab's files would take half of the window
         page.keyboard.press("Control+b")
         page.locator("#jp-left-stack").wait_for(state="hidden")

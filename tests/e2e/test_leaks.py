@@ -25,14 +25,6 @@ def test_figures_of_a_dashboard_that_is_gone_are_let_go_of(open_notebook: Opened
     for _ in range(2):
         notebook.open_dashboard()  # the cell again
         notebook.ask("print('it has run')")
-    for _ in range(100):
-        if notebook.page.evaluate(KEPT) == [[documents, views]]:
-            break
-        notebook.page.wait_for_timeout(100)
-    assert notebook.page.evaluate(KEPT) == [[documents, views]]
+    notebook.until(lambda: notebook.page.evaluate(KEPT) == [[documents, views]])
     notebook.ask("dashboard.close(); print('closed')")
-    for _ in range(100):
-        if notebook.page.evaluate(KEPT) == [[0, 0]]:
-            break
-        notebook.page.wait_for_timeout(100)
-    assert notebook.page.evaluate(KEPT) == [[0, 0]]
+    notebook.until(lambda: notebook.page.evaluate(KEPT) == [[0, 0]])

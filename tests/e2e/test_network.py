@@ -35,26 +35,24 @@ def test_blocks_fold_nodes_are_found_and_coloured(open_notebook: Opened) -> None
     # a box around the first nodes, then a pin
     notebook.button("Clear selection").click()
     notebook.wait_for_text("No node is selected")
-    page.wait_for_timeout(500)  # a person, too, waits until the page stands still
     notebook.drag("The network", (-0.6, 1.35), (2.4, -0.6))
     notebook.wait_for_text("3 of 36 nodes selected: stem.conv.input, stem.conv.weight, blocks.0")
     notebook.label("to bits").select_option("6")
     notebook.button("Pin").click()
     notebook.wait_for_text("stem.conv.input = 6, stem.conv.weight = 6")
 
-    before = figure.screenshot()
+    before = notebook.still(figure.screenshot)
     notebook.label("Colour").select_option("sensitivity")
     notebook.wait_for_text("Most sensitive:")
     page.mouse.move(5, 5)
-    page.wait_for_timeout(500)
-    assert figure.screenshot() != before
+    notebook.until(lambda: figure.screenshot() != before)
     notebook.label("Colour").select_option("SQNR")
     notebook.wait_for_text("in dB")
     notebook.button("Zoom in").focus()
-    whole = figure.screenshot()
+    notebook.rest()
+    whole = notebook.still(figure.screenshot)
     page.keyboard.press("Enter")
-    page.wait_for_timeout(1000)
-    assert figure.screenshot() != whole
+    notebook.until(lambda: figure.screenshot() != whole)
     assert notebook.errors == []
 
 

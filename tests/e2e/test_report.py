@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nemo_lab_e2e import SLOW_HAND, breath
 from PIL import Image
 from playwright.sync_api import expect
 
 from nemo_lab import QuantizationProblem, Study, create_study
 from nemo_lab.export import load_front
 from nemo_lab.widgets.static import report
+from tests.waiting import still, until
 
 pytestmark = pytest.mark.browser
 
@@ -70,17 +72,15 @@ def test_a_configuration_is_loaded_by_tap_menu_and_table(
     by_size = study.front().sort_values("model_ratio", kind="stable").index.tolist()
     page.locator("#chooser").select_option(str(by_size[-1]))
     expect(page.locator("#shown")).to_contain_text(f"Configuration {by_size[-1]}: accuracy")
-    page.wait_for_timeout(300)
-    before = grey(network)
+    before = still(lambda: grey(network), pause=breath(page))
 
     front = page.locator("[data-figure=front]")
     front.scroll_into_view_if_needed()
-    page.mouse.click(*front.evaluate(PLACE, by_size[0]))
+    page.mouse.click(*front.evaluate(PLACE, by_size[0]), delay=SLOW_HAND)
     expect(page.locator("#shown")).to_contain_text(f"Configuration {by_size[0]}: accuracy")
     expect(page.locator("tr[aria-current=true]")).to_have_attribute("data-config", str(by_size[0]))
     expect(page.locator("#chooser")).to_have_value(str(by_size[0]))
-    page.wait_for_timeout(300)
-    assert (np.abs(grey(network) - before) > 30).mean() > 0.001
+    until(lambda: (np.abs(grey(network) - before) > 30).mean() > 0.001, pause=breath(page))
 
     # by keyboard: a step, then a row of the table, then a heading
     page.locator("#next").focus()
@@ -115,14 +115,12 @@ def test_a_configuration_is_loaded_by_tap_menu_and_table(
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_is_readable_in_the_dark_and_on_paper(browser: Any, saved: tuple[Study, Path], dark: bool) -> None:
     page = opened(browser, saved[1], color_scheme="dark" if dark else "light")
-    page.wait_for_timeout(300)
     network = page.locator("[data-figure=graph]")
     for media, is_dark in (("screen", dark), ("print", False)):
         page.emulate_media(media=media)
-        page.wait_for_timeout(400)
-        seen = grey(network)
+        until(lambda is_dark=is_dark: (np.median(grey(network)) < 80) == is_dark, pause=breath(page))
+        seen = still(lambda: grey(network), pause=breath(page))
         background = float(np.median(seen))
-        assert (background < 80) == is_dark
         header = seen[: int(0.2 * seen.shape[0])]
         ink = header[np.abs(header - background) > 100]
         assert len(ink) > 50  # the names of the blocks

@@ -63,8 +63,7 @@ def test_a_species_added_in_the_middle_of_a_run_is_shown_like_the_others(open_no
     notebook.button("Pause").click()
     expect(notebook.button("Resume")).to_be_enabled()
     figure.scroll_into_view_if_needed()
-    notebook.page.wait_for_timeout(1500)  # the figure is brought up to date now and then
-    assert painted(figure, green) > 50
+    notebook.until(lambda: painted(figure, green) > 50)
 
     # and it is steered like the others
     notebook.label("Species").select_option("integer")

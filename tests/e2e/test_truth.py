@@ -24,8 +24,8 @@ def image_is_there(picture: Any) -> bool:
     return bool(picture.evaluate("one => one.decode().then(() => one.naturalWidth > 400)"))
 
 
-def test_restart_and_reopening_say_what_to_do(open_notebook: Opened, server: Any, browser: Any) -> None:
-    notebook = open_notebook(alone=True)
+def test_restart_and_reopening_say_what_to_do(open_notebook: Opened) -> None:
+    notebook = open_notebook()
     page = notebook.page
     notebook.open_dashboard()
     notebook.ask("dashboard.study.optimize(60, progress=False); print('done')")
@@ -33,7 +33,7 @@ def test_restart_and_reopening_say_what_to_do(open_notebook: Opened, server: Any
     static = page.locator(".nemo-static")
     expect(static).to_be_hidden()
     expect(static).to_contain_text("60 evaluations")
-    page.wait_for_timeout(600)
+    notebook.rest()
     page.keyboard.press("Escape")
     notebook.save()
 
@@ -51,27 +51,23 @@ def test_restart_and_reopening_say_what_to_do(open_notebook: Opened, server: Any
     assert notebook.evaluated() == 0
 
     # closed without saving the second run, opened with a kernel that knows nothing
-    notebook.close()
-    again = type(notebook)(browser, server, notebook.name)
-    static = again.page.locator(".nemo-static")
+    notebook.reopen()
     expect(static).to_contain_text("Run this cell in Jupyter to make it live again")
     expect(static).to_contain_text("60 evaluations")
     assert image_is_there(static.locator("img"))
-    expect(again.page.get_by_text("model not found")).to_be_hidden()
-    again.open_dashboard()
-    expect(again.page.locator(".nemo-static")).to_be_hidden()
-    again.close()
+    expect(page.get_by_text("model not found")).to_be_hidden()
+    notebook.open_dashboard()
+    expect(static).to_be_hidden()
 
 
-def test_a_stored_study_goes_on_after_a_restart(open_notebook: Opened, server: Any) -> None:
-    notebook = open_notebook(alone=True)
+def test_a_stored_study_goes_on_after_a_restart(open_notebook: Opened) -> None:
+    notebook = open_notebook()
     notebook.ask(
         "import nemo_lab as nl\n"
         "study = nl.create_study('digits', seed=1, storage='truth.sqlite')\n"
         "study.optimize(30, progress=False); print('done')"
     )
-    (session,) = [one for one in server.api("sessions") if one["path"] == notebook.name]
-    server.post(f"kernels/{session['kernel']['id']}/restart")
+    notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     notebook.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
     notebook.ask("import nemo_lab as nl\nnl.Dashboard(nl.load_study('truth.sqlite'))")
     notebook.figure("Pareto front").wait_for()
@@ -84,7 +80,8 @@ def test_a_stored_study_goes_on_after_a_restart(open_notebook: Opened, server: A
 
 CELLS = (
     "import nemo_lab as nl\ndashboard = nl.Dashboard('digits', species=('continuous', 'floor'))\ndashboard",
-    "dashboard.study.optimize(40, progress=False)\nimport time; time.sleep(2)",
+    "dashboard.study.optimize(40, progress=False)\nimport threading, time\n"
+    "while 'nemo_lab publisher' in [one.name for one in threading.enumerate()]: time.sleep(0.1)",  # it draws
     "'the end'",
 )
 
@@ -116,10 +113,10 @@ def test_nbconvert_without_network(executed: Path, browser: Any, dark: bool) -> 
     page.close()
 
 
-def test_somebody_elses_notebook_shows_the_picture(executed: Path, server: Any, browser: Any) -> None:
+def test_somebody_elses_notebook_shows_the_picture(executed: Path, server: Any, shared_tab: Any) -> None:
     """JupyterLab does not trust it, so neither styles nor scripts in it count."""
     shutil.copy(executed, server.folder / "foreign.ipynb")
-    notebook = sys.modules["nemo_lab_e2e"].Notebook(browser, server, "foreign.ipynb")
+    notebook = sys.modules["nemo_lab_e2e"].Notebook(shared_tab.get(), "foreign.ipynb")
     static = notebook.page.locator(".nemo-static")
     expect(static).to_contain_text("40 evaluations")
     assert image_is_there(static.locator("img"))

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
+
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.browser
 
@@ -60,14 +61,17 @@ def voila(notebook: Path, folder: Path, *options: str) -> Iterator[str]:
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=isolated, stdout=file, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/voila.js", timeout=5).close()
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
+
+        def answers() -> bool:
+            if process.poll() is not None:
                 raise RuntimeError(log.read_text())
-            time.sleep(0.2)
+            with contextlib.suppress(OSError):
+                script = f"http://127.0.0.1:{port}/voila/static/voila.js"
+                urllib.request.urlopen(script, timeout=PATIENCE).close()
+                return True
+            return False
+
+        until(answers, log.read_text)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -83,7 +87,7 @@ class VoilaPage(sys.modules["nemo_lab_e2e"].Notebook):  # type: ignore[misc]
 
     def __init__(self, browser: Any, url: str) -> None:
         self.page = browser.new_page(viewport={"width": 1200, "height": 1500})
-        self.page.set_default_timeout(120_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.errors, self.outside = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.route(lambda address: not address.startswith((url, "data:", "blob:")), self._refuse)
@@ -145,7 +149,7 @@ def test_it_is_tapped_and_steered_by_mouse_and_keyboard_in_the_dark(browser: Any
         expect(shown).not_to_have_text(before)
         network = page.figure("The network")
         network.scroll_into_view_if_needed()
-        grey = network.screenshot()
+        grey = page.still(network.screenshot)
         front = page.figure("Pareto front").evaluate(KEYS, "front")
         other = next(key for key in front if f"study.config({key})" not in page.text())
         page.tap("Pareto front", "front", key=other)
@@ -153,10 +157,7 @@ def test_it_is_tapped_and_steered_by_mouse_and_keyboard_in_the_dark(browser: Any
         page.wait_for_text(f"Configuration {other}")
         page.page.mouse.move(5, 5)
         network.scroll_into_view_if_needed()
-        deadline = time.monotonic() + 20
-        while network.screenshot() == grey and time.monotonic() < deadline:
-            page.page.wait_for_timeout(200)
-        assert network.screenshot() != grey
+        page.until(lambda: network.screenshot() != grey)
         paper, ink = background(network)
         assert paper < 80
         assert ink > 150

@@ -18,6 +18,7 @@ from nemo_lab.study import Snapshot, Study, past
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.commands.registry import COMMANDS, followed
 from tests.toy import GatedProblem, ToyProblem
+from tests.waiting import PATIENCE
 
 SPECIES = ("continuous", "floor", "integer")
 NAMES = st.sampled_from(SPECIES)
@@ -89,14 +90,14 @@ def test_what_is_asked_within_one_evaluation_is_as_if_it_had_been_asked_one_by_o
     problem.gate.clear()
     problem.entered.clear()
     together.start(1)
-    assert problem.entered.wait(30)
+    assert problem.entered.wait(PATIENCE)
     accepted = [ask(alone, what) for what in plan]
     assert [ask(together, what) for what in plan] == accepted
     assert (together.pins, together.constraints, together.aspiration) == (
         alone.pins, alone.constraints, alone.aspiration,
     )  # fmt: skip
     problem.gate.set()
-    assert together.wait(30)
+    assert together.wait(PATIENCE)
     assert together.snapshot.constraints == alone.snapshot.constraints
     assert together.snapshot.controls == alone.snapshot.controls
     assert together.pins == alone.pins

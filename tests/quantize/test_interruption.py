@@ -12,6 +12,7 @@ import torch
 
 from nemo_lab import QuantizationProblem, Workload
 from nemo_lab.interruption import Interrupted, interruptible
+from tests.waiting import PATIENCE
 
 BATCHES = 5
 
@@ -114,7 +115,7 @@ def test_who_waits_for_his_turn_can_leave_the_queue(digits: Workload) -> None:
     def slow(outputs: torch.Tensor, labels: torch.Tensor) -> float:
         if made.is_set():  # a problem measures when it is made, too
             inside.set()
-            go_on.wait(20)
+            go_on.wait(PATIENCE)
         return float((outputs.argmax(1) != labels).float().mean())
 
     problem = make(digits, metric=slow)
@@ -123,12 +124,12 @@ def test_who_waits_for_his_turn_can_leave_the_queue(digits: Workload) -> None:
     found: list[np.ndarray] = []
     first = threading.Thread(target=lambda: found.append(problem.evaluate(bits[:1])), daemon=True)
     first.start()
-    assert inside.wait(20)
+    assert inside.wait(PATIENCE)
     with pytest.raises(Interrupted), interruptible(Countdown(3)):
         problem.evaluate(bits[1])
     assert found == []
     go_on.set()
-    first.join(20)
+    first.join(PATIENCE)
     assert np.array_equal(found[0], problem.evaluate(bits[:1]))
 
 

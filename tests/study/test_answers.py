@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from nemo_lab import QuantizationProblem, create_study, load_study, load_workloa
 from nemo_lab.errors import StorageError
 from nemo_lab.study import salvage
 from tests.study.journal.rewriting import rewrite_header
-from tests.toy import SlowProblem, ToyProblem
+from tests.toy import GatedProblem, ToyProblem
+from tests.waiting import PATIENCE, until, waits
 
 ROW = [8, 2, 7, 3, 6, 5]
 
@@ -198,12 +200,17 @@ def test_answers_are_saved_from_a_damaged_file(path: Path) -> None:
 
 
 def test_an_answer_asked_in_mid_run_is_one_measurement() -> None:
-    problem = SlowProblem()
+    problem = GatedProblem()
     study = make(problem)
     study.start(60)
-    study.what_if(ROW)
+    assert problem.entered.wait(PATIENCE)
+    asking = threading.Thread(target=study.what_if, args=(ROW,))
+    asking.start()
+    until(lambda: waits(asking))
     study.enqueue([ROW])
-    assert study.wait(30)
+    problem.gate.set()
+    asking.join(PATIENCE)
+    assert study.wait(PATIENCE)
     assert problem.calls == 60
 
 

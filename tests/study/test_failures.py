@@ -16,6 +16,7 @@ import pytest
 from nemo_lab.errors import EvaluationError, StudyStateError
 from tests.study.test_running import make_study
 from tests.toy import FailingProblem, OddProblem, SlowProblem, ToyProblem
+from tests.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("at", [0, 17, 12, 36])
@@ -24,7 +25,7 @@ def test_a_failed_run_keeps_all_and_goes_on_with_the_same_configuration(at: int)
     study = make_study(FailingProblem(at), seed=2)
     study.start(60)
     with pytest.raises(EvaluationError, match=f"failed after {at} evaluations: OSError: the accelerator"):
-        study.wait(30)
+        study.wait(PATIENCE)
     assert study.state == "failed"
     error = study.snapshot.error
     assert error is not None
@@ -34,7 +35,7 @@ def test_a_failed_run_keeps_all_and_goes_on_with_the_same_configuration(at: int)
     kept = study.evaluations(bits=True)
     pd.testing.assert_frame_equal(kept, undisturbed.iloc[:at], check_dtype=at > 0)
     study.start()
-    study.wait(30)
+    study.wait(PATIENCE)
     assert study.state == "finished"
     assert study.snapshot.error is None
     pd.testing.assert_frame_equal(study.evaluations(bits=True), undisturbed, check_exact=True)
@@ -91,7 +92,7 @@ def test_many_threads_steer_at_once() -> None:
 
     def steer(number: int) -> None:
         try:
-            barrier.wait(10)
+            barrier.wait(PATIENCE)
             for turn in range(12):
                 kind = (number + turn) % 4
                 if kind == 0:
@@ -109,10 +110,10 @@ def test_many_threads_steer_at_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads), "deadlock"
     assert errors == []
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     assert study.interventions()["action"].value_counts().to_dict() == {
         "pin": 24,
         "enqueue": 24,
@@ -129,7 +130,7 @@ def test_many_threads_steer_an_idle_study() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert len(study.interventions()) == 160
     assert study.snapshot.waiting == 160
     assert len(study.optimize(160, progress=False).evaluations()) == 170
@@ -165,7 +166,7 @@ def test_ctrl_c_stops_cleanly() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert out.splitlines() == ["idle True True", "finished 5"], err

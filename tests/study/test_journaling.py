@@ -24,8 +24,8 @@ from nemo_lab.study import studies
 from nemo_lab.study.journal.packing import pack
 from nemo_lab.study.journal.rows import crc_of
 from tests.study.journal.rewriting import rewrite_header
-from tests.study.test_running import until
-from tests.toy import SlowProblem, ToyProblem
+from tests.toy import GatedProblem, SlowProblem, ToyProblem
+from tests.waiting import PATIENCE, until
 
 STEERS: tuple[tuple[int, Callable[[Study], None]], ...] = (
     (20, lambda s: s.pin({"layer0.weight": 8})),
@@ -174,17 +174,19 @@ def test_what_is_in_the_file_is_not_evaluated_again(path: Path) -> None:
 
 
 def test_a_second_notebook_watches(path: Path) -> None:
-    study = make(problem=SlowProblem(), storage=path)
+    problem = GatedProblem(free=20)
+    study = make(problem=problem, storage=path)
     heard: list[int] = []
     watching = load_study(path, read_only=True)
     watching.listen(lambda: heard.append(len(watching.snapshot.evaluations)))
     study.start(150)
-    until(lambda: 10 < len(watching.snapshot.evaluations) < 150)
+    until(lambda: len(watching.snapshot.evaluations) > 10)
     assert watching.state == "running"
     study.pin({"layer0.weight": 8})
+    problem.gate.set()
     until(lambda: watching.pins == {"layer0.weight": 8})
-    study.wait(30)
-    assert watching.wait(10)
+    study.wait(PATIENCE)
+    assert watching.wait(PATIENCE)
     assert watching.state == "finished"
     assert watching.evaluations(bits=True).equals(study.evaluations(bits=True))
     assert watching.front().equals(study.front())
@@ -237,7 +239,7 @@ def test_a_watched_run_that_was_killed_is_not_under_way(path: Path) -> None:
 
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         try:
-            until(lambda: stored() > 3, 60)
+            until(lambda: stored() > 3)
             watching = load_study(path, read_only=True)
             assert watching.state == "running"
         finally:
@@ -250,7 +252,7 @@ def test_a_watched_run_that_was_killed_is_not_under_way(path: Path) -> None:
 
 def test_a_paused_run_says_so_in_the_file(path: Path) -> None:
     study = make(problem=SlowProblem(), storage=path)
-    study.start(1000)
+    study.start(100_000)
     until(lambda: len(study.evaluations()) > 5)
     study.pause()
     study.wait()
@@ -446,11 +448,11 @@ def test_four_threads_steer_at_once_and_nothing_is_lost(path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(240)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     assert not odd
     study.stop()
-    assert study.wait(30)
+    assert study.wait(PATIENCE)
     assert counts["made"] + counts["refused"] == 2000
     assert counts["refused"] > 400
     assert len(study.interventions()) == counts["made"]

@@ -10,8 +10,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from nemo_lab import create_study, load_study
-from tests.study.test_running import until
 from tests.toy import SlowProblem
+from tests.waiting import PATIENCE, until
 
 BEGIN = """
 import warnings; warnings.simplefilter("ignore")
@@ -35,7 +35,7 @@ class Kernel:
             self.client.stop_channels()
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(60)
+        self.client.wait_for_ready(PATIENCE)
 
     def run(self, code: str) -> str:
         """Text printed by a cell, and the names of its errors."""
@@ -45,7 +45,7 @@ class Kernel:
             content = message["content"]
             said.append(str(content.get("text", "") or content.get("ename", "")))
 
-        self.client.execute_interactive(code, timeout=120, output_hook=listen)
+        self.client.execute_interactive(code, timeout=PATIENCE, output_hook=listen)
         return "".join(said)
 
     def begin(self, code: str) -> None:
@@ -79,21 +79,21 @@ def test_a_file_survives_interrupt_restart_and_shutdown(kernel: Kernel, tmp_path
     path = tmp_path / "run.sqlite"
     kernel.run(BEGIN.format(path=str(path)))
     kernel.begin("study.optimize(100_000, progress=False)")
-    until(lambda: stored(path) > 10, 60)
+    until(lambda: stored(path) > 10)
     kernel.manager.interrupt_kernel()
     assert "idle" in kernel.run("print(study.state)")
     first = int(kernel.run("print(len(study.evaluations()))"))
     assert stored(path) == first > 10
 
     kernel.run("study.start(100_000)")
-    until(lambda: stored(path) > first + 10, 60)
+    until(lambda: stored(path) > first + 10)
     kernel.manager.restart_kernel(now=True)
     kernel.connect()
     second = stored(path)
     load = f"import nemo_lab as nl; from tests.toy import SlowProblem; s = nl.load_study({str(path)!r}, "
     assert int(kernel.run(load + "problem=SlowProblem()); print(len(s.evaluations()))")) == second
     kernel.run("s.start(100_000)")
-    until(lambda: stored(path) > second + 10, 60)
+    until(lambda: stored(path) > second + 10)
     kernel.manager.shutdown_kernel()
 
     third = stored(path)

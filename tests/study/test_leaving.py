@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 
 from nemo_lab import create_study
-from tests.study.test_running import until
 from tests.toy import EndlessProblem
+from tests.waiting import PATIENCE, until
 
 QUICK: dict[str, Any] = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
 ENDLESS = """
-    import atexit, sys, threading, time
+    import atexit, sys, threading
     last = []
     atexit.register(lambda: [one() for one in last])  # called after what is registered later
     import nemo_lab as nl
     from tests.toy import EndlessProblem
+    from tests.waiting import PATIENCE, until, waits
 
     problem = EndlessProblem()
     options = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
@@ -49,7 +50,7 @@ def script(code: str, workers: int, interrupt: bool = False) -> list[str]:
             assert process.stdout is not None
             lines.append(process.stdout.readline().strip())
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert (process.returncode, err) == (0, "")
@@ -62,7 +63,7 @@ def test_a_study_that_is_gone_leaves_its_evaluation_and_its_threads(workers: int
     problem = EndlessProblem()
     study = create_study(problem, workers=workers, **QUICK)
     study.start(100)
-    assert problem.entered.wait(10)
+    assert problem.entered.wait(PATIENCE)
     gone = weakref.ref(study)
     del study
     gc.collect()
@@ -75,7 +76,7 @@ def test_a_study_that_is_gone_leaves_its_evaluation_and_its_threads(workers: int
 def test_a_script_ends_in_the_middle_of_an_evaluation(workers: int) -> None:
     code = """
         study.start(100)
-        problem.entered.wait(10)
+        problem.entered.wait(PATIENCE)
         print(study.state, flush=True)
     """
     assert script(code, workers) == ["running"]
@@ -85,7 +86,7 @@ def test_a_script_ends_in_the_middle_of_an_evaluation(workers: int) -> None:
 def test_ctrl_c_in_optimize_leaves_the_evaluation(workers: int) -> None:
     code = """
         def tell():
-            problem.entered.wait(10)
+            problem.entered.wait(PATIENCE)
             print("ready", flush=True)
 
         telling = threading.Thread(target=tell)
@@ -114,11 +115,11 @@ def test_a_script_ends_while_another_thread_asks_what_if() -> None:
         problem.endless = True
         problem.entered.clear()
         study.start(100)
-        problem.entered.wait(10)
+        problem.entered.wait(PATIENCE)
         asking = threading.Thread(target=ask, daemon=True)
         asking.start()
-        time.sleep(0.2)
+        until(lambda: waits(asking))
         print(len(study.evaluations()))
-        last.append(lambda: print(asking.join(10), asking.is_alive()))
+        last.append(lambda: print(asking.join(PATIENCE), asking.is_alive()))
     """
     assert script(code, 1) == ["5", "Interrupted", "None False"]

@@ -13,6 +13,7 @@ from nemo_lab import Study, create_study
 from nemo_lab.errors import ArgumentError
 from nemo_lab.search.indicators import hypervolume, r2, uniform_directions
 from tests.toy import ToyProblem
+from tests.waiting import PATIENCE
 
 
 def make(seed: int = 0, count: int = 0, problem: Any = None, **options: Any) -> Study:
@@ -118,7 +119,7 @@ def test_counts_are_known_while_a_study_runs() -> None:
     study.start(400)
     seen = [len(study.progress()) for _ in range(20)]
     assert seen == sorted(seen)
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     assert nl.compare([study])["evaluations"].tolist() == [400]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import pytest
 
 from nemo_lab.errors import StudyStateError
 from nemo_lab.study import create_study
-from tests.toy import SlowProblem, ToyProblem
+from tests.toy import GatedProblem, SlowProblem, ToyProblem
+from tests.waiting import PATIENCE, until
 
 SMALL: dict[str, Any] = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
 
@@ -23,31 +23,31 @@ def test_pause_resume_pause_holds_and_goes_on() -> None:
     study.start(100_000)
     for _ in range(20):
         study.pause()
-        assert study.wait(10)
+        assert study.wait(PATIENCE)
         study.resume()
         study.pause()
-        assert study.wait(10), "a resume and a pause in one breath froze the run"
+        assert study.wait(PATIENCE), "a resume and a pause in one breath froze the run"
         study.resume()
     done = len(study.evaluations())
-    deadline = time.monotonic() + 10
-    while len(study.evaluations()) <= done and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(study.evaluations()) > done
+    until(lambda: len(study.evaluations()) > done)
     study.stop()
-    assert study.wait(10)
+    assert study.wait(PATIENCE)
     with pytest.raises(StudyStateError, match="cannot resume"):
         study.resume()
 
 
 def test_starting_twice_during_a_what_if_is_refused_once() -> None:
-    study = create_study(SlowProblem(), **SMALL)
+    problem = GatedProblem()
+    study = create_study(problem, **SMALL)
     asking = threading.Thread(target=lambda: [study.what_if(4) for _ in range(20)])
     asking.start()
+    assert problem.entered.wait(PATIENCE)
     study.start(50)
     with pytest.raises(StudyStateError, match="already running"):
         study.start(50)
-    asking.join(20)
-    assert study.wait(20)
+    problem.gate.set()
+    asking.join(PATIENCE)
+    assert study.wait(PATIENCE)
     assert len(study.evaluations()) == 50
 
 
@@ -85,7 +85,7 @@ def test_an_evaluator_that_exits_answers_its_what_if() -> None:
     for one in asking:
         one.start()
     for one in asking:
-        one.join(10)
+        one.join(PATIENCE)
     assert not any(one.is_alive() for one in asking)
     assert len(answers) == 8
 
@@ -106,13 +106,13 @@ def test_an_evaluator_cannot_falsify_the_log() -> None:
 
 def test_a_script_that_ends_in_an_evaluation_ends_well() -> None:
     code = (
-        "import time, nemo_lab as nl\n"
+        "import threading, nemo_lab as nl\n"
         "problem = nl.QuantizationProblem(nl.load_workload('digits'))\n"
-        "whole = problem.evaluate\n"
-        "problem.evaluate = lambda bits: [whole(bits) for _ in range(100)][0]\n"
+        "whole, entered = problem.evaluate, threading.Event()\n"
+        "problem.evaluate = lambda bits: [(entered.set(), whole(bits)) for _ in range(100)][0][1]\n"
         "study = nl.create_study(problem, species=('floor',), population=4, min_size=1)\n"
         "study.start(1000)\n"
-        "time.sleep(0.5)\n"
+        "assert entered.wait(60)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert (ended.returncode, ended.stderr) == (0, "")

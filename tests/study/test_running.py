@@ -6,7 +6,6 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from nemo_lab import Study, create_study
 from nemo_lab.errors import ArgumentError, StudyStateError
 from nemo_lab.search.archive import front_ids
 from tests.toy import GatedProblem, SlowProblem, ToyProblem
+from tests.waiting import PATIENCE, until
 
 QUICK = ("continuous", "floor")
 
@@ -24,14 +24,6 @@ def make_study(problem: ToyProblem | None = None, seed: int = 0) -> Study:
     return create_study(
         problem or ToyProblem(), preset="paper", seed=seed, species=QUICK, population=12, min_size=2
     )
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for something that another thread brings about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
 
 
 def test_optimize_blocks_and_finishes() -> None:
@@ -56,21 +48,21 @@ def test_start_returns_at_once_and_wait_says_when() -> None:
     study = make_study(problem)
     study.start(10)
     assert study.state == "running"
-    assert problem.entered.wait(10)
+    assert problem.entered.wait(PATIENCE)
     assert not study.wait(timeout=0.05)
     assert len(study.evaluations()) == 0
     problem.gate.set()
-    assert study.wait(timeout=20)
+    assert study.wait(PATIENCE)
     assert study.state == "finished"
     assert len(study.evaluations()) == 10
 
 
 def test_counts_hold_while_paused() -> None:
     study = make_study(SlowProblem())
-    study.start(2000)
+    study.start(100_000)
     until(lambda: len(study.evaluations()) >= 5)
     study.pause()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     assert study.state == "paused"
     held = len(study.evaluations())
     time.sleep(0.1)
@@ -79,22 +71,24 @@ def test_counts_hold_while_paused() -> None:
     assert study.state == "running"
     until(lambda: len(study.evaluations()) > held + 5)
     study.stop()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     assert study.state == "idle"
 
 
 def test_counts_hold_after_a_stop_and_start_goes_on() -> None:
-    study = make_study(SlowProblem())
+    problem = GatedProblem(free=5)
+    study = make_study(problem)
     study.start(60)
-    until(lambda: len(study.evaluations()) >= 5)
+    assert problem.entered.wait(PATIENCE)
     study.stop()
     study.stop()  # harmless
-    study.wait(20)
+    problem.gate.set()
+    study.wait(PATIENCE)
     held = study.evaluations()
     time.sleep(0.05)
     assert len(study.evaluations()) == len(held) < 60
     study.start()  # what is left of the budget
-    study.wait(20)
+    study.wait(PATIENCE)
     assert study.state == "finished"
     assert len(study.evaluations()) == 60
     pd.testing.assert_frame_equal(study.evaluations().iloc[: len(held)], held)
@@ -102,11 +96,11 @@ def test_counts_hold_after_a_stop_and_start_goes_on() -> None:
 
 def test_a_paused_run_can_be_stopped() -> None:
     study = make_study(SlowProblem())
-    study.start(500)
+    study.start(100_000)
     study.pause()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     study.stop()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     until(lambda: study.state == "idle")
 
 
@@ -126,11 +120,11 @@ def test_calls_that_do_not_fit_the_state() -> None:
         study.resume()
     study.pause()
     problem.gate.set()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     with pytest.raises(StudyStateError, match=r"already paused; call resume\(\)"):
         study.start(5)
     study.resume()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     with pytest.raises(StudyStateError, match="the study is finished"):
         study.pause()
 
@@ -177,7 +171,7 @@ def test_pausing_and_stopping_change_nothing_in_the_result() -> None:
     while study.state not in ("finished", "failed"):
         until(lambda: study.state != "running" or len(study.evaluations()) % 7 == 3)
         study.stop()
-        study.wait(20)
+        study.wait(PATIENCE)
         if len(study.evaluations()) < 80:
             study.start(until=80)
     pd.testing.assert_frame_equal(
@@ -231,6 +225,6 @@ def test_no_thread_outlives_its_study() -> None:
     del study
     gc.collect()
     assert gone() is None
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert thread not in threading.enumerate()

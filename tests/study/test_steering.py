@@ -13,19 +13,21 @@ import pytest
 
 from nemo_lab import NemoWarning, create_study
 from nemo_lab.errors import ArgumentError, BitWidthError, UnknownNameError
-from tests.study.test_running import make_study, until
+from tests.study.test_running import make_study
 from tests.toy import GatedProblem, OddProblem, SlowProblem, ToyProblem
+from tests.waiting import PATIENCE, until
 
 NAMES = ToyProblem().node_names
 
 
 def test_a_pin_in_the_middle_of_a_run_holds_from_its_number_on() -> None:
-    study = make_study(SlowProblem())
+    problem = GatedProblem(free=30)
+    study = make_study(problem)
     study.start(400)
-    until(lambda: len(study.evaluations()) >= 30)
+    assert problem.entered.wait(PATIENCE)
     study.pin("layer1", weight=8, activation=3)
-    until(lambda: len(study.interventions()) == 1)
-    study.wait(30)
+    problem.gate.set()
+    study.wait(PATIENCE)
     taken = study.interventions().iloc[0]
     assert taken["action"] == "pin"
     assert "layer1.weight = 8" in taken["detail"]
@@ -175,14 +177,14 @@ def test_what_if_takes_many_forms_and_leaves_no_trace() -> None:
 @pytest.mark.parametrize("pause", [False, True])
 def test_what_if_while_a_run_is_on(pause: bool) -> None:
     study = make_study(SlowProblem())
-    study.start(300)
+    study.start(100_000)
     if pause:
         study.pause()
-        study.wait(20)
+        study.wait(PATIENCE)
     assert study.what_if(4).tolist() == ToyProblem().evaluate([[4] * 6])[0].tolist()
     assert study.state == ("paused" if pause else "running")
     study.stop()
-    study.wait(20)
+    study.wait(PATIENCE)
 
 
 def test_a_what_if_that_fails_tells_its_caller_only() -> None:
@@ -196,17 +198,19 @@ def test_a_what_if_that_fails_tells_its_caller_only() -> None:
     study.start(100)
     with pytest.raises(ZeroDivisionError, match="no eights"):
         study.what_if(8)
-    assert study.wait(30)
+    assert study.wait(PATIENCE)
     assert study.state == "finished"
     assert len(study.evaluations()) == 100
 
 
 def test_steers_while_paused_take_effect_at_once() -> None:
-    study = make_study(SlowProblem())
+    problem = GatedProblem(free=20)
+    study = make_study(problem)
     study.start(200)
-    until(lambda: len(study.evaluations()) >= 20)
+    assert problem.entered.wait(PATIENCE)
     study.pause()
-    study.wait(20)
+    problem.gate.set()
+    study.wait(PATIENCE)
     done = len(study.evaluations())
     study.pin("layer0.weight", 5)
     assert study.pins == {"layer0.weight": 5}
@@ -215,7 +219,7 @@ def test_steers_while_paused_take_effect_at_once() -> None:
     assert study.interventions()["evaluation"].tolist() == [done]
     assert len(study.evaluations()) == done
     study.resume()
-    study.wait(30)
+    study.wait(PATIENCE)
     assert (study.evaluations(bits=True).loc[done:, "layer0.weight"] == 5).all()
 
 
@@ -247,12 +251,12 @@ def test_a_gated_pin_waits_for_the_evaluation_in_flight() -> None:
     problem = GatedProblem()
     study = make_study(problem)
     study.start(3)
-    assert problem.entered.wait(10)
+    assert problem.entered.wait(PATIENCE)
     study.pin("layer0.weight", 2)  # returns though an evaluation is in flight
     assert study.pins == {"layer0.weight": 2}, "what was asked for"
     assert study.snapshot.pins == {}, "what is in force"
     problem.gate.set()
-    study.wait(20)
+    study.wait(PATIENCE)
     assert study.interventions()["evaluation"].tolist() == [1]
     assert (study.evaluations(bits=True).loc[1:, "layer0.weight"] == 2).all()
 
@@ -275,7 +279,7 @@ def test_a_start_while_somebody_asks_beside_an_idle_study_is_not_lost() -> None:
         asking.start()
         time.sleep(pause)
         study.start(20)
-        assert study.wait(30)
+        assert study.wait(PATIENCE)
         asking.join()
         assert len(study.evaluations()) == 28
 
@@ -286,7 +290,7 @@ def test_a_study_that_goes_on_while_a_steer_takes_effect_says_so() -> None:
     study.start(100_000)
     for turn in range(30):
         study.pause()
-        assert study.wait(30)
+        assert study.wait(PATIENCE)
         study.pin("layer0.weight", 4 + turn % 2)
         time.sleep(0.001)  # it is being published now
         study.resume()

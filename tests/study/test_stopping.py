@@ -16,9 +16,9 @@ import pytest
 from nemo_lab import QuantizationProblem, Study, Workload, check_interrupted, create_study
 from nemo_lab.errors import EvaluationError
 from nemo_lab.interruption import Interrupted, interruptible
-from tests.study.test_running import until
 from tests.study.test_workers import SMALL, assert_same
 from tests.toy import EndlessProblem, GatedProblem, ToyProblem
+from tests.waiting import PATIENCE, until
 
 QUICK: dict[str, Any] = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
 OTHER = [8, 2, 7, 3, 6, 5]  # nothing that a search begins with
@@ -52,7 +52,7 @@ def run_to(study: Study, evaluations: int, stop: Callable[[], None] = lambda: No
     while study.state != "finished":
         study.start(until=evaluations)
         stop()
-        assert study.wait(60)
+        assert study.wait(PATIENCE)
         assert study.state in ("idle", "finished")
     return study
 
@@ -64,14 +64,14 @@ def test_stop_does_not_wait_for_the_evaluation_in_flight(workers: int) -> None:
     for again in (1, 2):
         problem.entered.clear()
         study.start(20)
-        assert problem.entered.wait(10)
+        assert problem.entered.wait(PATIENCE)
         study.stop()
-        assert study.wait(10)
+        assert study.wait(PATIENCE)
         assert (study.state, len(study.evaluations()), study.snapshot.error) == ("idle", 0, None)
         assert problem.left == again * workers
     problem.endless = False
     study.start()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     assert_same(study, create_study(ToyProblem(), **QUICK).optimize(20, progress=False))
 
 
@@ -120,12 +120,12 @@ def test_a_problem_that_never_looks_up_is_waited_for() -> None:
     problem = GatedProblem()
     study = create_study(problem, **QUICK)
     study.start(20)
-    assert problem.entered.wait(10)
+    assert problem.entered.wait(PATIENCE)
     study.stop()
     assert not study.wait(0.1)
     assert study.state == "stopping"
     problem.gate.set()
-    assert study.wait(10)
+    assert study.wait(PATIENCE)
     assert (study.state, len(study.evaluations())) == ("idle", 1)
 
 
@@ -133,19 +133,19 @@ def test_a_pause_lets_the_evaluation_in_flight_end_and_a_stop_after_it_does_not(
     problem = EndlessProblem()
     study = create_study(problem, **QUICK)
     study.start(20)
-    assert problem.entered.wait(10)
+    assert problem.entered.wait(PATIENCE)
     study.pause()
     assert not study.wait(0.1)
     problem.endless = False
-    assert study.wait(10)
+    assert study.wait(PATIENCE)
     assert (study.state, len(study.evaluations()), problem.left) == ("paused", 1, 0)
     problem.endless = True
     problem.entered.clear()
     study.resume()
-    assert problem.entered.wait(10)
+    assert problem.entered.wait(PATIENCE)
     study.pause()
     study.stop()
-    assert study.wait(10)
+    assert study.wait(PATIENCE)
     assert (study.state, problem.left) == ("idle", 1)
 
 
@@ -164,19 +164,19 @@ def test_a_what_if_in_flight_delays_no_stop_and_is_answered_all_the_same() -> No
     study = create_study(problem, **QUICK).optimize(5, progress=False)
     study.start(100_000)
     study.pause()
-    assert study.wait(10)
+    assert study.wait(PATIENCE)
     problem.endless = True
     problem.entered.clear()
     answers: list[list[float]] = []
     asking = threading.Thread(target=lambda: answers.append(study.what_if(OTHER).tolist()), daemon=True)
     asking.start()
-    assert problem.entered.wait(10)
+    assert problem.entered.wait(PATIENCE)
     study.stop()
-    assert study.wait(10)
+    assert study.wait(PATIENCE)
     assert study.state == "idle"
     assert answers == []
     problem.endless = False
-    asking.join(10)
+    asking.join(PATIENCE)
     assert answers == ToyProblem().evaluate([OTHER]).tolist()
 
 
@@ -186,27 +186,31 @@ def test_ctrl_c_leaves_a_what_if_at_once(running: bool) -> None:
     problem.endless = False
     study = create_study(problem, **QUICK).optimize(5, progress=False)
     if running:
+        problem.endless = True
+        problem.entered.clear()
         study.start(50)
+        assert problem.entered.wait(PATIENCE)
         study.pause()
-        assert study.wait(10)
+        problem.endless = False
+        assert study.wait(PATIENCE)
     done = len(study.evaluations())
     problem.endless = True
     problem.entered.clear()
 
     def press() -> None:
-        problem.entered.wait(10)
+        problem.entered.wait(PATIENCE)
         _thread.interrupt_main()
 
     pressing = threading.Thread(target=press, daemon=True)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012  it may come between any two of these
         pressing.start()
         study.what_if(OTHER)
-    pressing.join(10)
+    pressing.join(PATIENCE)
     until(lambda: problem.left == 1)  # nobody goes on evaluating what nobody waits for
     problem.endless = False
     if running:
         study.resume()
-        assert study.wait(20)
+        assert study.wait(PATIENCE)
     else:
         study.optimize(50, progress=False)
     assert study.what_if(OTHER).tolist() == ToyProblem().evaluate([OTHER])[0].tolist()

@@ -13,6 +13,7 @@ import pytest
 from nemo_lab import Study, create_study
 from nemo_lab.errors import ArgumentError, EvaluationError
 from tests.toy import ToyProblem
+from tests.waiting import PATIENCE
 
 FEW = (2, 4, 8)  # so that species often come upon the same configuration
 SMALL: dict[str, Any] = {"population": 16, "min_size": 2}
@@ -23,7 +24,7 @@ class Meeting(ToyProblem):
 
     def __init__(self, parties: int) -> None:
         super().__init__()
-        self.barrier = threading.Barrier(parties, timeout=20)
+        self.barrier = threading.Barrier(parties, timeout=PATIENCE)
 
     def evaluate(self, bits: Any) -> np.ndarray:
         self.barrier.wait()
@@ -129,7 +130,7 @@ def test_a_failure_loses_nothing_and_start_goes_on_as_if_undisturbed(preset: str
     study.start(90)
     while study.state != "finished":
         with contextlib.suppress(EvaluationError):
-            assert study.wait(30)
+            assert study.wait(PATIENCE)
         if study.state == "failed":
             failures += 1
             assert "the accelerator went away" in str(study.snapshot.error)

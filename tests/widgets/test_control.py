@@ -12,6 +12,7 @@ from nemo_lab import Dashboard
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.slider import Slider
 from tests.toy import ToyProblem
+from tests.waiting import PATIENCE
 from tests.widgets.conftest import Open
 from tests.widgets.watching import control, loaded, selected_nodes, until, words
 
@@ -65,12 +66,12 @@ def test_a_person_during_the_publisher_s_write_is_heard() -> None:
     def halt(change: object) -> None:
         if threading.current_thread().name == "publisher":
             inside.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE)
 
     number.observe(halt, names="value")
     writing = threading.Thread(target=lambda: shown.show(5), name="publisher")
     writing.start()
-    assert inside.wait(10)
+    assert inside.wait(PATIENCE)
     number.set_state({"value": 9})  # while the other thread is still inside show
     go_on.set()
     writing.join()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 from collections import Counter
 from pathlib import Path
@@ -173,11 +172,7 @@ def test_a_closed_dashboard_is_let_go_of_and_its_study_too() -> None:
     seen += [weakref.ref(control(dashboard.front, "History"))]
     dashboard.close()
     del dashboard
-    deadline = time.monotonic() + 10
-    while any(one() is not None for one in seen[1:]) and time.monotonic() < deadline:
-        gc.collect()
-        time.sleep(0.05)
-    assert [one() for one in seen[1:]] == [None] * 3
+    until(lambda: gc.collect() >= 0 and not any(one() for one in seen[1:]))
     study.close()
     del study
     gc.collect()

@@ -13,6 +13,7 @@ from traitlets.config import Config
 
 from nemo_lab import Dashboard, NemoError
 from nemo_lab.search.presets import PRESETS
+from tests.waiting import PATIENCE
 from tests.widgets.watching import until, words
 
 
@@ -55,7 +56,7 @@ def test_options_reach_the_study(shell: InteractiveShell) -> None:
     assert study.seed == 7
     assert study.options.population == 12
     assert [one.name for one in study.species] == ["continuous", "floor"]
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     assert len(study.evaluations()) == 5
     until(lambda: "5 of 5 evaluations" in words(dashboard.controls))
 

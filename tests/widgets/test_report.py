@@ -15,6 +15,7 @@ from nemo_lab.errors import ArgumentError
 from nemo_lab.export import load_front
 from nemo_lab.widgets.static import report
 from tests.toy import SlowProblem, ToyProblem
+from tests.waiting import PATIENCE
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import parsed
 
@@ -113,5 +114,5 @@ def test_a_running_study_is_reported_as_of_one_moment(tmp_path: Path) -> None:
     for one in saving:
         one.join()
     study.stop()
-    study.wait(30)
+    study.wait(PATIENCE)
     assert failures == []

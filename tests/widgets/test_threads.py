@@ -15,25 +15,28 @@ from jupyter_client.manager import start_new_kernel
 from nemo_lab import Dashboard, create_study
 from nemo_lab.widgets.view.publisher import BREATH, RATE, Publisher
 from tests.toy import EndlessProblem, ToyProblem
+from tests.waiting import PATIENCE
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, control, figure, until, words
 
 SETUP = """
-import gc, threading, time
+import threading
 import nemo_lab as nl
 from tests.toy import SlowProblem
+from tests.waiting import until
+from tests.widgets.watching import words
 
 options = dict(species=("continuous", "floor"), population=12, min_size=2)
-study = nl.create_study(SlowProblem(), **options)
+problem = SlowProblem()
+problem.seconds = 0.05  # leaves the kernel time for its dashboards
+study = nl.create_study(problem, **options)
 
 def threads(name):
     return sum(one.name.startswith("nemo_lab " + name) for one in threading.enumerate())
 
-def settled(expected, count):
-    deadline = time.monotonic() + 60
-    while count() != expected and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return count()
+def settled(expected, *names):
+    until(lambda: sum(map(threads, names)) == expected, lambda: str(threading.enumerate()))
+    return expected
 """
 
 
@@ -52,7 +55,7 @@ def run(kernel: BlockingKernelClient, code: str, cell: str) -> str:
     kernel.shell_channel.send(message)
     printed = ""
     while True:
-        answer = kernel.get_iopub_msg(timeout=120)
+        answer = kernel.get_iopub_msg(timeout=PATIENCE)
         if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
             continue
         kind, said = answer["msg_type"], answer["content"]
@@ -73,17 +76,14 @@ def test_a_cell_that_runs_again_takes_its_dashboard_away(kernel: BlockingKernelC
         run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
     run(kernel, "both = [nl.Dashboard(study), nl.Dashboard(study)]", "two")
     run(kernel, "study.start(100_000)", "start")
-    count = "print(settled({0}, lambda: threads('publisher')))"
+    count = "print(settled({0}, 'publisher'))"
     assert run(kernel, count.format(3), "count") == "3"
     run(kernel, "dashboard = nl.Dashboard(study)\ndashboard", "one")
     run(kernel, "both = nl.Dashboard(study)", "two")
     assert run(kernel, count.format(2), "count") == "2"
     run(kernel, "study.stop()", "stop")
-    idle = "print(settled(0, lambda: sum(map(threads, ('publisher', 'background', 'worker')))))"
-    assert run(kernel, idle, "count") == "0"
-    assert "ready" in run(
-        kernel, "from tests.widgets.watching import words; print(words(dashboard.controls))", "look"
-    )
+    assert run(kernel, "print(settled(0, 'publisher', 'background', 'worker'))", "count") == "0"
+    assert "ready" in run(kernel, "print(words(dashboard.controls))", "look")
 
 
 def test_an_idle_dashboard_keeps_no_thread_and_wakes_again(open_dashboard: Open) -> None:
@@ -116,7 +116,7 @@ def test_no_wake_is_lost_between_two_threads() -> None:
             waking = [threading.Thread(target=publisher.wake) for _ in range(4)]
             for one in waking:
                 one.start()
-            until(lambda: drawn[0] == state, 5)  # noqa: B023
+            until(lambda: drawn[0] == state)  # noqa: B023
             time.sleep(pause)
     assert not any(overlapping)
     publisher.close()
@@ -179,7 +179,7 @@ def test_a_closed_dashboard_leaves_its_references_half_way() -> None:
     before = ours("background")
     problem = EndlessProblem()
     dashboard = Dashboard(problem, **SMALL)
-    assert problem.entered.wait(30)
+    assert problem.entered.wait(PATIENCE)
     dashboard.close()
     until(lambda: ours("background") <= before)
     problem.endless = False
@@ -189,10 +189,10 @@ def test_a_closed_dashboard_leaves_its_references_half_way() -> None:
 def test_stop_during_the_references_is_prompt_and_they_come_later(open_dashboard: Open) -> None:
     problem = EndlessProblem()
     dashboard = open_dashboard(create_study(problem, **SMALL))
-    assert problem.entered.wait(30)
+    assert problem.entered.wait(PATIENCE)
     dashboard.study.start(100)
     button(dashboard, "Stop").click()
-    assert dashboard.study.wait(10)
+    assert dashboard.study.wait(PATIENCE)
     assert dashboard.study.state == "idle"
     problem.endless = False
     front = figure(dashboard, "Pareto front")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nemo_lab import Dashboard, NemoError, NemoWarning, create_study
 from nemo_lab.search.species.real import FloorSpecies
 from tests.toy import SlowProblem, ToyProblem
+from tests.waiting import PATIENCE
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, control, figure, markup, parsed, until, words
 
@@ -181,14 +182,14 @@ def test_clicks_on_any_thread_while_it_runs(open_dashboard: Open) -> None:
     for one in pressing:
         one.start()
     for one in pressing:
-        one.join(60)
+        one.join(PATIENCE)
     assert not any(one.is_alive() for one in pressing)
     assert raised == []
 
     # it still does as it is told
     button(dashboard, "Stop").click()
-    until(lambda: study.state == "idle" and "ready" in words(dashboard.controls), 60)
+    until(lambda: study.state == "idle" and "ready" in words(dashboard.controls))
     done = len(study.evaluations())
     control(dashboard.controls, "Evaluations").value = 7
     button(dashboard, "Start").click()
-    until(lambda: f"{done + 7} of {done + 7} evaluations" in words(dashboard.controls), 60)
+    until(lambda: f"{done + 7} of {done + 7} evaluations" in words(dashboard.controls))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import ipywidgets
 
 from nemo_lab import Dashboard, create_study, load_study
 from tests.toy import SlowProblem, ToyProblem
-from tests.widgets.watching import button, members, words
+from tests.widgets.watching import button, members, until, words
 
 NASTY = "<img src=x onerror=alert(1)>'; DROP TABLE studies; --"
 
@@ -21,14 +20,9 @@ def test_a_dashboard_follows_a_file_and_refuses_to_steer(tmp_path: Path) -> None
     dashboard = Dashboard(load_study(path, read_only=True))
     assert "10 of 10 evaluations" in words(dashboard.controls)
     study.optimize(until=60, progress=False)
-    deadline = time.monotonic() + 15
-    while "60 of 60 evaluations" not in words(dashboard.controls) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "60 of 60 evaluations" in words(dashboard.controls)
+    until(lambda: "60 of 60 evaluations" in words(dashboard.controls))
     button(dashboard, "Start").click()
-    while "only followed here" not in words(dashboard) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "only followed here" in words(dashboard)
+    until(lambda: "only followed here" in words(dashboard))
     dashboard.close()
     dashboard.study.close()
     study.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,21 +11,9 @@ import numpy as np
 
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.elements.slider import Slider
+from tests.waiting import until
 
 DTYPES = {"f4": "<f4", "i4": "<i4", "u1": "<u1"}  # as figure.js reads them
-
-
-def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    """Wait for something to come true.
-
-    Raises:
-        TimeoutError: if it does not.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("what the test waits for did not come about")
-        time.sleep(0.02)
 
 
 def members(widget: Any, kind: type) -> list[Any]:

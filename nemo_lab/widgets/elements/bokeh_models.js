@@ -1,4 +1,5 @@
-// What a live figure and a saved report both do with BokehJS: read columns, and take the page's colours.
+// What a live figure and a saved report both do with BokehJS: read columns, take the page's colours, and
+// have patience with slow hands.
 // Put before figure.js and report.js as text: a widget is one module, a report one script.
 
 const ARRAYS = { f4: Float32Array, i4: Int32Array, u1: Uint8Array };
@@ -39,4 +40,12 @@ function applyInk(document, ink, faint) {
     else if (one.type === "Title") set(ink, ["text_color"]);
     if (Object.keys(properties).length) one.setv(properties);
   }
+}
+
+// A hand may be slow: BokehJS takes a button that rests for 300 ms as a press, which is neither a click nor the
+// beginning of a drag, and which no tool of ours answers to.
+function patient({ child_views = [], canvas_view }) {
+  const gestures = canvas_view?.ui_event_bus?.ui_gestures;
+  if (gestures) gestures.constructor.press_threshold = 2 ** 31 - 1;
+  for (const one of child_views) patient(one);
 }

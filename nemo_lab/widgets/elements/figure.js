@@ -82,7 +82,9 @@ async function render({ model, el }) {
     const target = globalThis.document.createElement("div");
     el.replaceChildren(target);
     const views = await Bokeh.embed.embed_item(structuredClone(item), target);
-    const { document } = [...views][0].model;
+    const [root] = views;
+    const { document } = root.model;
+    patient(root);
     let disconnect = () => {};
     undo = () => {
       undo = () => {};

@@ -91,15 +91,13 @@ class FrontPanel(Panel):
 
     def _replay(self) -> None:
         """Step through the run; whoever moves the slider takes over."""
-        last = len(self.study.snapshot.evaluations)
-        for moment in np.linspace(0, last, min(REPLAY_STEPS, last + 1)).astype(int):
-            if self.state.publisher.closed:
+        last, shown = len(self.study.snapshot.evaluations), self.state.moment
+        for moment in np.linspace(0, last, min(REPLAY_STEPS, last + 1)).astype(int).tolist():
+            following = None if moment >= last else moment
+            if self.state.publisher.closed or not self.state.go_on(shown, following):
                 return
-            self._go_to(int(moment))
-            asked = self.state.moment
+            shown = following
             time.sleep(REPLAY_SECONDS / REPLAY_STEPS)
-            if self.state.moment != asked:
-                return
 
     def _drag(self, tool: str) -> None:
         self.figure.drag = tool

@@ -21,8 +21,9 @@
     const { item, label, columns } = report.figures[name];
     element.setAttribute("role", "img");
     element.setAttribute("aria-label", label);
-    const views = await Bokeh.embed.embed_item(item, element);
-    const drawn = [...views][0].model.document;
+    const [root] = await Bokeh.embed.embed_item(item, element);
+    const drawn = root.model.document;
+    patient(root);
     const sources = Object.fromEntries(namedSources(drawn));
     for (const [source, data] of Object.entries(columns)) {
       sources[source].data = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, column(value)]));

@@ -135,8 +135,18 @@ class ViewState:
 
     def go_to(self, moment: int | None) -> None:
         """Show the run as it was after so many evaluations, None for as it is."""
-        self.moment = moment
+        with self._lock:
+            self.moment = moment
         self.publisher.wake()
+
+    def go_on(self, shown: int | None, following: int | None) -> bool:
+        """From the moment that is shown to the one after it, unless somebody went elsewhere; whether so."""
+        with self._lock:
+            if self.moment != shown:
+                return False
+            self.moment = following
+        self.publisher.wake()
+        return True
 
     def view(self) -> View:
         """What is to be shown."""
