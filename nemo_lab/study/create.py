@@ -10,11 +10,10 @@ from typing import Any
 import nemo_lab.search as search
 from nemo_lab.arguments import Domain, File, Instance, OrNone, Several, Text, Whole
 from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.search import Problem, SearchOptions
+from nemo_lab.search import SearchOptions
 from nemo_lab.search.objective import constant
 from nemo_lab.search.presets import PRESETS
-from nemo_lab.search.species import make_species
-from nemo_lab.study.journal import Header, Journal, StoredProblem
+from nemo_lab.study.journal import Header, StoredProblem
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.parsing.species import SPECIES
 from nemo_lab.study.provenance import as_problem, fingerprints, listed, reusable, versions
@@ -92,13 +91,35 @@ def create_study(
     problem, recipe = as_problem(problem)
     same = [one.name for one in constant(problem)]
     objectives = ObjectiveNames(problem)
-    objectives.limits(limits)  # refused before a file is made
+    objectives.limits(limits)
     objectives.box(box)
-    journal = None
-    if path is not None:
-        journal = _journal(path, name, problem, recipe, seed, wanted, made, workers)
+    created = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
+
+    def described() -> tuple[Header, Sequence[Mapping[str, str]]]:
+        forms = fingerprints(problem)
+        header = Header(
+            name=name or "",
+            seed=seed,
+            species=study.snapshot.begun_with,
+            options=vars(made),
+            workers=workers,
+            problem=StoredProblem.of(problem),
+            recipe=recipe,
+            fingerprint=forms[0],
+            versions=versions(),
+            created=created,
+            engine=search.ENGINE_VERSION,
+        )
+        return header, reusable(forms)
+
     study = Study(
-        problem, seed=seed, species=wanted, options=made, workers=workers, journal=journal, recipe=recipe
+        problem,
+        seed=seed,
+        species=wanted,
+        options=made,
+        workers=workers,
+        described=described,
+        recipe=recipe,
     )
     if same:
         notice(
@@ -109,33 +130,6 @@ def create_study(
         study.constrain(*limits)
     if box:
         study.aspire(**box)
+    if path is not None:  # at the end: what is refused leaves nothing in a file
+        study.save_as(path)
     return study
-
-
-def _journal(
-    path: str,
-    name: str | None,
-    problem: Problem,
-    recipe: Mapping[str, Any] | None,
-    seed: int,
-    species: Sequence[Any],
-    options: SearchOptions,
-    workers: int,
-) -> Journal:
-    forms = fingerprints(problem)
-    header = Header(
-        name=name or "",
-        seed=seed,
-        species=tuple(one.name for one in make_species(species, problem, options)),
-        options=vars(options),
-        workers=workers,
-        problem=StoredProblem.of(problem),
-        recipe=recipe,
-        fingerprint=forms[0],
-        versions=versions(),
-        created=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
-        engine=search.ENGINE_VERSION,
-    )
-    journal = Journal.create(path, header)
-    journal.fingerprints = reusable(forms)
-    return journal

@@ -78,6 +78,7 @@ def load_study(
             species=wanted,
             options=options,
             workers=header.workers,
+            described=lambda: (header, journal.fingerprints),
             journal=journal,
             own_species=own,
             recipe=header.recipe,

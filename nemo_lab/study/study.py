@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
-from nemo_lab.arguments import File, Flag
+from nemo_lab.arguments import Flag
 from nemo_lab.errors import ArgumentError, shown
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
@@ -18,6 +17,7 @@ from nemo_lab.search.species import make_species
 from nemo_lab.study.configurations import Configurations
 from nemo_lab.study.delegation import delegated, writing
 from nemo_lab.study.journal import Journal, Recorder, resumed
+from nemo_lab.study.keeping import Described, Keeping, write_text
 from nemo_lab.study.parsing.configs import known_configs
 from nemo_lab.study.parsing.species import SpeciesMaker
 from nemo_lab.study.results.frames import front_frame, study_html
@@ -50,25 +50,27 @@ class Study:
         species: Sequence[Any],
         options: SearchOptions,
         workers: int = 1,
+        described: Described,
         journal: Journal | None = None,
         own_species: Mapping[str, Any] | None = None,
         recipe: Mapping[str, Any] | None = None,
     ) -> None:
-        self.problem, self.seed, self.options, self.journal = problem, seed, options, journal
-        self._recipe = recipe
+        self.problem, self.seed, self.options, self._recipe = problem, seed, options, recipe
         maker = SpeciesMaker(problem, options, own_species or {})
 
         def engine() -> Engine:
             return Engine(problem, make_species(species, problem, options), options, seed)
 
         if journal is not None and not journal.writable:
-            runner: Runner = Follower(journal)
+            recorder, runner = Recorder(journal), cast("Runner", Follower(journal))
         else:
             stored = None if journal is None else journal.read()
             begun = stored if stored is not None and (len(stored.evaluations) or stored.record) else None
             made = engine() if begun is None else resumed(engine, begun, maker.named)
-            runner = Worker(made, workers, Recorder(journal, stored), begun)
+            recorder = Recorder(journal, stored)
+            runner = Worker(made, workers, recorder, begun)
         self._runner = runner
+        self._keeping = Keeping(runner, recorder, described)
         self._running = Running(runner)
         self._steering = Steering(problem, runner)
         self._configurations = Configurations(problem, runner)
@@ -112,6 +114,14 @@ class Study:
     stop = delegated("_running", Running.stop)
     close = delegated("_running", Running.close)
     wait = delegated("_running", Running.wait)
+
+    save_as = writing("_keeping", Keeping.save_as)
+    backup = delegated("_keeping", Keeping.backup)
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that it is in, if it is in one."""
+        return self._keeping.journal
 
     @property
     def snapshot(self) -> Snapshot:
@@ -203,11 +213,7 @@ class Study:
         beginning = Beginning(self.title, self.problem, self.seed, self.options, self._recipe)
         text = script(beginning, self.snapshot)
         if path is not None:
-            path = File().check("path", path)
-            try:
-                Path(path).write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise ArgumentError(f"cannot write {str(path)!r}: {error}", "give another path") from error
+            write_text(path, text)
         return text
 
     def validate(self, ids: Any = None, data: Any = None, metric: Any = None) -> pd.DataFrame:

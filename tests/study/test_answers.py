@@ -13,7 +13,7 @@ import pytest
 from nemo_lab import QuantizationProblem, create_study, load_study, load_workload
 from nemo_lab.errors import StorageError
 from nemo_lab.study import salvage
-from nemo_lab.study.journal.cache import fingerprint
+from nemo_lab.study.journal.heads import fingerprint_text as fingerprint
 from tests.toy import SlowProblem, ToyProblem
 
 ROW = [8, 2, 7, 3, 6, 5]

@@ -1,5 +1,6 @@
 """A study on disk: evaluations, interventions and the engine's state in an SQLite file."""
 
+from nemo_lab.study.journal.backup import backup
 from nemo_lab.study.journal.journal import Journal
 from nemo_lab.study.journal.listing import studies
 from nemo_lab.study.journal.recorder import Recorder
@@ -14,6 +15,7 @@ __all__ = [
     "Recorder",
     "Stored",
     "StoredProblem",
+    "backup",
     "resumed",
     "salvage",
     "studies",

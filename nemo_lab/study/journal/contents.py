@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from nemo_lab.study.journal import rows
-from nemo_lab.study.journal.packing import pack, unpack
-from nemo_lab.study.journal.records import Checkpoint, Header, Stored
+from nemo_lab.study.journal import heads, rows
+from nemo_lab.study.journal.records import Header, Stored
+from nemo_lab.study.journal.tables import VERSION, selected
+
+Annotations = Mapping[str, Mapping[str, Any]]  # kind -> key -> value
 
 
-def write(connection: sqlite3.Connection, study: int, new: Stored, known: Sequence[int]) -> list[int]:
-    """Store what is new of all there is, in one transaction; a checkpoint replaces the one before.
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written in the body, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read in the body is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+def begin(connection: sqlite3.Connection, header: Header) -> int:
+    """Add a study without content, in a transaction of the caller's; returns its number."""
+    done = connection.execute(
+        "INSERT INTO studies (name, fingerprint, header, arrays, crc, status, status_crc, writer) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, '{}')",
+        (*heads.header_row(header), *heads.status_row({}, (0, 0, 0))),
+    )
+    return int(done.lastrowid or 0)
+
+
+def add(connection: sqlite3.Connection, study: int, new: Stored, known: Sequence[int]) -> list[int]:
+    """Store what is new, in a transaction of the caller's; a checkpoint replaces the one before.
 
     Args:
         connection: to the journal.
@@ -26,34 +60,89 @@ def write(connection: sqlite3.Connection, study: int, new: Stored, known: Sequen
         the same counts afterwards.
     """
     counts = [len(new.evaluations), len(new.history), len(new.record)]
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.executemany(
-            "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            rows.evaluation_rows(study, new.evaluations, known[0]),
-        )
-        if counts[1] > known[1]:
-            connection.executemany(
-                "INSERT INTO generations VALUES (?, ?, ?, ?)",
-                rows.generation_rows(study, new.history, known[1]),
-            )
-        if counts[2] > known[2]:
-            connection.executemany(
-                "INSERT INTO steers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows.intervention_rows(study, new.record, known[2]),
-            )
-        if new.checkpoint is not None:
-            connection.execute(
-                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", _row(study, new.checkpoint)
-            )
-        text = json.dumps({"counts": counts, "status": dict(new.status)})
-        connection.execute("UPDATE studies SET status = ? WHERE study = ?", (text, study))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    connection.executemany(
+        f"INSERT INTO evaluations VALUES ({_marks(10)})",  # noqa: S608
+        rows.evaluation_rows(study, new.evaluations, known[0]),
+    )
+    if counts[1] > known[1]:
+        made = rows.generation_rows(study, new.history, known[1])
+        connection.executemany(f"INSERT INTO generations VALUES ({_marks(4)})", made)  # noqa: S608
+    if counts[2] > known[2]:
+        taken = rows.intervention_rows(study, new.record, known[2])
+        connection.executemany(f"INSERT INTO steers VALUES ({_marks(9)})", taken)  # noqa: S608
+    if new.checkpoint is not None:
+        row = study, *heads.checkpoint_row(new.checkpoint)
+        connection.execute(f"INSERT OR REPLACE INTO checkpoints VALUES ({_marks(6)})", row)  # noqa: S608
+    connection.execute(
+        "UPDATE studies SET status = ?, status_crc = ? WHERE study = ?",
+        (*heads.status_row(new.status, counts), study),
+    )
     return counts
+
+
+def annotate(connection: sqlite3.Connection, study: int, kind: str, key: str, value: Any) -> None:
+    """Store a note in place of the one before, or take it away where the value is None."""
+    if value is None:
+        query = "DELETE FROM annotations WHERE study = ? AND kind = ? AND key = ?"
+        connection.execute(query, (study, kind, key))
+        return
+    row = study, *heads.annotation_row(kind, key, value)
+    connection.execute(f"INSERT OR REPLACE INTO annotations VALUES ({_marks(6)})", row)  # noqa: S608
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The format of the file at this moment: a writer may have brought it to ours meanwhile."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def names(connection: sqlite3.Connection) -> dict[str, int]:
+    """The studies of a file by name, the oldest first."""
+    return dict(connection.execute("SELECT name, study FROM studies ORDER BY study").fetchall())
+
+
+def header(connection: sqlite3.Connection, study: int) -> Header:
+    """What the study is.
+
+    Raises:
+        StorageError: if nemo_lab cannot have written it.
+    """
+    query = selected("studies", version_of(connection)) + " WHERE study = ?"
+    row = connection.execute(query, (study,)).fetchone()
+    if row is None:
+        raise rows.damaged("the row of a study")
+    return heads.header_of(row[:5])
+
+
+def status(connection: sqlite3.Connection, study: int, header: Header) -> tuple[Mapping[str, Any], list[int]]:
+    """How it stands, and how many evaluations, generations and interventions are stored.
+
+    Raises:
+        StorageError: if nemo_lab cannot have written it.
+    """
+    query = selected("studies", version_of(connection)) + " WHERE study = ?"
+    row = connection.execute(query, (study,)).fetchone()
+    if row is None:
+        raise rows.damaged("the row of a study")
+    return heads.status_of(row[5], row[6], header)
+
+
+def notes(connection: sqlite3.Connection, study: int) -> dict[str, dict[str, Any]]:
+    """What was noted, by kind and key; what is damaged is left out."""
+    version = version_of(connection)
+    if version < VERSION:
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    query = selected("annotations", version) + " WHERE study = ? ORDER BY kind, key"
+    for row in connection.execute(query, (study,)):
+        note = heads.annotation_of(row)
+        if note is not None:
+            kind, key, value = note
+            found.setdefault(kind, {})[key] = value
+    return found
 
 
 def read(
@@ -64,59 +153,30 @@ def read(
     Raises:
         StorageError: if a part of it is damaged.
     """
+    version = version_of(connection)
+
+    def after(table: str, count: int) -> list[Any]:
+        query = selected(table, version) + " WHERE study = ? AND number >= ? ORDER BY number"
+        return connection.execute(query, (study, count)).fetchall()
+
     had = (0, 0, 0) if old is None else (len(old.evaluations), len(old.history), len(old.record))
-    after = [(study, count) for count in had]
+    problem = header.problem
     evaluations = rows.evaluations_of(
-        connection.execute(
-            "SELECT number, bits, objectives, species, origin, generation, crc FROM evaluations "
-            "WHERE study = ? AND number >= ? ORDER BY number",
-            after[0],
-        ).fetchall(),
-        had[0],
-        header.problem.num_nodes,
-        len(header.problem.objective_names),
+        after("evaluations", had[0]), had[0], problem.num_nodes, len(problem.objective_names)
     )
-    history = rows.history_of(
-        connection.execute(
-            "SELECT number, record, crc FROM generations WHERE study = ? AND number >= ? ORDER BY number",
-            after[1],
-        ),
-        had[1],
-    )
-    record = rows.interventions_of(
-        connection.execute(
-            "SELECT number, evaluation, action, detail, arguments, arrays, crc FROM steers "
-            "WHERE study = ? AND number >= ? ORDER BY number",
-            after[2],
-        ),
-        had[2],
-    )
+    history = rows.history_of(after("generations", had[1]), had[1])
+    record = rows.interventions_of(after("steers", had[2]), had[2])
     if old is not None:
         evaluations = rows.joined(old.evaluations, evaluations) if len(evaluations) else old.evaluations
         history, record = (*old.history, *history), (*old.record, *record)
-    query = "SELECT status FROM studies WHERE study = ?"
-    status, counts = rows.status_of(connection.execute(query, (study,)).fetchone()[0])
-    names = status.get("species", header.species)
-    rows.check(evaluations, header.problem, max(len(names), len(header.species)))
+    found, counts = status(connection, study, header)
+    rows.check(evaluations, problem, len(found.get("species", header.species)))
     if [len(evaluations), len(history), len(record)] != counts:  # SQLite may pass over a damaged page
         raise rows.damaged("a page")
-    checkpoint = _checkpoint(connection, study) if state else None
-    return Stored(evaluations, tuple(history), tuple(record), checkpoint, status)
-
-
-def _row(study: int, checkpoint: Checkpoint) -> tuple[Any, ...]:
-    text, blob = pack(checkpoint.state)
-    crc = zlib.crc32(blob, zlib.crc32(text.encode()))
-    return study, checkpoint.evaluation, checkpoint.interventions, text, blob, crc
-
-
-def _checkpoint(connection: sqlite3.Connection, study: int) -> Checkpoint | None:
-    """None where there is none, or it is damaged: a run can do without."""
-    query = "SELECT evaluation, steers, state, arrays, crc FROM checkpoints WHERE study = ?"
-    row = connection.execute(query, (study,)).fetchone()
-    if row is None:
-        return None
-    evaluation, interventions, text, blob, crc = row
-    if zlib.crc32(blob, zlib.crc32(text.encode())) != crc:
-        return None
-    return Checkpoint(evaluation, interventions, unpack(text, blob))
+    if record and record[-1].evaluation > len(evaluations):
+        raise rows.damaged(f"intervention {len(record) - 1}")
+    checkpoint = None
+    if state:
+        query = selected("checkpoints", version) + " WHERE study = ?"
+        checkpoint = heads.checkpoint_of(connection.execute(query, (study,)).fetchone(), version)
+    return Stored(evaluations, tuple(history), tuple(record), checkpoint, found)

@@ -6,121 +6,120 @@ cut can lose the last moments, never the file.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
+from nemo_lab.errors import StorageError
 from nemo_lab.search import Evaluations, GenerationRecord
-from nemo_lab.study.journal import cache, contents, rows
-from nemo_lab.study.journal.lock import become_writer, is_gone
-from nemo_lab.study.journal.packing import pack, unpack
-from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
-from nemo_lab.study.journal.schema import connect, explained
+from nemo_lab.study.journal import cache, contents
+from nemo_lab.study.journal.files import Connection, key_of
+from nemo_lab.study.journal.heads import status_row
+from nemo_lab.study.journal.identity import Identity
+from nemo_lab.study.journal.lock import Claim, is_gone, note_of_writer
+from nemo_lab.study.journal.opening import Opened, Path_, begun, found
+from nemo_lab.study.journal.records import Checkpoint, Header, Stored
+from nemo_lab.study.journal.schema import explained
 from nemo_lab.study.results.snapshot import Intervention
 
-Path_ = str | os.PathLike[str]
+PATIENCE = 0.2  # seconds that a run at rest gives readers to let go of what was written last
 
 
 class Journal:
     """A study's place in a file; ``create`` and ``open`` make one. May be used from any thread.
 
     Attributes:
-        path: of the file.
+        path: of the file, as it was given.
+        place: where that leads, whatever the working folder is later.
         header: what the study is.
         writable: whether this is its one writer.
-        fingerprints: further forms of the header's fingerprint, by which ``measured`` finds evaluations, too.
+        fingerprints: further forms of the header's fingerprint, by which ``known`` finds evaluations, too.
     """
 
     fingerprints: Sequence[Mapping[str, str]] = ()
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, study: int, writable: bool) -> None:
-        self.path, self.writable = path, writable
-        self._connection, self._study = connection, study
+    def __init__(self, opened: Opened) -> None:
+        self.path, self.writable = opened.path, opened.claim is not None
+        self._opened, self._study, self.place = opened, opened.study, opened.place
         self._lock = threading.RLock()
-        self._held: FileLock | None = None
-        self._counts = [0, 0, 0]
-        self._seen = -1
+        self._identity: Identity | None = None
+        self._known: cache.Known | None = None
         try:
-            if writable:
-                self._held = become_writer(path, connection, study)
-            with explained(path, "read"):
-                self.header = self._read_header()
-                self._counts = self.status()[1]
+            self._begin(opened.claim)
         except BaseException:
             self.close()
             raise
 
+    def _begin(self, claim: Claim | None) -> None:
+        self._seen: Any = None
+        with explained(self.path, "read"):
+            self.header = contents.header(self._connection, self._study)
+            self._status, self._counts = self.status()
+            self._annotated = contents.notes(self._connection, self._study)
+        if claim is not None:
+            with explained(self.path, "write to"):
+                note = "UPDATE studies SET writer = ? WHERE study = ?"
+                self._connection.execute(note, (note_of_writer(claim.key), self._study))
+            self.settle()
+            self._identity = Identity(self.place, claim.key, self._is_whole)
+
+    @property
+    def _connection(self) -> Connection:
+        return self._opened.connection
+
     @classmethod
-    def create(cls, path: Path_, header: Header) -> Journal:
-        """Begin a study in a file, which is made if there is none.
+    def create(
+        cls,
+        path: Path_,
+        header: Header,
+        stored: Stored | None = None,
+        annotations: contents.Annotations | None = None,
+    ) -> Journal:
+        """Begin a study in a file, which is made if there is none, with what it has and what was noted.
+
+        Nothing is left behind if that fails. A header without a name gets one.
 
         Raises:
             StorageError: if the file cannot be written.
             ArgumentError: if the name is taken.
         """
-        place = Path(path)
-        connection = connect(place, write=True)
-        try:
-            with explained(place, "write"):
-                connection.execute("BEGIN IMMEDIATE")
-                taken = {name for (name,) in connection.execute("SELECT name FROM studies")}
-                name = header.name or next(
-                    f"study {n}" for n in range(1, len(taken) + 2) if f"study {n}" not in taken
-                )
-                if name in taken:
-                    connection.execute("ROLLBACK")
-                    raise ArgumentError(
-                        f"{str(path)!r} has a study {name!r} already",
-                        "load_study(path, name) goes on with it; another name begins another study",
-                    )
-                fields = {**vars(header), "name": name, "problem": header.problem.saved()}
-                text, blob = pack(fields)
-                study = connection.execute(
-                    "INSERT INTO studies (name, fingerprint, header, arrays, status, writer) "
-                    "VALUES (?, ?, ?, ?, '{}', '{}')",
-                    (name, cache.fingerprint(header.fingerprint), text, blob),
-                ).lastrowid
-                connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        return cls(place, connection, int(study or 0), True)
+        return cls(begun(path, header, stored, annotations or {}))
 
     @classmethod
     def open(cls, path: Path_, name: str | None = None, *, write: bool) -> Journal:
         """Open a study of a file; the newest by default.
 
         Raises:
-            StorageError: if the file cannot be used, or another process writes this study.
+            StorageError: if the file or the study cannot be read, or another process writes this study.
             UnknownNameError: if there is no such study.
         """
-        place = Path(path)
-        if write and not place.exists():
-            raise StorageError(
-                f"there is no file {str(place)!r}", "create_study(..., storage=path) makes one"
-            )
-        connection = connect(place, write=write)
-        try:
-            with explained(place, "read"):
-                known = dict(connection.execute("SELECT name, study FROM studies ORDER BY study").fetchall())
-            if name is None and not known:
-                raise StorageError(f"there is no study in {str(place)!r}", "create_study(..., storage=path)")
-            if name is not None and name not in known:
-                raise UnknownNameError("study", name, known)
-        except BaseException:
-            connection.close()
-            raise
-        return cls(place, connection, known[list(known)[-1] if name is None else name], write)
+        return cls(found(path, name, write=write))
 
     # writing
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write in the body, if it goes to where it will be looked for."""
+        with self._lock, explained(self.path, "write"):
+            self.check()
+            yield
+            if self._identity is not None:
+                self._identity.note()
+
+    def check(self) -> None:
+        """Refuse to write where it would be lost.
+
+        Raises:
+            StorageError: if the file is gone, another one, or damaged from outside.
+        """
+        if self._identity is not None:
+            self._identity.check()
 
     def write(
         self,
@@ -131,14 +130,27 @@ class Journal:
         checkpoint: Checkpoint | None,
         status: Mapping[str, Any],
     ) -> None:
-        """Store what is new of all there is, in one transaction; a checkpoint replaces the one before.
+        """Store what is new of all there is, at once; a checkpoint replaces the one before.
 
         Raises:
             StorageError: if it cannot be stored. Nothing of it is then, and the next call stores it all.
         """
-        with self._lock, explained(self.path, "write"):
-            new = Stored(evaluations, tuple(history), tuple(record), checkpoint, status)
-            self._counts = contents.write(self._connection, self._study, new, self._counts)
+        new = Stored(evaluations, tuple(history), tuple(record), checkpoint, status)
+        with self._writing():
+            with contents.transaction(self._connection):
+                counts = contents.add(self._connection, self._study, new, self._counts)
+            self._counts, self._status = counts, status
+
+    def settle(self) -> None:
+        """Have everything in the file itself, as far as nobody reads it: a copy of it alone is whole then."""
+        with self._lock, contextlib.suppress(sqlite3.Error):  # it is stored, if not in the one file
+            self._connection.execute(f"PRAGMA busy_timeout={int(1000 * PATIENCE)}")
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._connection.execute("PRAGMA busy_timeout=30000")
+                if self._identity is not None:
+                    self._identity.note()
 
     def answer(self, bits: NDArray[np.uint8], objectives: NDArray[np.float64]) -> None:
         """Store objectives float64[K] of uint8[Q] that were measured beside a run.
@@ -146,10 +158,35 @@ class Journal:
         Raises:
             StorageError: if they cannot be stored.
         """
-        with self._lock, explained(self.path, "write"):
+        with self._writing():
             cache.add(self._connection, self.header, bits.tobytes(), objectives.astype("<f8").tobytes())
 
+    def annotate(self, kind: str, key: str, value: Any) -> None:
+        """Note a value by kind and key, in place of the one before; None takes it away.
+
+        Raises:
+            StorageError: if it cannot be stored.
+            TypeError: if it is made of what ``packing.pack`` does not take.
+        """
+        with self._writing():
+            contents.annotate(self._connection, self._study, kind, key, value)
+            self._annotated.setdefault(kind, {})[key] = value
+            if value is None:
+                del self._annotated[kind][key]
+
     # reading
+
+    def annotations(self, kind: str) -> dict[str, Any]:
+        """What was noted of a kind, by key."""
+        return dict(self.annotated.get(kind, {}))
+
+    @property
+    def annotated(self) -> contents.Annotations:
+        """All that was noted, by kind and key; a writer has it in memory, too."""
+        with self._lock, explained(self.path, "read"):
+            if self.writable:
+                return self._annotated
+            return contents.notes(self._connection, self._study)
 
     def read(self) -> Stored:
         """Everything stored.
@@ -162,35 +199,20 @@ class Journal:
     def refresh(self, stored: Stored | None) -> Stored:
         """What is stored now, given what was; the same object if nothing has changed."""
         with self._lock, explained(self.path, "read"):
-            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            version = self._opened.version()
             if stored is not None and version == self._seen:
                 return stored
-            self._connection.execute("BEGIN")
-            try:
-                found = contents.read(self._connection, self._study, self.header, stored, state=self.writable)
-            finally:
-                self._connection.execute("COMMIT")
+            with contents.moment(self._connection):
+                new = contents.read(self._connection, self._study, self.header, stored, state=self.writable)
             self._seen = version
-            return found
+            return new
 
-    def measured(self) -> dict[bytes, NDArray[np.float64]]:
-        """Objectives float64[K] by the bytes of uint8[Q], of all that any study of the file measured of
-        the same workload and data by the same settings."""  # noqa: D205, D209
+    def known(self, bits: bytes) -> NDArray[np.float64] | None:
+        """Objectives float64[K] of uint8[Q], if any study of the file measured the same by now."""
         with self._lock, explained(self.path, "read"):
-            return cache.measured(self._connection, self.header, self.fingerprints)
-
-    def _read_header(self) -> Header:
-        query = "SELECT header, arrays FROM studies WHERE study = ?"
-        text, blob = self._connection.execute(query, (self._study,)).fetchone()
-        fields = unpack(text, blob)
-        try:
-            fields["problem"] = StoredProblem.read(fields["problem"], fields.get("recipe"))
-            fields["species"] = tuple(map(str, fields["species"]))
-            for name in ("options", "fingerprint", "versions"):
-                fields[name] = {str(key): value for key, value in fields[name].items()}
-            return Header(**fields)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise StorageError(f"the head of the study in {str(self.path)!r} cannot be read") from error
+            if self._known is None:
+                self._known = cache.Known(self._connection, self.header, self.fingerprints)
+            return self._known.get(bits)
 
     @property
     def reopening(self) -> str:
@@ -199,26 +221,33 @@ class Journal:
         return f"load_study({str(self.path)!r}, {self.header.name!r}{given})"
 
     def writer_is_gone(self) -> bool:
-        """Whether the process that wrote last is known to have ended."""
+        """Whether nobody writes the study any more, as far as is known."""
         with self._lock, explained(self.path, "read"):
             query = "SELECT writer FROM studies WHERE study = ?"
-            return is_gone(self._connection.execute(query, (self._study,)).fetchone()[0])
+            (note,) = self._connection.execute(query, (self._study,)).fetchone()
+            return is_gone(note, key_of(self.place))
 
     def status(self) -> tuple[Mapping[str, Any], list[int]]:
         """The status, and how many evaluations, generations and interventions are stored."""
-        query = "SELECT status FROM studies WHERE study = ?"
-        return rows.status_of(self._connection.execute(query, (self._study,)).fetchone()[0])
+        with self._lock, explained(self.path, "read"):
+            return contents.status(self._connection, self._study, self.header)
 
     def close(self) -> None:
         """Let go of the file; harmless twice."""
         with self._lock:
-            self._connection.close()
-            if self._held is not None:
-                self._held.release()
-                self._held = None
+            self._opened.close()
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _is_whole(self) -> bool:
+        """Whether a fresh look at the file finds what was written last."""
+        with (
+            contextlib.suppress(StorageError),
+            Journal.open(self.place, self.header.name, write=False) as one,
+        ):
+            return status_row(*one.status()) == status_row(self._status, self._counts)
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,12 @@ from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, OpaqueError
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.journal.journal import Journal
-from nemo_lab.study.journal.records import Checkpoint, Stored
+from nemo_lab.study.journal.opening import Path_
+from nemo_lab.study.journal.records import Checkpoint, Header, Stored
 from nemo_lab.study.results.snapshot import Intervention, Snapshot
 
 PATIENCE = 400  # the engine's state may take the run one part in 400 of its time
+AT_REST = ("idle", "paused", "finished", "failed")
 
 
 class Recorder:
@@ -27,25 +30,32 @@ class Recorder:
         stored: what it has, if it has anything.
 
     Attributes:
+        journal: that is written to.
         record: every command that took effect.
     """
 
     def __init__(self, journal: Journal | None = None, stored: Stored | None = None) -> None:
-        self._journal = journal
+        self.journal = journal
         self.record: tuple[Intervention, ...] = () if stored is None else stored.record
         self._marked = (-1, -1)
         self._next = 0.0
         self._opaque = self._closed = False
+        self._resting = True
 
-    def known(self) -> dict[bytes, NDArray[np.float64]]:
-        """Objectives float[K] by the bytes of uint8[Q] that the file has of the same problem."""
-        return {} if self._journal is None else self._journal.measured()
+    def known(self, bits: bytes) -> NDArray[np.float64] | None:
+        """Objectives float[K] of uint8[Q] that the file has by now of the same problem."""
+        if self.journal is not None:
+            with contextlib.suppress(StorageError):  # the next write tells of it
+                return self.journal.known(bits)
+        return None
 
     def remember(self, bits: Bits, objectives: NDArray[np.float64]) -> None:
         """Store what was measured beside the run; a failure is the run's own to tell of."""
-        if self._journal is not None:
+        if self.journal is not None:
             with contextlib.suppress(StorageError):
-                self._journal.answer(bits, objectives)
+                self.journal.answer(bits, objectives)
+                if self._resting:
+                    self.journal.settle()
 
     def note(self, evaluations: int, command: Command, detail: str, asks: int) -> None:
         """Add a command that took effect after so many evaluations, and asks since the last of them."""
@@ -63,19 +73,14 @@ class Recorder:
         Raises:
             StorageError: if it cannot be stored; the next call tries again.
         """
-        if self._journal is None:
+        self._resting = snapshot.state in AT_REST
+        if self.journal is None:
             return
         mark = (engine.generation, len(self.record))
         now = time.perf_counter()
-        due = not self._opaque and (end or (mark != self._marked and now >= self._next))
-        checkpoint = None
-        if due:
-            try:
-                state = engine.state.state_dict()
-                checkpoint = Checkpoint(len(engine.evaluations), len(self.record), state)
-            except OpaqueError:  # the run can be taken up all the same: all of it is gone through again
-                self._opaque = True
-        self._journal.write(
+        due = end or (mark != self._marked and now >= self._next)
+        checkpoint = self._checkpoint(engine) if due else None
+        self.journal.write(
             evaluations=snapshot.evaluations,
             history=snapshot.history,
             record=self.record,
@@ -85,6 +90,51 @@ class Recorder:
         if checkpoint is not None:
             done = time.perf_counter()
             self._marked, self._next = mark, done + PATIENCE * (done - now)
+        if self._resting:
+            self.journal.settle()
+
+    def save_as(
+        self,
+        path: Path_,
+        header: Header,
+        fingerprints: Sequence[Mapping[str, str]],
+        engine: Engine,
+        snapshot: Snapshot,
+    ) -> None:
+        """Begin a journal with all there is, and go on in it.
+
+        Args:
+            path: of its file.
+            header: what the study is.
+            fingerprints: further forms of the header's; see ``Journal``.
+            engine: between two evaluations.
+            snapshot: the latest, which may be a command behind.
+
+        Raises:
+            StorageError, ArgumentError: see ``Journal.create``; the study stays in the journal it has.
+        """
+        old = self.journal
+        notes = {} if old is None else old.annotated
+        if old is not None:
+            try:
+                old.check()
+            except StorageError:
+                old.close()  # so that its locks are in nobody's way where the new one takes its path
+        state = self._checkpoint(engine) if len(engine.evaluations) or self.record else None
+        stored = Stored(engine.evaluations, engine.history, self.record, state, snapshot.status())
+        self.journal = Journal.create(path, header, stored, notes)
+        self.journal.fingerprints = fingerprints
+        if old is not None:
+            old.close()
+
+    def _checkpoint(self, engine: Engine) -> Checkpoint | None:
+        """The engine's state, None where it cannot be written down: all of the run is gone through again."""
+        if not self._opaque:
+            try:
+                return Checkpoint(len(engine.evaluations), len(self.record), engine.state.state_dict())
+            except OpaqueError:
+                self._opaque = True
+        return None
 
     def check_open(self) -> None:
         """Refuse what could not be stored any more.
@@ -92,13 +142,13 @@ class Recorder:
         Raises:
             StudyStateError: if there is a journal, and it is closed.
         """
-        if self._journal is not None and self._closed:
+        if self.journal is not None and self._closed:
             raise StudyStateError(
-                "the study is closed, and its journal with it", f"{self._journal.reopening} goes on with it"
+                "the study is closed, and its journal with it", f"{self.journal.reopening} goes on with it"
             )
 
     def close(self) -> None:
         """Let go of the file."""
         self._closed = True
-        if self._journal is not None:
-            self._journal.close()
+        if self.journal is not None:
+            self.journal.close()

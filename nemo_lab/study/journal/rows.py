@@ -1,14 +1,19 @@
-"""Records to rows of the tables and back; what does not fit is damaged."""
+"""Records to rows of the tables and back; what does not fit is damaged.
+
+What an older format lacks is None in a row that was read: a check sum is then as that format made it.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nemo_lab.errors import StorageError
 from nemo_lab.search import ORIGINS, Evaluations, GenerationRecord, SpeciesRecord
@@ -16,7 +21,8 @@ from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import StoredProblem
 from nemo_lab.study.results.snapshot import Intervention
 
-NUMBERS = struct.Struct("<qqqq")
+MOST = 2**53  # of anything that is counted: more is no number that a float has
+OUT = 2**16  # candidates that are never out at once
 
 
 def damaged(what: str) -> StorageError:
@@ -27,25 +33,31 @@ def damaged(what: str) -> StorageError:
     )
 
 
-def _crc(*texts: str, blob: bytes = b"") -> int:
-    value = zlib.crc32(blob)
-    for text in texts:
-        value = zlib.crc32(text.encode(), value)
+def crc_of(*parts: str | bytes, numbers: Sequence[int | None] = ()) -> int:
+    """The check sum of numbers, None left out, then of texts and blobs."""
+    known = [one for one in numbers if one is not None]
+    value = zlib.crc32(struct.pack(f"<{len(known)}q", *known))
+    for part in parts:
+        value = zlib.crc32(part.encode() if isinstance(part, str) else part, value)
     return value
+
+
+# evaluations: number, bits, objectives, species, origin, generation, asks, place, crc
 
 
 def evaluation_rows(study: int, log: Evaluations, start: int) -> Iterator[tuple[Any, ...]]:
     """Rows of the evaluations from ``start`` on."""
-    for number in range(start, len(log)):
+    numbers: list[NDArray[Any]] = [log.species, log.origin, log.generation, log.asks, log.place]
+    others = zip(*(column[start:].tolist() for column in numbers), strict=True)
+    for number, rest in enumerate(others, start):
         bits = log.bits[number].tobytes()
         objectives = log.objectives[number].astype("<f8").tobytes()
-        others = int(log.species[number]), int(log.origin[number]), int(log.generation[number])
-        yield (study, number, bits, objectives, *others, evaluation_crc(number, bits, objectives, others))
+        yield (study, number, bits, objectives, *rest, evaluation_crc(number, bits, objectives, rest))
 
 
-def evaluation_crc(number: int, bits: bytes, objectives: bytes, others: Sequence[int]) -> int:
+def evaluation_crc(number: int, bits: bytes, objectives: bytes, others: Sequence[int | None]) -> int:
     """The check sum of an evaluation's row."""
-    return zlib.crc32(objectives, zlib.crc32(bits, zlib.crc32(NUMBERS.pack(number, *others))))
+    return crc_of(bits, objectives, numbers=(number, *others))
 
 
 def evaluations_of(found: Sequence[Sequence[Any]], start: int, nodes: int, objectives: int) -> Evaluations:
@@ -55,7 +67,9 @@ def evaluations_of(found: Sequence[Sequence[Any]], start: int, nodes: int, objec
             whole = number == expected and len(bits) == nodes and len(values) == 8 * objectives
             if not whole or evaluation_crc(number, bits, values, others) != crc:
                 raise damaged(f"evaluation {expected}")
-        columns = list(zip(*found, strict=True)) if found else [()] * 7
+        columns: list[Any] = list(zip(*found, strict=True)) if found else [()] * 9
+        asks = [1 if one is None else one for one in columns[6]]  # formats before the third: in turn
+        place = [0 if one is None else one for one in columns[7]]
         return Evaluations(
             bits=np.frombuffer(b"".join(columns[1]), dtype=np.uint8).reshape(-1, nodes),
             objectives=np.frombuffer(b"".join(columns[2]), dtype="<f8")
@@ -64,8 +78,8 @@ def evaluations_of(found: Sequence[Sequence[Any]], start: int, nodes: int, objec
             species=np.array(columns[3], dtype=np.int16),
             origin=np.array(columns[4], dtype=np.int16),
             generation=np.array(columns[5], dtype=np.int32),
-            asks=np.ones(len(found), dtype=np.int32),
-            place=np.zeros(len(found), dtype=np.int32),
+            asks=np.array(asks, dtype=np.int32),
+            place=np.array(place, dtype=np.int32),
         )
     except (TypeError, ValueError, struct.error, OverflowError) as error:
         raise damaged("an evaluation") from error
@@ -90,6 +104,7 @@ def check(log: Evaluations, problem: StoredProblem, species: int) -> None:
         and ((log.species >= -1) & (log.species < species)).all()
         and ((log.origin >= 0) & (log.origin < len(ORIGINS))).all()
         and (log.generation >= 0).all()
+        and all(((column >= 0) & (column <= OUT)).all() for column in (log.asks, log.place))
     )
     if not fits:
         raise damaged("an evaluation")
@@ -102,65 +117,90 @@ def joined(old: Evaluations, new: Evaluations) -> Evaluations:
     )
 
 
-def generation_rows(
-    study: int, history: Sequence[GenerationRecord], start: int
-) -> Iterator[tuple[int, int, str, int]]:
+# generations: number, record, crc
+
+
+def generation_rows(study: int, history: Sequence[GenerationRecord], start: int) -> Iterator[tuple[Any, ...]]:
     """Rows of the generations from ``start`` on."""
     for number in range(start, len(history)):
         one = history[number]
-        text = json.dumps([one.generation, one.evaluations, one.hypervolume, *map(_species, one.species)])
-        yield study, number, text, _crc(text)
-
-
-def _species(one: SpeciesRecord) -> list[Any]:
-    return list(vars(one).values())
+        species = [list(vars(record).values()) for record in one.species]
+        text = json.dumps([one.generation, one.evaluations, one.hypervolume, *species])
+        yield study, number, text, crc_of(text)
 
 
 def history_of(found: Iterable[Sequence[Any]], start: int) -> tuple[GenerationRecord, ...]:
-    """Records of generations, from rows in order of their number."""
+    """Generations, from rows in order of their number."""
     history = []
     for expected, (number, text, crc) in enumerate(found, start):
         try:
-            if number != expected or _crc(text) != crc:
+            if number != expected or crc_of(text) != crc:
                 raise ValueError
             generation, evaluations, volume, *species = json.loads(text)
-            records = tuple(SpeciesRecord(*one) for one in species)
-            history.append(GenerationRecord(int(generation), int(evaluations), float(volume), records))
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            records = tuple(_species_record(*one) for one in species)
+            if not math.isfinite(_number(volume)):
+                raise ValueError
+            history.append(GenerationRecord(count(generation), count(evaluations), float(volume), records))
+        except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise damaged(f"generation {expected}") from error
     return tuple(history)
+
+
+def _species_record(
+    name: Any, r2: Any, score: Any, allocation: Any, evaluations: Any, share: Any
+) -> SpeciesRecord:
+    if not isinstance(name, str):
+        raise TypeError
+    numbers = _number(r2), _number(score)
+    return SpeciesRecord(name, *numbers, count(allocation), count(evaluations), _number(share))
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError
+    return float(value)
+
+
+def count(value: Any) -> int:
+    """A whole number of at least 0.
+
+    Raises:
+        ValueError: of anything else.
+    """
+    if type(value) is not int or not 0 <= value < MOST:
+        raise ValueError(f"{value!r:.40} counts nothing")
+    return value
+
+
+# steers: number, evaluation, asks, action, detail, arguments, arrays, crc
 
 
 def intervention_rows(study: int, record: Sequence[Intervention], start: int) -> Iterator[tuple[Any, ...]]:
     """Rows of the interventions from ``start`` on."""
     for number in range(start, len(record)):
         one = record[number]
-        text, blob = pack(one.arguments)
+        arguments, blob = pack(one.arguments)
         detail = one.detail.encode(errors="replace").decode()  # a lone surrogate is not text to SQLite
-        yield (
-            study,
-            number,
-            one.evaluation,
-            one.action,
-            detail,
-            text,
-            blob,
-            _crc(one.action, detail, text, blob=blob),
-        )
+        at, texts = (one.evaluation, one.asks), (one.action, detail, arguments)
+        yield study, number, *at, *texts, blob, crc_of(blob, *texts, numbers=at)
 
 
 def interventions_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Intervention, ...]:
     """Interventions, from rows in order of their number."""
-    record = []
-    for expected, (number, evaluation, action, detail, text, blob, crc) in enumerate(found, start):
+    record: list[Intervention] = []
+    for expected, (number, evaluation, asks, action, detail, text, blob, crc) in enumerate(found, start):
         try:
-            if number != expected or _crc(action, detail, text, blob=blob) != crc:
+            at = () if asks is None else (evaluation, asks)
+            if number != expected or crc_of(blob, action, detail, text, numbers=at) != crc:
                 raise ValueError
             arguments = unpack(text, blob)
-            if not isinstance(arguments, dict):
+            if not isinstance(arguments, dict) or (record and evaluation < record[-1].evaluation):
                 raise ValueError
-            record.append(Intervention(int(evaluation), str(action), str(detail), arguments))
-        except (ValueError, TypeError, AttributeError) as error:
+            asks = count(asks or 0)
+            if asks > OUT:
+                raise ValueError
+            record.append(Intervention(count(evaluation), action, detail, arguments, asks))
+        except (ValueError, TypeError, AttributeError, struct.error) as error:
             raise damaged(f"intervention {expected}") from error
     return tuple(record)
 
@@ -172,12 +212,3 @@ def object_of(text: Any) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def status_of(text: Any) -> tuple[Mapping[str, Any], list[int]]:
-    """What a study's row says of it, and how many evaluations, generations and interventions it has."""
-    found = object_of(text)
-    status, counts = found.get("status", {}), found.get("counts", [0, 0, 0])
-    if not isinstance(status, dict) or not isinstance(counts, list) or len(counts) != 3:
-        raise damaged("the status of a study")
-    return status, counts

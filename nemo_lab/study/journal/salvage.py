@@ -2,111 +2,196 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from nemo_lab.errors import StorageError
-from nemo_lab.study.journal import rows
-from nemo_lab.study.journal.schema import TABLES, connect
+import numpy as np
 
-KEYS = {"studies": "study", "checkpoints": "study", "answers": "fingerprint, bits"}
+from nemo_lab.errors import NemoWarning, StorageError, shown
+from nemo_lab.search import Evaluations
+from nemo_lab.study.journal import contents, heads, rows
+from nemo_lab.study.journal.files import Connection
+from nemo_lab.study.journal.fresh import fresh
+from nemo_lab.study.journal.opening import real
+from nemo_lab.study.journal.records import Checkpoint, Header, Stored
+from nemo_lab.study.journal.schema import connect, explained, number
+from nemo_lab.study.journal.tables import FORMATS, TABLES, VERSION, selected
+
+Row = tuple[Any, ...]
+HINT = "use a backup: study.backup(path) makes one"
 
 
 def salvage(path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> dict[str, int]:
-    """Copy every row that SQLite can still read into a new file; the old one stays as it is.
+    """Copy all that SQLite can still read, and that is as it was written, into a new file.
 
-    Of each study the evaluations up to the first that is lost are kept, and what belongs to them.
+    The old file stays as it is. Each study is kept up to the first evaluation or steer that is lost, so that
+    it can go on; what it evaluated after that is kept as what was measured, and is not paid again.
 
     Returns:
         rows copied, by table.
 
     Raises:
         StorageError: if nothing can be read, or the new file exists.
+
+    Warns:
+        NemoWarning: names studies of which the head is lost, and all with it.
     """
-    if Path(new_path).exists():
-        raise StorageError(f"{str(new_path)!r} exists already", "give a new path")
-    try:
-        old = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=ro", uri=True, isolation_level=None)
-        old.execute("PRAGMA trusted_schema=OFF")
-        old.execute("PRAGMA cell_size_check=ON")
-        names = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.DatabaseError as error:
-        raise StorageError(f"nothing of {str(path)!r} can be read: {error}", "use a backup") from error
-    new = connect(Path(new_path), write=True)
-    copied = {}
-    try:
-        for table in TABLES:
-            count = len(new.execute(f"PRAGMA table_info({table})").fetchall())
-            marks = ", ".join("?" * count)
-            copied[table] = 0
-            new.execute("BEGIN")
-            for row in _readable(old, table) if table in names else ():
-                if len(row) == count:
-                    done = new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
-                    copied[table] += done.rowcount
-            new.execute("COMMIT")
-        _trim(new)
-    finally:
-        old.close()
-        new.close()
+    source = Path(path)
+    with (
+        fresh(real(new_path)) as place,
+        explained(source, "read"),
+        closing(_opened(source)) as old,
+        closing(connect(place, write=True)) as new,
+    ):
+        copied, lost = _copy(old, new)
+    if lost:
+        names = ", ".join(map(shown, lost))
+        warnings.warn(f"the head of study {names} is lost: it was left out", NemoWarning, stacklevel=2)
     return copied
 
 
-def _readable(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """Rows from both ends to where the damage begins."""
-    key = KEYS.get(table, "study, number")
-    for order in (key, ", ".join(f"{part} DESC" for part in key.split(", "))):
-        cursor = connection.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
-        while True:
+def _opened(path: Path) -> Connection:
+    if not path.is_file():
+        raise StorageError(f"there is no file {str(path)!r}", "give the path of a journal")
+    return Connection.to(real(path), "ro")
+
+
+def _copy(old: Connection, new: Connection) -> tuple[dict[str, int], list[str]]:
+    """Copy study by study; returns the rows by table, and the names of those that are lost."""
+    try:
+        tables = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        version = min(number(old, "user_version"), VERSION)
+    except sqlite3.Error as error:
+        raise StorageError(f"nothing can be read: {error}", HINT) from error
+    if "studies" not in tables or version not in FORMATS:
+        raise StorageError("there is no table of studies", HINT)
+    source = _Source(old, version, tables)
+    copied, lost, answers = dict.fromkeys(TABLES, 0), [], list(source.answers())
+    with contents.transaction(new):
+        for study, *row in source.studies():
             try:
-                row = cursor.fetchone()
-            except sqlite3.DatabaseError:
-                break
-            if row is None:
-                return
-            yield row
+                header = heads.header_of(row[:5])
+                begun = contents.begin(new, header)
+            except (StorageError, sqlite3.IntegrityError):
+                lost.append(str(row[0]))
+                continue
+            stored, spare = source.stored(study, header, tuple(row[5:7]))
+            contents.add(new, begun, stored, (0, 0, 0))
+            answers += [(row[1], *one) for one in spare]
+            for kind, key, value in source.annotations(study):
+                contents.annotate(new, begun, kind, key, value)
+                copied["annotations"] += 1
+            copied["studies"] += 1
+            copied["evaluations"] += len(stored.evaluations)
+            copied["generations"] += len(stored.history)
+            copied["steers"] += len(stored.record)
+            copied["checkpoints"] += stored.checkpoint is not None
+        for answer in answers:
+            done = new.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", answer)
+            copied["answers"] += done.rowcount
+    if not any(copied.values()):
+        raise StorageError("no study and no answer of it can be read", HINT)
+    return copied, lost
 
 
-def _trim(connection: sqlite3.Connection) -> None:
-    """Leave out what is damaged, and what comes after it."""
-    for (study,) in connection.execute("SELECT study FROM studies").fetchall():
-        evaluations = _whole(
-            connection, study, "number, bits, objectives, species, origin, generation, crc", "evaluations"
-        )
-        count = len(evaluations)
-        record = _whole(
-            connection, study, "number, evaluation, action, detail, arguments, arrays, crc", "steers"
-        )
-        generations = _whole(connection, study, "number, record, crc", "generations")
-        record = [one for one in record if one.evaluation <= count]
-        generations = [one for one in generations if one.evaluations <= count]
-        for query, kept in (
-            ("DELETE FROM evaluations WHERE study = ? AND number >= ?", count),
-            ("DELETE FROM steers WHERE study = ? AND number >= ?", len(record)),
-            ("DELETE FROM generations WHERE study = ? AND number >= ?", len(generations)),
-            ("DELETE FROM checkpoints WHERE study = ? AND evaluation > ?", count),
-        ):
-            connection.execute(query, (study, kept))
-        (text,) = connection.execute("SELECT status FROM studies WHERE study = ?", (study,)).fetchone()
-        found = {**rows.object_of(text), "counts": [count, len(generations), len(record)]}
-        connection.execute("UPDATE studies SET status = ? WHERE study = ?", (json.dumps(found), study))
+class _Source:
+    """What a damaged file still gives: every row up to where SQLite cannot go on."""
 
+    def __init__(self, connection: Connection, version: int, tables: set[str]) -> None:
+        self._connection, self._version, self._tables = connection, version, tables
 
-def _whole(connection: sqlite3.Connection, study: int, columns: str, table: str) -> list[Any]:
-    """The records up to the first that is missing or damaged."""
-    found: list[Any] = []
-    query = f"SELECT {columns} FROM {table} WHERE study = ? ORDER BY number"  # noqa: S608
-    for row in connection.execute(query, (study,)):
+    def _rows(self, query: str, *arguments: Any) -> Iterator[Row]:
+        """Rows, and an empty one where it breaks off."""
         try:
-            if table == "evaluations":
-                found.append(rows.evaluations_of([row], len(found), len(row[1]), len(row[2]) // 8))
+            yield from self._connection.execute(query, arguments)
+        except (sqlite3.Error, ValueError, TypeError, OverflowError, MemoryError):
+            yield ()
+
+    def _numbered(self, table: str, study: int) -> Iterator[Row]:
+        if table not in self._tables:
+            return iter([()])
+        query = f"{selected(table, self._version)} WHERE study = ? ORDER BY number"
+        return self._rows(query, study)
+
+    def studies(self) -> list[Row]:
+        """Number and row of each study, from both ends to where the damage begins."""
+        columns = selected("studies", self._version).removeprefix("SELECT ")
+        found: dict[int, Row] = {}
+        for order in ("study", "study DESC"):
+            for row in self._rows(f"SELECT study, {columns} ORDER BY {order}"):
+                if row:
+                    found.setdefault(row[0], row)
+        return [found[study] for study in sorted(found)]
+
+    def stored(self, study: int, header: Header, said: Row) -> tuple[Stored, list[Row]]:
+        """The run up to the first event that is lost; bits, objectives and check sum of what came after."""
+        problem = header.problem
+        nodes, objectives = problem.num_nodes, len(problem.objective_names)
+        try:
+            status, counts = heads.status_of(said[0], said[1], header)
+        except StorageError:
+            status, counts = {}, [0, 0, 0]
+        record, broken = _whole(self._numbered("steers", study), rows.interventions_of)
+        history, _ = _whole(self._numbered("generations", study), rows.history_of)
+        log: list[Evaluations] = []
+        spare: list[Row] = []
+        end = record[-1].evaluation if record else 0
+        for row in self._numbered("evaluations", study):
+            try:
+                one = rows.evaluations_of([row], row[0], nodes, objectives)
+                rows.check(one, problem, len(status.get("species", header.species)))
+            except (StorageError, TypeError, IndexError):
+                continue
+            if row[0] == len(log) and (len(log) < end or not (broken or len(record) < counts[2])):
+                log.append(one)
             else:
-                read = rows.interventions_of if table == "steers" else rows.history_of
-                found.extend(read([row], len(found)))
-        except (StorageError, TypeError):
-            break
-    return found
+                spare.append((row[1], row[2], rows.crc_of(row[1], row[2])))
+        count = len(log)
+        record = [one for one in record if one.evaluation <= count]
+        history = [one for one in history if one.evaluations <= count]
+        columns = vars(rows.evaluations_of([], 0, nodes, objectives))
+        joined = {
+            name: np.concatenate([column, *(getattr(one, name) for one in log)])
+            for name, column in columns.items()
+        }
+        checkpoint = self._checkpoint(study)
+        if checkpoint and (checkpoint.evaluation > count or checkpoint.interventions > len(record)):
+            checkpoint = None
+        return Stored(Evaluations(**joined), tuple(history), tuple(record), checkpoint, status), spare
+
+    def _checkpoint(self, study: int) -> Checkpoint | None:
+        if "checkpoints" not in self._tables:
+            return None
+        query = f"{selected('checkpoints', self._version)} WHERE study = ?"
+        return heads.checkpoint_of(next(self._rows(query, study), None) or None, self._version)
+
+    def annotations(self, study: int) -> Iterator[tuple[str, str, Any]]:
+        """What was noted of a study, as far as it is whole."""
+        if "annotations" in self._tables:
+            query = f"{selected('annotations', self._version)} WHERE study = ?"
+            yield from filter(None, (heads.annotation_of(row) for row in self._rows(query, study) if row))
+
+    def answers(self) -> Iterator[Row]:
+        """What was measured beside runs, as far as it is whole."""
+        for row in self._rows("SELECT fingerprint, bits, objectives, crc FROM answers"):
+            try:
+                if row and rows.crc_of(*row[1:3]) == row[3] and row[0].isascii():
+                    yield row
+            except (TypeError, ValueError, AttributeError):
+                continue
+
+
+def _whole(found: Iterator[Row], read: Callable[[list[Row], int], Any]) -> tuple[list[Any], bool]:
+    """The records up to the first that is missing or damaged, and whether there is one."""
+    records: list[Any] = []
+    for row in found:
+        try:
+            records.extend(read([row], len(records)))
+        except (StorageError, ValueError):
+            return records, True
+    return records, False

@@ -1,4 +1,4 @@
-"""The tables of a journal, and how a file is opened: what is not exactly ours is refused."""
+"""How a journal is opened: what is not exactly ours is refused."""
 
 from __future__ import annotations
 
@@ -7,34 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nemo_lab.errors import StorageError
+from nemo_lab.errors import NemoError, StorageError
+from nemo_lab.study.journal import migration
+from nemo_lab.study.journal.files import Connection
+from nemo_lab.study.journal.tables import FORMATS, TABLES, VERSION
 
 APPLICATION = 0x6E656D6F  # "nemo"
-VERSION = 2
-
-TABLES = {
-    "studies": """CREATE TABLE studies (
-        study INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, fingerprint TEXT NOT NULL,
-        header TEXT NOT NULL, arrays BLOB NOT NULL, status TEXT NOT NULL, writer TEXT NOT NULL)""",
-    "evaluations": """CREATE TABLE evaluations (
-        study INTEGER NOT NULL, number INTEGER NOT NULL, bits BLOB NOT NULL, objectives BLOB NOT NULL,
-        species INTEGER NOT NULL, origin INTEGER NOT NULL, generation INTEGER NOT NULL, crc INTEGER NOT NULL,
-        PRIMARY KEY (study, number)) WITHOUT ROWID""",
-    "generations": """CREATE TABLE generations (
-        study INTEGER NOT NULL, number INTEGER NOT NULL, record TEXT NOT NULL, crc INTEGER NOT NULL,
-        PRIMARY KEY (study, number)) WITHOUT ROWID""",
-    "steers": """CREATE TABLE steers (
-        study INTEGER NOT NULL, number INTEGER NOT NULL, evaluation INTEGER NOT NULL, action TEXT NOT NULL,
-        detail TEXT NOT NULL, arguments TEXT NOT NULL, arrays BLOB NOT NULL, crc INTEGER NOT NULL,
-        PRIMARY KEY (study, number)) WITHOUT ROWID""",
-    "checkpoints": """CREATE TABLE checkpoints (
-        study INTEGER PRIMARY KEY, evaluation INTEGER NOT NULL, steers INTEGER NOT NULL,
-        state TEXT NOT NULL, arrays BLOB NOT NULL, crc INTEGER NOT NULL)""",
-    "answers": """CREATE TABLE answers (
-        fingerprint TEXT NOT NULL, bits BLOB NOT NULL, objectives BLOB NOT NULL, crc INTEGER NOT NULL,
-        PRIMARY KEY (fingerprint, bits)) WITHOUT ROWID""",
-}
-SINCE = {"answers": 2}  # the format that brought a table, where it is not the first
+KEPT = "everything is still in memory: start() tries again, study.save_as(path) keeps it in another file"
 
 
 @contextmanager
@@ -42,12 +21,14 @@ def explained(path: Path, doing: str) -> Iterator[None]:
     """Turn what SQLite and the system say into a StorageError that names the way out."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except NemoError:
+        raise
+    except sqlite3.Error as error:
         text = str(error)
         if "readonly" in text or "read-only" in text:
             hint = "make the file and its folder writable, or load_study(..., read_only=True)"
         elif "full" in text:
-            hint = "make room on the disk and start again: what is not stored yet is kept in memory"
+            hint = "make room on the disk and start again"
         elif "closed" in text:
             hint = "load_study(path) opens it again"
         elif "locked" in text or "busy" in text:
@@ -58,12 +39,21 @@ def explained(path: Path, doing: str) -> Iterator[None]:
             hint = "nemo_lab.study.salvage(path, new_path) copies all that can be read"
         else:
             hint = "check the disk and the file"
+        if doing == "write" and "closed" not in text:
+            hint = f"{hint}; {KEPT}"
         raise StorageError(f"cannot {doing} {str(path)!r}: {text}", hint) from error
     except OSError as error:
         raise StorageError(f"cannot {doing} {str(path)!r}: {error}", "check the path and the disk") from error
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:
+        if doing == "write":
+            raise
+        raise StorageError(  # a damaged file may say anything
+            f"cannot {doing} {str(path)!r}: {error}",
+            "nemo_lab.study.salvage(path, new_path) copies all that can be read",
+        ) from error
 
 
-def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+def connect(path: Path, *, write: bool) -> Connection:
     """A connection to a journal; a new or empty file gets the tables if it may be written to.
 
     Raises:
@@ -77,84 +67,89 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         raise StorageError(f"there is no folder {str(path.parent)!r}", "make it first")
     with explained(path, "open"):
         if write:
-            connection = _open(path.absolute().as_uri() + "?mode=rwc")
-            try:
-                _prepare(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
-        for options in ("?mode=ro", "?mode=ro&immutable=1"):  # the last where no -shm file can be made
-            connection = _open(path.absolute().as_uri() + options)
-            try:
-                _check(connection, path)
-                return connection
-            except sqlite3.OperationalError as error:
-                connection.close()
-                if "immutable" in options or "unable to open" not in str(error):
-                    raise
-            except BaseException:
-                connection.close()
-                raise
-        raise AssertionError("unreachable")
+            return _checked(Connection.to(path, "rwc"), path, write=True)
+        try:
+            return _checked(Connection.to(path, "ro"), path, write=False)
+        except sqlite3.OperationalError:  # no -shm can be made beside it: no right to, or a disk that is read
+            latest = path.with_name(f"{path.name}-wal")
+            if latest.exists() and latest.stat().st_size:
+                raise StorageError(
+                    f"what was written last lies in {str(latest)!r}, which cannot be read from here",
+                    "ask whoever writes it to close it, or copy both files to a folder of your own",
+                ) from None
+            return _checked(Connection.to(path, "ro&immutable=1"), path, write=False)
 
 
-def _open(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA trusted_schema=OFF")
+def _checked(connection: Connection, path: Path, *, write: bool) -> Connection:
+    try:
+        if write:
+            _prepare(connection, path)
+        else:
+            _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Give a new file its tables, and an older one those it lacks."""
+def _prepare(connection: Connection, path: Path) -> None:
+    """Give a new file its tables, and bring an older one to the format that is written."""
     if not _is_new(connection):
         _check(connection, path)
-    if _number(connection, "user_version") < VERSION:
+    if number(connection, "user_version") < VERSION:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("BEGIN IMMEDIATE")
         try:
-            version = 0
-            if not _is_new(connection):  # another process may have been quicker
-                _check(connection, path)
-                version = _number(connection, "user_version")
-            for name, table in TABLES.items():
-                if version < SINCE.get(name, 1):
+            if _is_new(connection):  # another process may have been quicker
+                for table in TABLES.values():
                     connection.execute(table)
+            else:
+                version = _check(connection, path)
+                if version < VERSION:
+                    migration.migrate(connection, path, version)
             connection.execute(f"PRAGMA application_id={APPLICATION}")
             connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
     _check(connection, path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _is_new(connection: sqlite3.Connection) -> bool:
+def _is_new(connection: Connection) -> bool:
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    return not tables and _number(connection, "application_id") in (0, APPLICATION)
+    return not tables and number(connection, "application_id") in (0, APPLICATION)
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file whose tables are not ours to the letter: no trigger and no view ever runs."""
-    if _number(connection, "application_id") != APPLICATION:
+def _check(connection: Connection, path: Path) -> int:
+    """Refuse a file whose tables are not ours to the letter: no trigger and no view ever runs.
+
+    Returns:
+        its format.
+    """
+    if number(connection, "application_id") != APPLICATION:
         raise StorageError(f"{str(path)!r} is not a journal of nemo_lab", "give another path")
-    version = _number(connection, "user_version")
+    version = number(connection, "user_version")
     if version > VERSION:
         raise StorageError(
             f"{str(path)!r} has format {version}, this nemo_lab knows up to {VERSION}", "upgrade nemo_lab"
         )
     found = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    ours = {("table", name): _squeezed(sql) for name, sql in TABLES.items() if SINCE.get(name, 1) <= version}
+    ours = {("table", name): sql for name, sql in FORMATS.get(version, {}).items()}
     theirs = {(kind, name): _squeezed(sql) for kind, name, sql in found if sql is not None}
-    if version < 1 or theirs != ours:
+    if not ours or theirs != ours:
         raise StorageError(f"the tables of {str(path)!r} are not those of a journal", "give another path")
+    return version
 
 
-def _number(connection: sqlite3.Connection, pragma: str) -> int:
+def number(connection: sqlite3.Connection, pragma: str) -> int:
+    """What a PRAGMA says."""
     return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
 def _squeezed(sql: str) -> str:
-    return " ".join(str(sql).split())
+    """As in ``tables``, however it was broken into lines."""
+    return " ".join(str(sql).split()).replace("( ", "(")

@@ -174,35 +174,60 @@ def read_status(saved: Mapping[str, Any], species: tuple[str, ...]) -> dict[str,
         TypeError, ValueError: on what is none.
     """
     fields = {name: read(saved[key]) for name, (key, read) in STATUS.items() if key in saved}
-    names = [str(name) for name in saved.get("species", species)]
-    summaries = [str(text) for text in saved.get("summaries", [])]
-    summaries += [""] * (len(names) - len(summaries))
-    infos = tuple(SpeciesInfo(*pair) for pair in zip(names, summaries, strict=False))
-    return {"allocation": (0,) * len(names), **fields, "species": infos, "begun_with": species}
+    names = list(saved.get("species", species))
+    summaries = list(saved.get("summaries", [""] * len(names)))
+    sizes = fields.setdefault("allocation", (0,) * len(names))
+    if not all(isinstance(text, str) for text in (*names, *summaries)):
+        raise TypeError("a species is called by what is no text")
+    begun = tuple(names[: len(species)]) == tuple(species)
+    if not begun or not len(set(names)) == len(names) == len(summaries) == len(sizes):
+        raise ValueError("the species do not fit together")
+    infos = tuple(SpeciesInfo(*pair) for pair in zip(names, summaries, strict=True))
+    return {**fields, "species": infos, "begun_with": species}
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:  # which a float still has to the digit
+        raise ValueError(f"{value!r:.40} counts nothing")
+    return value
+
+
+def _amount(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < np.inf:
+        raise ValueError(f"{value!r:.40} is no amount")
+    return float(value)
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
-    return tuple(map(int, value))
+    return tuple(map(_count, value))
 
 
 def _state(value: Any) -> Any:
     return value if value in get_args(State) else "idle"
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r:.40} is neither true nor false")
+    return value
+
+
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    if not isinstance(value, str | None):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
 
 
 STATUS: dict[str, tuple[str, Any]] = {  # field of a snapshot -> its name in a file, and how it is read
     "state": ("state", _state),
-    "generation": ("generation", int),
+    "generation": ("generation", _count),
     "allocation": ("allocation", _sizes),
-    "hypervolume": ("hypervolume", float),
-    "waiting": ("waiting", int),
-    "target": ("target", int),
-    "seconds": ("seconds", float),
-    "seconds_per_evaluation": ("rate", float),
-    "reused": ("reused", int),
-    "exhausted": ("exhausted", bool),
+    "hypervolume": ("hypervolume", _amount),
+    "waiting": ("waiting", _count),
+    "target": ("target", _count),
+    "seconds": ("seconds", _amount),
+    "seconds_per_evaluation": ("rate", _amount),
+    "reused": ("reused", _count),
+    "exhausted": ("exhausted", _flag),
     "error": ("error", _text),
 }

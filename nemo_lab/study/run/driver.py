@@ -33,7 +33,7 @@ class Driver:
 
     def __init__(self, engine: Engine, workers: int, recorder: Recorder, stored: Stored | None) -> None:
         self._engine, self._workers, self._recorder = engine, workers, recorder
-        self._evaluator = Evaluator(engine.problem, recorder.known(), recorder.remember)
+        self._evaluator = Evaluator(engine.problem, recorder.known, recorder.remember)
         status = {} if stored is None else stored.status
         self.target = int(status.get("target", 0))
         self._seconds, self._throughput = (

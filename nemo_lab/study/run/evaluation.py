@@ -18,6 +18,7 @@ from nemo_lab.search.species import Bits
 
 Floats = NDArray[np.float64]
 Answer = Future[Floats]
+Known = Callable[[bytes], Floats | None]
 Remember = Callable[[Bits, Floats], None]
 
 
@@ -26,7 +27,8 @@ class Evaluator:
 
     Args:
         problem: whose evaluator is called.
-        known: objectives float[K] by the bytes of uint8[Q], which are not evaluated again.
+        known: objectives float[K] of the bytes of uint8[Q], None if nobody measured them; such are not
+            evaluated again. It is asked each time: others measure meanwhile.
         remember: is told what was measured beside the run, where it is kept.
 
     Attributes:
@@ -34,16 +36,16 @@ class Evaluator:
     """
 
     def __init__(
-        self, problem: Problem, known: dict[bytes, Floats] | None = None, remember: Remember | None = None
+        self, problem: Problem, known: Known | None = None, remember: Remember | None = None
     ) -> None:
-        self._problem = problem
-        self._known = {} if known is None else known
+        self._problem, self._measured_before = problem, known
+        self._answers: dict[bytes, Floats] = {}
         self._remember = remember
         self.reused = 0
 
     def evaluate(self, rows: Sequence[Bits]) -> Iterator[Floats]:
         """Objectives of every configuration in its turn."""
-        known = [self._known.get(bits.tobytes()) for bits in rows]
+        known = [self._known(bits.tobytes()) for bits in rows]
         new = [bits for bits, found in zip(rows, known, strict=True) if found is None]
         fresh = evaluate_all(self._problem, new)
         for found in known:
@@ -63,12 +65,18 @@ class Evaluator:
         if made.size:
             measured: Floats = log.objectives[made[0]]
             return measured
-        if key not in self._known:
+        known = self._known(key)
+        if known is None:
             with interruptible(asked):
-                self._known[key] = evaluate_one(self._problem, bits)
+                known = self._answers[key] = evaluate_one(self._problem, bits)
             if self._remember is not None:
-                self._remember(bits, self._known[key])
-        return self._known[key]
+                self._remember(bits, known)
+        return known
+
+    def _known(self, key: bytes) -> Floats | None:
+        if key in self._answers or self._measured_before is None:
+            return self._answers.get(key)
+        return self._measured_before(key)
 
 
 def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[Floats]:
