@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from nemo_lab import QuantizationProblem, create_study, load_study, load_workload
 from nemo_lab.errors import StorageError
 from nemo_lab.study import salvage
-from nemo_lab.study.journal.heads import fingerprint_text as fingerprint
+from tests.study.journal.rewriting import rewrite_header
 from tests.toy import SlowProblem, ToyProblem
 
 ROW = [8, 2, 7, 3, 6, 5]
@@ -102,15 +101,10 @@ def test_what_an_earlier_version_knew_by_name_goes_on_but_is_not_taken_over(path
     settings: dict[str, Any] = {"population": 8, "min_size": 1, "species": ("floor",), "storage": path}
     create_study(own(metric_of(1.0)), **settings).optimize(8, progress=False).close()
     ((text,),) = execute(path, "SELECT fingerprint FROM studies")
-    ((header,),) = execute(path, "SELECT header FROM studies")
     older = {part: one for part, one in json.loads(text).items() if part != "code"}
     again = own(metric_of(1.0))
     assert older in again.former_fingerprints(again.fingerprint())
-    fields = {**json.loads(header), "fingerprint": older}
-    with closing(sqlite3.connect(path, isolation_level=None)) as file:
-        file.execute(
-            "UPDATE studies SET fingerprint = ?, header = ?", (fingerprint(older), json.dumps(fields))
-        )
+    rewrite_header(path, lambda fields: fields.update(fingerprint=older))
     assert create_study(own(metric_of(0.5)), **settings).optimize(8, progress=False).snapshot.reused == 0
     load_study(path, "study 1", problem=own(metric_of(1.0))).optimize(4, progress=False).close()
 

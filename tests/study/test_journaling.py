@@ -22,6 +22,8 @@ from nemo_lab.search.presets import PRESETS
 from nemo_lab.search.species.real import ContinuousSpecies
 from nemo_lab.study import studies
 from nemo_lab.study.journal.packing import pack
+from nemo_lab.study.journal.rows import crc_of
+from tests.study.journal.rewriting import rewrite_header
 from tests.study.test_running import until
 from tests.toy import SlowProblem, ToyProblem
 
@@ -271,9 +273,7 @@ def test_what_changed_is_named(path: Path) -> None:
         load_study(path, problem=SlowProblem())
     with pytest.raises(StorageError, match=r"does not hold the network of 'ToyProblem'.*problem=.*read_only"):
         load_study(path)
-    with sqlite3.connect(path) as file:
-        file.execute("UPDATE studies SET header = replace(header, 'numpy\":\"', 'numpy\":\"0.')")
-    file.close()
+    rewrite_header(path, lambda fields: fields["versions"].update(numpy=f"0.{fields['versions']['numpy']}"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         load_study(path, problem=ToyProblem())
@@ -396,16 +396,14 @@ def test_hostile_files_show_as_text_or_are_refused(path: Path) -> None:
         copy = path.with_name(f"{abs(hash((action, str(arguments))))}.sqlite")
         copy.write_bytes(path.read_bytes())
         text, blob = pack(arguments)
-        import zlib
-
-        crc = zlib.crc32(blob)
-        for part in (action, nasty.replace("\x00", ""), text):
-            crc = zlib.crc32(part.encode(), crc)
+        detail = nasty.replace("\x00", "")
+        crc = crc_of(blob, action, detail, text, numbers=(20, 0))
         with sqlite3.connect(copy) as file:
             file.execute("DELETE FROM checkpoints")
             file.execute(
-                "UPDATE steers SET action = ?, detail = ?, arguments = ?, arrays = ?, crc = ?",
-                (action, nasty.replace("\x00", ""), text, blob, crc),
+                "UPDATE steers SET evaluation = 20, asks = 0, action = ?, detail = ?, arguments = ?, "
+                "arrays = ?, crc = ?",
+                (action, detail, text, blob, crc),
             )
         file.close()
         fresh = ToyProblem()

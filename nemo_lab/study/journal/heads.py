@@ -80,10 +80,11 @@ def _check(header: Header) -> None:
     check_names(header.species)
     check_description(header.problem)
     check_fingerprint(header.fingerprint)
-    for name in ("options", "versions", "recipe"):
-        found = getattr(header, name)
-        if not isinstance(found, dict) and not (name == "recipe" and found is None):
-            raise TypeError(f"{name} are {shown(found)}")
+    for name in ("options", "versions"):
+        if not isinstance(getattr(header, name), dict):
+            raise TypeError(f"{name} are {shown(getattr(header, name))}")
+    if header.recipe is not None and set(header.recipe) != {"workload"}:
+        raise ValueError(f"recipe is {shown(header.recipe)}")
     texts = [header.created, *header.versions.values(), *(header.recipe or {}).values()]
     if not all(isinstance(one, str) for one in texts):
         raise TypeError("what should be a text is none")

@@ -81,9 +81,7 @@ class Journal:
         stored: Stored | None = None,
         annotations: contents.Annotations | None = None,
     ) -> Journal:
-        """Begin a study in a file, which is made if there is none, with what it has and what was noted.
-
-        Nothing is left behind if that fails. A header without a name gets one.
+        """Begin a study in a file, with what it has already; nothing is left behind if that fails.
 
         Raises:
             StorageError: if the file cannot be written.
@@ -133,7 +131,7 @@ class Journal:
         """Store what is new of all there is, at once; a checkpoint replaces the one before.
 
         Raises:
-            StorageError: if it cannot be stored. Nothing of it is then, and the next call stores it all.
+            StorageError: if it cannot be stored. Nothing of it is then; the next call stores it all.
         """
         new = Stored(evaluations, tuple(history), tuple(record), checkpoint, status)
         with self._writing():
@@ -184,9 +182,7 @@ class Journal:
     def annotated(self) -> contents.Annotations:
         """All that was noted, by kind and key; a writer has it in memory, too."""
         with self._lock, explained(self.path, "read"):
-            if self.writable:
-                return self._annotated
-            return contents.notes(self._connection, self._study)
+            return self._annotated if self.writable else contents.notes(self._connection, self._study)
 
     def read(self) -> Stored:
         """Everything stored.

@@ -106,12 +106,35 @@ def found(path: Path_, name: str | None, *, write: bool) -> Opened:
             raise StorageError(f"there is no study in {str(path)!r}", "create_study(..., storage=path)")
         if name is not None and name not in known:
             raise UnknownNameError("study", name, known)
+        if name is None:
+            with explained(place, "read"):
+                _check_newest(connection, path)
         study = known[list(known)[-1] if name is None else name]
         claim = Claim(place, connection, study) if write else None
     except BaseException:
         connection.close()
         raise
     return Opened(Path(path), place, connection, study, claim)
+
+
+def _check_newest(connection: Connection, path: Path_) -> None:
+    """Never another study in its place without a word: say that it is damaged, and which can be read.
+
+    Raises:
+        StorageError: if its head cannot be read.
+    """
+    damage, names = None, []
+    for name, study in contents.names(connection).items():
+        try:
+            contents.status(connection, study, contents.header(connection, study))
+        except StorageError as error:
+            damage = error
+        else:
+            damage = None
+            names.append(name)
+    if damage is not None:
+        others = f"; load_study({str(path)!r}, {names[-1]!r}) opens another" if names else ""
+        raise StorageError(f"the newest study: {damage.message}", f"{damage.hint}{others}") from damage
 
 
 def _name(connection: Connection, wanted: str, path: Path_) -> str:

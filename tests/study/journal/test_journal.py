@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -10,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from nemo_lab.study.journal import (
 )
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.results.snapshot import Intervention
+from tests.study.journal.rewriting import rewrite_header
 from tests.toy import ToyProblem
 
 
@@ -338,11 +337,7 @@ def test_a_read_only_folder_can_be_read(full: Journal, path: Path, tmp_path: Pat
 
 def test_options_that_are_refused_today_can_be_looked_at(path: Path) -> None:
     create_study(ToyProblem(), population=8, min_size=1, storage=path).optimize(9, progress=False).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        ((text,),) = connection.execute("SELECT header FROM studies").fetchall()
-        fields = json.loads(text)
-        fields["options"]["surrogate_explore"] = "often"
-        connection.execute("UPDATE studies SET header = ?", (json.dumps(fields),))
+    rewrite_header(path, lambda fields: fields["options"].update(surrogate_explore="often"))
     with pytest.raises(StorageError, match=r"refused today: surrogate_explore='often'.*read_only=True"):
         load_study(path, problem=ToyProblem())
     study = load_study(path, read_only=True)

@@ -1,0 +1,393 @@
+"""Where a journal lies: under several names, gone, moved, cut; saved elsewhere, copied whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nemo_lab import Study, create_study, load_study
+from nemo_lab.errors import ArgumentError, StorageError, StudyStateError
+from nemo_lab.study import studies
+from nemo_lab.study.journal import Journal
+from tests.study.journal.rewriting import execute
+from tests.study.test_running import until
+from tests.toy import SlowProblem, ToyProblem
+
+pytestmark = pytest.mark.filterwarnings("ignore::nemo_lab.NemoWarning")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder" / "run.sqlite"
+
+
+def make(path: Path | None, problem: Any = None, **options: Any) -> Study:
+    return create_study(
+        problem or ToyProblem(), seed=5, population=16, species=("floor", "integer"), storage=path, **options
+    )
+
+
+def symlink(path: Path) -> Path:
+    path.with_name("latest").symlink_to(path)
+    return path.with_name("latest")
+
+
+def folder_symlink(path: Path) -> Path:
+    path.parent.with_name("here").symlink_to(path.parent)
+    return path.parent.with_name("here") / path.name
+
+
+def hard_link(path: Path) -> Path:
+    os.link(path, path.with_name("same.sqlite"))
+    return path.with_name("same.sqlite")
+
+
+def hard_link_elsewhere(path: Path) -> Path:
+    os.link(path, path.parent.with_name("same.sqlite"))
+    return path.parent.with_name("same.sqlite")
+
+
+def moved(path: Path) -> Path:
+    path.rename(path.with_name("moved.sqlite"))
+    return path.with_name("moved.sqlite")
+
+
+def lock_deleted(path: Path) -> Path:
+    for lock in path.parent.glob("*.lock"):
+        lock.unlink()
+    return path
+
+
+NAMES = (symlink, folder_symlink, hard_link, hard_link_elsewhere, moved, lock_deleted)
+
+
+@pytest.mark.parametrize("other", NAMES)
+def test_no_other_name_lets_a_second_writer_in(path: Path, other: Callable[[Path], Path]) -> None:
+    if sys.platform != "linux" and other in (hard_link, hard_link_elsewhere, moved, lock_deleted):
+        pytest.skip("only the lock beside the file there")
+    study = make(path).optimize(10, progress=False)
+    name = other(path)
+    with pytest.raises(StorageError, match=rf"{os.getpid()} on .*read_only"):
+        load_study(name, problem=ToyProblem())
+    script = (
+        "import sys; from nemo_lab.study.journal import Journal; from nemo_lab.errors import StorageError\n"
+        "try: Journal.open(sys.argv[1], write=True)\n"
+        "except StorageError: sys.exit(3)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(name)], check=False).returncode == 3
+    study.close()
+    again = load_study(name, problem=ToyProblem())
+    assert len(again.optimize(5, progress=False).evaluations()) == 15
+    again.close()
+
+
+def test_a_look_at_the_file_lets_nobody_else_in(path: Path) -> None:
+    study = make(path).optimize(10, progress=False)
+    for _ in range(3):  # what is opened and closed beside it must not take its locks away
+        studies(path)
+        load_study(path, read_only=True).close()
+        other = make(path)
+        other.close()
+    with pytest.raises(StorageError, match="writes this study"):
+        load_study(hard_link(path), "study 1", problem=ToyProblem())
+    study.close()
+    if sys.platform == "linux":
+        assert str(path) not in map(_target, os.listdir("/proc/self/fd"))
+
+
+def _target(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""
+
+
+def delete_all(path: Path) -> None:
+    for one in path.parent.glob(f"{path.name}*"):
+        one.unlink()
+
+
+def cut_in_the_middle(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def replace(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy"))
+    os.replace(path.with_name("copy"), path)
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(os.urandom(8192))
+
+
+TROUBLES: tuple[Callable[[Path], object], ...] = (
+    delete_all,
+    lambda path: path.unlink(),
+    lambda path: path.with_name(f"{path.name}-wal").unlink(),
+    lambda path: path.with_name(f"{path.name}-shm").unlink(),
+    moved,
+    replace,
+    cut_in_the_middle,
+    lambda path: os.truncate(path, 0),
+    lambda path: shutil.rmtree(path.parent),
+    overwrite,
+)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_file_that_vanishes_ends_the_run_and_nothing_is_lost(
+    path: Path, tmp_path: Path, trouble: Callable[[Path], object]
+) -> None:
+    whole = make(None).optimize(60, progress=False)
+    study = make(path).optimize(30, progress=False)
+    assert study.journal is not None
+    study.journal.annotate("star", "7", {"note": "keep"})
+    trouble(path)
+    with pytest.raises(StorageError, match=r"still in memory: study\.save_as\(path\)"):
+        study.optimize(until=60, progress=False)
+    assert study.state == "failed"
+    study.save_as(tmp_path / "saved.sqlite")
+    study.optimize(until=60, progress=False)
+    study.close()
+    again = load_study(tmp_path / "saved.sqlite", problem=ToyProblem())
+    assert again.evaluations(bits=True).equals(whole.evaluations(bits=True))
+    assert again.history().equals(whole.history())
+    assert again.journal is not None
+    assert again.journal.annotations("star") == {"7": {"note": "keep"}}
+    again.close()
+
+
+def test_what_was_written_last_is_cut_while_the_run_writes(path: Path) -> None:
+    study = make(path, SlowProblem())
+    study.start(10_000)
+    until(lambda: len(study.evaluations()) > 20)
+    os.truncate(f"{path}-wal", 0)
+    with pytest.raises(StorageError, match=r"run\.sqlite-wal, lost its end"):
+        study.wait(60)
+    made = study.evaluations(bits=True)
+    study.save_as(path.with_name("saved.sqlite"))
+    study.close()
+    assert load_study(path.with_name("saved.sqlite"), read_only=True).evaluations(bits=True).equals(made)
+
+
+def test_others_that_rest_are_no_trouble(path: Path) -> None:
+    study, other = make(path, SlowProblem()), make(path)
+    study.start(120)
+    for count in range(1, 40):  # each end moves all of the file's latest into it
+        other.optimize(until=count, progress=False)
+    assert study.wait(60)
+    assert study.state == "finished"
+
+
+@pytest.mark.parametrize("moment", ["fresh", "finished", "running", "paused"])
+def test_a_study_is_saved_at_any_moment(path: Path, moment: str) -> None:
+    study = make(None, SlowProblem())
+    if moment == "finished":
+        study.optimize(20, progress=False)
+        study.pin({"layer0.weight": 8})
+    elif moment != "fresh":
+        study.start(100)
+        until(lambda: len(study.evaluations()) > 10)
+        study.pin({"layer0.weight": 8})
+        if moment == "paused":
+            study.pause()
+            study.wait()
+    with pytest.raises(StudyStateError, match=r"study\.save_as\(path\)"):
+        study.backup(path)
+    study.save_as(path, "mine")
+    watching = load_study(path, "mine", read_only=True)
+    if moment == "paused":
+        study.resume()
+    elif moment in ("fresh", "finished"):
+        study.start(until=100)
+    assert study.wait(60)
+    until(lambda: len(watching.evaluations()) == 100)
+    assert watching.evaluations(bits=True).equals(study.evaluations(bits=True))
+    assert watching.interventions().equals(study.interventions())
+    study.close()
+    again = load_study(path, problem=SlowProblem())
+    expected = study.evaluations(bits=True)
+    assert again.optimize(10, progress=False).evaluations(bits=True)[:100].equals(expected)
+    again.close()
+
+
+def test_a_study_is_saved_where_there_is_room_for_it(path: Path) -> None:
+    study = make(path, name="mine").optimize(20, progress=False)
+    text = path.with_name("notes.txt")
+    text.write_text("not a database, but long enough to look like something " * 40)
+    with pytest.raises(StorageError, match="not a database"):
+        study.save_as(text)
+    other = path.with_name("other.sqlite")
+    make(other, name="mine").close()
+    with pytest.raises(ArgumentError, match=r"has a study 'mine' already.*another name"):
+        study.save_as(other)
+    with pytest.raises(StorageError, match="no folder"):
+        study.save_as(path.parent / "missing" / "run.sqlite")
+    assert study.journal is not None
+    assert study.journal.path == path
+    study.save_as(other, "theirs")
+    study.optimize(5, progress=False).close()
+    assert studies(other)["evaluations"].to_dict() == {"mine": 0, "theirs": 25}
+    assert studies(path)["evaluations"].to_dict() == {"mine": 20}
+    with pytest.raises(StudyStateError, match="only followed"):
+        load_study(path, read_only=True).save_as(path.with_name("new.sqlite"))
+
+
+def test_a_folder_that_is_made_again_gets_the_study_back(path: Path) -> None:
+    study = make(path).optimize(20, progress=False)
+    shutil.rmtree(path.parent)
+    path.parent.mkdir()
+    study.save_as(path)
+    study.optimize(5, progress=False).close()
+    assert len(load_study(path, read_only=True).evaluations()) == 25
+
+
+def test_a_backup_is_whole_while_runs_write(path: Path) -> None:
+    study, other = make(path, SlowProblem()), make(path).optimize(30, progress=False)
+    study.start(400)
+    until(lambda: len(study.evaluations()) > 20)
+    copies = [path.with_name(f"copy{number}.sqlite") for number in range(5)]
+    for copy in copies:
+        study.backup(copy)
+    with pytest.raises(StorageError, match="exists already"):
+        study.backup(copies[0])
+    study.stop()
+    study.wait()
+    whole = study.evaluations(bits=True)
+    for copy in copies:
+        assert studies(copy)["evaluations"]["study 2"] == 30
+        again = load_study(copy, "study 1", problem=SlowProblem())
+        count = len(again.evaluations())
+        assert 20 < count <= len(whole)
+        assert again.evaluations(bits=True).equals(whole[:count])
+        again.close()
+    assert not [one for one in os.listdir(path.parent) if one.startswith(".")]
+    study.close()
+    other.close()
+    study.backup(path.with_name("closed.sqlite"))
+    assert len(load_study(path.with_name("closed.sqlite"), "study 1", read_only=True).evaluations()) == len(
+        whole
+    )
+
+
+def test_the_file_alone_has_everything_whenever_nothing_runs(path: Path) -> None:
+    study = make(path, SlowProblem())
+
+    def copied() -> tuple[int, int]:
+        copy = Path(shutil.copy(path, path.with_name("copy.sqlite")))
+        look = load_study(copy, read_only=True)
+        found = len(look.evaluations()), len(look.interventions())
+        look.close()
+        delete_all(copy)
+        return found
+
+    assert copied() == (0, 0)
+    study.optimize(20, progress=False)
+    assert copied() == (20, 0)
+    study.pin({"layer0.weight": 8})
+    assert copied() == (20, 1)
+    study.start(500)
+    until(lambda: len(study.evaluations()) > 30)
+    study.pause()
+    study.wait()
+    study.unpin()
+    assert copied() == (len(study.evaluations()), 2)
+    study.stop()
+    study.wait()
+    study.close()
+
+
+def test_a_killed_process_left_everything_in_the_file(path: Path) -> None:
+    script = (
+        "import os, sys; from nemo_lab import create_study; from tests.toy import ToyProblem\n"
+        "s = create_study(ToyProblem(), population=16, species=('floor',), storage=sys.argv[1])\n"
+        "s.optimize(50, progress=False); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    copy = shutil.copy(path, path.with_name("copy.sqlite"))
+    assert len(load_study(copy, read_only=True).evaluations()) == 50
+
+
+def test_what_is_refused_leaves_nothing(path: Path) -> None:
+    for wrong in ({"constraints": "loss <= x"}, {"aspiration": {"loss": -5.0}}, {"species": ("nobody",)}):
+        with pytest.raises((ArgumentError, KeyError)):
+            create_study(ToyProblem(), storage=path, name="mine", **wrong)
+        assert not os.listdir(path.parent)
+    big = ToyProblem()
+    big.node_features = big.node_features.astype(np.float64) * 1e300  # more than the file's numbers can be
+    with pytest.raises(StorageError, match=r"cannot be read|cannot be written"):
+        create_study(big, storage=path, name="mine")
+    assert not os.listdir(path.parent)
+    make(path, name="mine").close()
+    before = execute(path, "SELECT count(*) FROM studies"), sorted(os.listdir(path.parent))
+    with pytest.raises(ArgumentError, match="already"):
+        make(path, name="mine")
+    assert before == (execute(path, "SELECT count(*) FROM studies"), sorted(os.listdir(path.parent)))
+
+
+def test_nobody_pays_twice(path: Path) -> None:
+    one, two = ToyProblem(), ToyProblem()
+    first, second = make(path, one), make(path, two)
+    first.optimize(40, progress=False)
+    second.optimize(40, progress=False)
+    assert (one.calls, two.calls, second.snapshot.reused) == (40, 0, 40)
+    first.what_if([5] * 6)
+    second.what_if([5] * 6)
+    assert two.calls == 0
+    second.enqueue([6] * 6)
+    second.optimize(1, progress=False)
+    first.enqueue([6] * 6)
+    first.optimize(1, progress=False)
+    assert (two.calls, first.snapshot.reused) == (1, 1)
+    first.close()
+    second.close()
+
+
+def test_two_processes_that_run_at_once_share(path: Path) -> None:
+    make(path, SlowProblem()).close()
+    calls = path.with_name("calls")
+    script = (
+        "import sys; from nemo_lab import load_study, create_study; from tests.toy import SlowProblem\n"
+        "p = SlowProblem(); kind = dict(seed=5, population=16, species=('floor', 'integer'))\n"
+        "s = create_study(p, storage=sys.argv[1], **kind); s.optimize(80, progress=False)\n"
+        "open(sys.argv[2], 'a').write(f'{p.calls} {s.snapshot.reused}\\n'); s.close()"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-W", "ignore", "-c", script, str(path), str(calls)])
+        for _ in range(2)
+    ]
+    assert [one.wait(120) for one in running] == [0, 0]
+    paid, reused = zip(*(map(int, line.split()) for line in calls.read_text().splitlines()), strict=True)
+    assert sum(paid) + sum(reused) == 160
+    assert sum(reused) > 20
+
+
+def test_annotations_are_kept_by_kind_and_key(path: Path) -> None:
+    study = make(path)
+    assert study.journal is not None
+    study.journal.annotate("star", "3", {"why": "small", "bits": np.arange(6)})
+    study.journal.annotate("star", "4", True)
+    study.journal.annotate("worker", "3", "host")
+    study.journal.annotate("star", "4", None)
+    with pytest.raises(TypeError):
+        study.journal.annotate("star", "5", object())
+    study.backup(path.with_name("copy.sqlite"))
+    study.close()
+    for place in (path, path.with_name("copy.sqlite")):
+        with Journal.open(place, write=False) as journal:
+            assert list(journal.annotations("star")) == ["3"]
+            assert journal.annotations("star")["3"]["bits"].tolist() == list(range(6))
+            assert journal.annotations("worker") == {"3": "host"}
+            assert journal.annotations("nothing") == {}
