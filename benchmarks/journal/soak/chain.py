@@ -14,7 +14,7 @@ from benchmarks.journal.soak.child import Plan, child
 from benchmarks.journal.soak.company import company
 from benchmarks.journal.soak.faults import LOSSES, PATIENCE, filler_beside
 from benchmarks.journal.soak.process import Process
-from benchmarks.journal.soak.steering import SPECIES
+from benchmarks.journal.soak.steering import GRAPHS, QUICK
 
 HANGS = 5 * PATIENCE  # seconds after which a process that should have ended is taken for one that hangs
 ENDLESS = 3600.0
@@ -63,16 +63,22 @@ class Chain:
     def __init__(
         self, number: int, seed: int, disk: Path, folder: Path, faults: tuple[str, ...], until: float
     ) -> None:
-        self._rng, self._folder, self._faults, self._until = random.Random(f"{seed}/{number}"), folder, faults, until
+        self._rng, self._folder, self._faults, self._until = (
+            random.Random(f"{seed}/{number}"),
+            folder,
+            faults,
+            until,
+        )
         rng, digits = self._rng, number % 8 == 7
         self._plan = Plan(
             path=disk / "run.sqlite",
             digits=digits,
             workers=rng.choice((1, 1, 2, 3)),
-            species=tuple(rng.sample(SPECIES, rng.choice((3, 4)))),
+            species=(*rng.sample(QUICK, rng.choice((2, 3))), *rng.sample(GRAPHS, rng.random() < 0.25)),
             seed=rng.randrange(10**6),
         )
         self._seen: list[tuple[int, int, int]] = []
+        self._losing, self._name = False, self._plan.path.name  # whether its file is lost, and where it is
         self.run = Run(number, self._plan.workers, "digits" if digits else "rough")
 
     def make(self) -> Run:
@@ -81,13 +87,13 @@ class Chain:
         for number in range(kills + 1):
             last = number == kills or time.monotonic() > self._until
             self._process(number, last)
-            if last or self.run.wrong or not self._follow():
+            if self.run.wrong or not self._follow():
                 break
-            self._check(number)
-        else:
-            raise AssertionError("unreachable")
-        if last and not self.run.wrong:
-            self._check(number)
+            if not self._seen and not self._plan.path.exists():
+                continue  # killed before there was anything
+            self._end(Process(check, self._plan, self._seen, self._folder))
+            if last or self.run.wrong:
+                break
         return self.run
 
     def _process(self, number: int, last: bool) -> None:
@@ -103,18 +109,18 @@ class Chain:
             fault="" if fault == COMPANY else fault,
             last=last,
         )
-        early = rng.random() < 0.15
-        life = rng.uniform(0.0, 0.5) if early else rng.uniform(0.05, 4.0 if plan.fault else 2.5)
-        process, others = Process(child, plan), []
-        began, ready = time.monotonic(), 0.0
+        early = rng.random() < 0.15  # perhaps before it has opened the journal, or while it has lost it
+        sign = "saved" if fault in LOSSES else "ready"
+        life = rng.uniform(0.0, 0.6) if early else rng.uniform(0.05, 2.5)
+        process, began, sure = Process(child, plan), time.monotonic(), 0.0
+        others: list[Process] = []
         while process.listen(0.005):
-            if not ready and process.said("ready"):
-                ready = time.monotonic()
-                if fault == COMPANY:
-                    others = [Process(company, plan, writes) for writes in (False, True)]
-            since = time.monotonic() - (began if early else ready)
+            if fault == COMPANY and not others and process.said("ready"):
+                others = [Process(company, plan, writes) for writes in (False, True)]
+            if early or process.said(sign):
+                sure = sure or time.monotonic()
             intruding = bool(others) and others[-1].listen(0.0)
-            if not last and not intruding and (early or ready) and since > life:
+            if not last and not intruding and sure and time.monotonic() - sure > life:
                 process.kill()
                 self.run.kills += 1
                 break
@@ -143,15 +149,17 @@ class Chain:
                 run.wrong.append(f"the study is gone: {values[0]}")
             case "found":
                 run.evaluations, run.interventions = values
-            case "fault":
+            case "did":
                 run.faults[values[0]] += 1
             case "lost":
                 run.lost += values[1]
                 run.wrong.append(f"lost: {values[1]} {values[0]}")
             case "checked":
                 run.checks += 1
-            case "leaving":
-                self._leaving = values[0]
+            case "losing":
+                self._losing = True
+            case "saved":
+                self._losing, self._name = False, values[0]
             case "odd":
                 run.wrong.append(values[0])
 
@@ -159,4 +167,5 @@ class Chain:
         """Go on where the process has saved the study; returns whether there is a journal to go on with."""
         path = self._plan.path
         filler_beside(path).unlink(missing_ok=True)
-        ...
+        self._plan = replace(self._plan, path=path.with_name(self._name))
+        return not self._losing

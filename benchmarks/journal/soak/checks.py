@@ -1,4 +1,4 @@
-"""A run made again in every way there is: from the journal as it stands, from its record alone, by the script."""
+"""A run made again in every way: from the journal as it stands, from its record alone, by its script."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import numpy as np
 import nemo_lab as nl
 from benchmarks.journal.soak.child import Plan, opened, prepare, problem_of, table
 from benchmarks.journal.soak.told import Told, check_sum
+from nemo_lab.study import studies
 
 FURTHER = 20  # evaluations that are made after a resume, which tell whether the search itself is the same
 
@@ -38,7 +39,8 @@ def check(plan: Plan, seen: list[tuple[int, int, int]], folder: Path, connection
     random.seed(plan.chance)
     try:
         with copied(plan.path, folder / "whole") as whole, copied(plan.path, folder / "record") as record:
-            compare(plan, whole, record, seen, told)
+            if seen or len(studies(whole)):  # else it was killed before there was a study
+                compare(plan, whole, record, seen, told)
         told("checked")
     except BaseException:
         told("odd", traceback.format_exc())
@@ -49,8 +51,8 @@ def check(plan: Plan, seen: list[tuple[int, int, int]], folder: Path, connection
 def compare(plan: Plan, whole: Path, record: Path, seen: list[tuple[int, int, int]], told: Told) -> None:
     began = time.monotonic()
     with closing(opened(whole, plan, quick=True)) as study:
-        seconds = time.monotonic() - began
-        told("found", len(study.snapshot.evaluations), len(study.snapshot.record), seconds)
+        told("resumed", time.monotonic() - began)
+        told("found", len(study.snapshot.evaluations), len(study.snapshot.record))
         for what in lost(study, seen):
             told("lost", *what)
         resumed, steered, script = table(study), study.interventions(), study.to_script()
@@ -97,7 +99,7 @@ def differing(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Itera
         if len(column) != len(other[name]):
             yield f"{len(column)} and {len(other[name])} evaluations"
             return
-        rows = np.flatnonzero((column != other[name]).reshape(len(column), -1).any(axis=1))
+        rows = np.flatnonzero((column != other[name]).any(axis=tuple(range(1, column.ndim))))
         if len(rows):
             yield f"{name} from evaluation {rows[0]}"
 

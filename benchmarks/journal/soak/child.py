@@ -50,12 +50,12 @@ class Plan:
     workers: int
     species: tuple[str, ...]
     seed: int
-    chance: str
-    seconds: float
-    raises: float
-    spoils: float
-    fault: str
-    last: bool
+    chance: str = ""
+    seconds: float = 0.0
+    raises: float = 0.0
+    spoils: float = 0.0
+    fault: str = ""
+    last: bool = False
 
 
 def prepare(connection: Connection, errors: Path) -> Told:
@@ -128,7 +128,9 @@ def live(plan: Plan, told: Told) -> None:
     told("ready")
     until = time.monotonic() + plan.seconds
     threads = [
-        threading.Thread(target=steer, args=(study, f"{plan.chance}/{number}", until, told, trouble), daemon=True)
+        threading.Thread(
+            target=steer, args=(study, f"{plan.chance}/{number}", until, told, trouble), daemon=True
+        )
         for number in range(rng.choice((2, 3)))
     ]
     for thread in threads:
@@ -150,21 +152,18 @@ def live(plan: Plan, told: Told) -> None:
 def suffer(
     study: nl.Study, fault: str, rng: random.Random, told: Told, trouble: Trouble, until: float
 ) -> None:
-    """One fault after another, of the same kind, while the run is steered."""
+    """Have there be no room now and then, or have the file be lost once, while the run is steered."""
     while fault and time.monotonic() < until:
-        time.sleep(rng.uniform(0.1, 0.8))
-        told("fault", fault)
-        if fault == "small files":
-            faults.no_room(study, rng, told, trouble, faults.small_files)
-        elif fault == "full disk":
-            faults.no_room(study, rng, told, trouble, faults.full_disk)
-        else:
+        time.sleep(rng.uniform(0.0, 0.8))
+        if fault in faults.LOSSES:
             faults.lose_the_file(study, rng, told, trouble, fault)
+            return
+        faults.no_room(study, rng, told, trouble, fault)
 
 
 def end(study: nl.Study, plan: Plan, told: Told, trouble: Trouble) -> None:
     """Bring a run to rest, reliable again, and let go of it."""
-    if not plan.digits:
+    if isinstance(study.problem, Rough):
         study.problem.raises = study.problem.spoils = 0.0
     with suppress(NemoError):
         study.resume()

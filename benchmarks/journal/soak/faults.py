@@ -58,17 +58,23 @@ def filler_beside(path: Path) -> Path:
     return path.parent / "filler"
 
 
+OUTAGES: dict[str, Callable[[Path, random.Random], AbstractContextManager[None]]] = {
+    "small files": small_files,
+    "full disk": full_disk,
+}
+
+
 def no_room(
     study: nl.Study,
     rng: random.Random,
     told: Told,
     trouble: Trouble,
-    disk: Callable[[Path, random.Random], AbstractContextManager[None]],
+    kind: str,
 ) -> None:
     """For a while nothing can be written; afterwards the run has to go on, and to store all of it."""
     path = Path(study.journal.path)
     with trouble.expected():
-        with disk(path, rng):
+        with OUTAGES[kind](path, rng):
             time.sleep(rng.uniform(0.05, 0.8))
         attempt(lambda: study.what_if(row(study, rng)), told, trouble)  # comes after what is being written
         made, until = len(study.snapshot.evaluations), time.monotonic() + PATIENCE
@@ -81,6 +87,7 @@ def no_room(
             if study.state in AT_REST:
                 attempt(lambda: study.start(20), told, trouble)
             time.sleep(0.01)
+    told("did", kind)
 
 
 def stored(path: Path) -> int:
@@ -132,8 +139,9 @@ LOSSES: dict[str, Callable[[Path], None]] = {
 
 
 def lose_the_file(study: nl.Study, rng: random.Random, told: Told, trouble: Trouble, kind: str) -> None:
-    """Something happens to the file; the run has to say so, and to go on in another with everything it has."""
+    """Something happens to the file: the run has to say so, and to go on in another with all it has."""
     path = Path(study.journal.path)
+    told("losing")
     trouble.on, trouble.times = True, trouble.times + 1
     try:
         LOSSES[kind](path)
@@ -142,11 +150,10 @@ def lose_the_file(study: nl.Study, rng: random.Random, told: Told, trouble: Trou
     until = time.monotonic() + PATIENCE
     while not told_of(study, rng, told, trouble):
         if time.monotonic() > until:
-            told("silent", f"{kind}: nobody is told that nothing is stored any more")
+            told("odd", f"{kind}: for {PATIENCE:.0f} seconds nobody was told that nothing is stored any more")
             return
         time.sleep(0.01)
     other = path.with_name(f"{path.stem}-{rng.randrange(10**6)}.sqlite")
-    told("leaving", other.name)
     made = len(study.snapshot.evaluations)
     while (error := attempt(lambda: study.save_as(other), told, trouble)) is not None:
         if time.monotonic() > until:
@@ -154,7 +161,8 @@ def lose_the_file(study: nl.Study, rng: random.Random, told: Told, trouble: Trou
             return
     if stored(other) < made:
         told("odd", f"save_as after {kind}: not all of it is in the new file")
-    told("moved", other.name)
+    told("saved", other.name)
+    told("did", f"file {kind}")
     trouble.on, trouble.times = False, trouble.times + 1
 
 

@@ -41,16 +41,19 @@ class Rough(Problem):
 
     @property
     def objective_bounds(self) -> NDArray[np.float64]:
+        """Those of no damage and much, and of the narrowest and the widest configuration."""
         low, high = (np.full((1, NODES), width) for width in (self.bit_widths[0], self.bit_widths[-1]))
         return np.array([[0.0, *self.costs(low)[0]], [1.0, *self.costs(high)[0]]])
 
     def costs(self, bits: Any) -> NDArray[np.float64]:
+        """A weighted sum of the widths, and one of the products of neighbours."""
         rows = np.atleast_2d(np.asarray(bits, dtype=np.float64))
         size = (rows * self.weights).sum(axis=1) / self.weights.sum() / 32
         work = (rows * np.roll(rows, 1, axis=1)).sum(axis=1) / NODES / 1024
         return np.column_stack([size, work])
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        """All objectives, after a moment; unless this is one of the times that go wrong."""
         nl.check_interrupted()
         if self.seconds:
             time.sleep(self.seconds)

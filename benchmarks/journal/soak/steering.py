@@ -13,12 +13,17 @@ import nemo_lab as nl
 from benchmarks.journal.soak.told import Told, Trouble
 from nemo_lab.errors import NemoError, StorageError
 
-SPECIES = ("continuous", "floor", "integer", "surrogate", "gcn", "unet")
+QUICK = ("continuous", "floor", "integer", "surrogate")
+GRAPHS = ("gcn", "unet")  # which take seconds to be fitted
 AT_REST = ("idle", "finished", "failed")
 
 
 def node(study: nl.Study, rng: random.Random) -> str:
     return rng.choice(study.problem.node_names)
+
+
+def species(study: nl.Study, rng: random.Random) -> str:
+    return rng.choice(sorted({*QUICK, *(one.name for one in study.species)}))
 
 
 def width(study: nl.Study, rng: random.Random) -> int | tuple[int, int]:
@@ -42,11 +47,13 @@ def reseed(study: nl.Study, rng: random.Random) -> None:
     made = max(1, len(study.snapshot.evaluations))
     ids = [rng.randrange(made) for _ in range(3)]
     source = rng.choice(["front", "random", "uniform", "sensitivity", ids])
-    study.reseed(rng.choice(SPECIES), source, rng.choice((0.2, 0.5, 1.0)))
+    study.reseed(species(study, rng), source, rng.choice((0.2, 0.5, 1.0)))
 
 
 def constrain(study: nl.Study, rng: random.Random) -> None:
-    study.constrain(*[f"{study.problem.objective_names[0]} <= {rng.uniform(0.05, 0.9)!r}"] * (rng.random() < 0.8))
+    study.constrain(
+        *[f"{study.problem.objective_names[0]} <= {rng.uniform(0.05, 0.9)!r}"] * (rng.random() < 0.8)
+    )
 
 
 def aspire(study: nl.Study, rng: random.Random) -> None:
@@ -75,10 +82,10 @@ COMMANDS: tuple[tuple[int, Callable[[nl.Study, random.Random], object]], ...] = 
     (4, pin),
     (1, unpin),
     (2, reseed),
-    (1, lambda study, rng: study.share(rng.choice(SPECIES), rng.choice((0.1, 0.3, None)))),
-    (1, lambda study, rng: study.freeze(rng.choice(SPECIES), rng.random() < 0.5)),
-    (1, lambda study, rng: study.remove_species(rng.choice(SPECIES))),
-    (1, lambda study, rng: study.add_species(rng.choice(SPECIES))),
+    (1, lambda study, rng: study.share(species(study, rng), rng.choice((0.1, 0.3, None)))),
+    (1, lambda study, rng: study.freeze(species(study, rng), rng.random() < 0.5)),
+    (1, lambda study, rng: study.remove_species(species(study, rng))),
+    (1, lambda study, rng: study.add_species(species(study, rng))),
     (1, constrain),
     (1, aspire),
     (1, lambda study, rng: study.enqueue([row(study, rng) for _ in range(rng.randrange(1, 4))])),
@@ -108,7 +115,7 @@ def steer(study: nl.Study, seed: str, until: float, told: Told, trouble: Trouble
     weights = [weight for weight, _ in COMMANDS]
     while time.monotonic() < until:
         attempt(lambda: rng.choices(COMMANDS, weights)[0][1](study, rng), told, trouble)
-        time.sleep(rng.uniform(0, 0.03))
+        time.sleep(rng.uniform(0, 0.08))
         if study.state in AT_REST and rng.random() < 0.7:
             attempt(lambda: study.start(120), told, trouble)
 

@@ -26,6 +26,7 @@ class Told:
         self._descriptor = descriptor
 
     def __call__(self, what: str, *values: Any) -> None:
+        """Tell something, with numbers and texts."""
         short = [one[-LONGEST:] if isinstance(one, str) else one for one in values]
         os.write(self._descriptor, (json.dumps([what, *short]) + "\n").encode())
 
@@ -57,12 +58,18 @@ class Stored:
     def __init__(self, study: nl.Study, told: Told, trouble: Trouble) -> None:
         self._study, self._told, self._trouble = study, told, trouble
         self._count = self._sum = self._steered = 0
+        self._failed = False
         self._lock = threading.Lock()
 
     def __call__(self) -> None:
+        """Tell what is shown now."""
         with self._lock:
             now = self._study.snapshot
             stored = not self._trouble.on
+            failed = now.state == "failed"
+            if failed and not self._failed and "StorageError" not in (now.error or ""):
+                self._told("did", "evaluation failed")
+            self._failed = failed
             log, count, steered = now.evaluations, len(now.evaluations), len(now.record)
             if count > self._count or steered > self._steered:
                 self._sum = check_sum(log, self._count, count, self._sum)
