@@ -72,7 +72,9 @@ def add(connection: sqlite3.Connection, study: int, new: Stored, known: Sequence
         connection.executemany(f"INSERT INTO steers VALUES ({_marks(9)})", taken)  # noqa: S608
     if new.checkpoint is not None:
         row = study, *heads.checkpoint_row(new.checkpoint)
-        connection.execute(f"INSERT OR REPLACE INTO checkpoints VALUES ({_marks(6)})", row)  # noqa: S608
+        # deleted first, so that the new one takes its room in the file
+        connection.execute("DELETE FROM checkpoints WHERE study = ?", (study,))
+        connection.execute(f"INSERT INTO checkpoints VALUES ({_marks(6)})", row)  # noqa: S608
     connection.execute(
         "UPDATE studies SET status = ?, status_crc = ? WHERE study = ?",
         (*heads.status_row(new.status, counts), study),
