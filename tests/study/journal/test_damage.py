@@ -75,7 +75,7 @@ def noise(raw: bytearray, rng: random.Random) -> None:
 
 def break_texts(raw: bytearray, rng: random.Random) -> None:
     places = [place for place, byte in enumerate(raw) if 0x61 <= byte <= 0x7A]
-    for place in rng.sample(places, 40):
+    for place in rng.sample(places, rng.choice((1, 3, 40))):
         raw[place] = 0xFF
 
 
@@ -156,7 +156,7 @@ def test_what_is_saved_goes_on_as_if_nothing_had_been_lost(
             study.pin("layer0.weight", 4)
         study.optimize(until=130, progress=False)
         assert np.array_equal(study.snapshot.evaluations.bits[:120], truth.bits)
-        assert problem.calls == 10 + (table == "evaluations")  # what was lost, and what is new
+        assert problem.calls == 10 + (number == 90)  # what is new, and what was lost; the other study has 0
         study.close()
 
 
