@@ -72,7 +72,7 @@ def listed(given: Any, where: str, way_out: str = WAY_OUT) -> list[Any]:
         raise no_name(given, where, way_out)
     try:
         several = list(given)
-    except TypeError:
+    except Exception:  # also what an iterator of one's own raises
         raise no_name(given, where, way_out) from None
     return sorted(several, key=repr) if isinstance(given, set | frozenset) else several
 

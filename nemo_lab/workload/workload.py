@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.arguments import OrNone, Text
-from nemo_lab.errors import ArgumentError
+from nemo_lab.arguments import Choice, OrNone, Text
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.records import FullPrecision, Layer, Node, Quantizer, Splits
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
 
+TABLE = Choice(("nodes", "layers", "full_precision"))
 NODE_COLUMNS = (
     "index", "kind", "op", "shape", "in_channels", "out_channels", "feature_size", "kernel_size", "stride",
     "params", "macs", "depthwise",
@@ -151,23 +151,22 @@ class Workload:
         """
         import pandas as pd
 
-        if of == "nodes":
+        table = TABLE.check("of", of)
+        if table == "nodes":
             columns = list(NODE_COLUMNS)
             rows = [[getattr(node, column) for column in columns] for node in self.nodes]
             return pd.DataFrame(rows, columns=columns, index=pd.Index(self.names, name="node"))
-        if of == "layers":
+        if table == "layers":
             return pd.DataFrame(
                 [[layer.op, *map(self._operand, layer.operands), layer.macs] for layer in self.layers],
                 columns=["op", "left", "right", "macs"],
                 index=pd.Index([layer.name for layer in self.layers], name="layer"),
             )
-        if of == "full_precision":
-            return pd.DataFrame(
-                [[part.op, part.params, part.macs] for part in self.full_precision],
-                columns=["op", "params", "macs"],
-                index=pd.Index([part.name for part in self.full_precision], name="part"),
-            )
-        raise ArgumentError(f"no table of {of!r}", "use 'nodes', 'layers' or 'full_precision'")
+        return pd.DataFrame(
+            [[part.op, part.params, part.macs] for part in self.full_precision],
+            columns=["op", "params", "macs"],
+            index=pd.Index([part.name for part in self.full_precision], name="part"),
+        )
 
     def _operand(self, index: int | None) -> str:
         return "(full precision)" if index is None else self.names[index]

@@ -31,7 +31,6 @@ from tests.toy import ToyProblem
 
 EXAMPLES = int(os.environ.get("NEMO_LAB_FUZZ", "100"))
 SECONDS = 20.0  # for one call
-ELSEWHERE = {"studies", "salvage"}  # checked by the tests of the journal
 SPECIES = ("continuous", "floor", "integer")
 
 RIGHT: dict[str, tuple[Any, ...]] = {  # ordinary values, by the name of a parameter
@@ -102,7 +101,6 @@ def of_modules() -> dict[str, Callable[..., Any]]:
         for name in module.__all__:
             if name not in {
                 *skipped,
-                *ELSEWHERE,
                 "Intervention",
                 "SOURCES",
                 "Workload",
@@ -119,7 +117,7 @@ def callables(study: nl.Study) -> dict[str, Callable[..., Any]]:
         **of_modules(),
         **methods(study, "close", "snapshot", "problem"),
         **methods(small()),
-        **methods(WORKLOAD, "to_frame"),
+        **methods(WORKLOAD),
         **methods(PROBLEM, "network", "quantized"),
     }
 

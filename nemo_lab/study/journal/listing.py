@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nemo_lab.arguments import File
 from nemo_lab.errors import StorageError, UnknownNameError
 from nemo_lab.study.journal import contents
 from nemo_lab.study.journal.journal import Journal
@@ -25,7 +26,7 @@ def studies(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
         StorageError: if the file cannot be read.
     """
-    place = Path(path)
+    place = Path(File().check("path", path))
     with closing(connect(place, write=False)) as connection, explained(place, "read"):
         names = list(contents.names(connection))
     rows = [(name, *_row(place, name)) for name in names]

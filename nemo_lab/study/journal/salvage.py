@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nemo_lab.arguments import File
 from nemo_lab.errors import NemoWarning, StorageError, shown
 from nemo_lab.search import Evaluations
 from nemo_lab.study.journal import contents, heads, rows
@@ -37,11 +38,12 @@ def salvage(path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> d
 
     Raises:
         StorageError: if nothing can be read, or the new file exists.
+        ArgumentError: if one of them is no path.
 
     Warns:
         NemoWarning: names studies of which the head is lost, and all with it.
     """
-    source = Path(path)
+    source, new_path = Path(File().check("path", path)), File().check("new_path", new_path)
     with (
         fresh(real(new_path)) as place,
         explained(source, "read"),

@@ -77,7 +77,8 @@ class ObjectiveNames:
             UnknownNameError: if there is no such objective.
         """
         found: dict[int, tuple[float, float]] = {}
-        for name, value in given.items():
+        for written, value in given.items():
+            name = self._name(written) if isinstance(written, str) else written
             k, scale = self._known(name)
             least, most = self._bounds(k)
             asked = self._interval(name, value, k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import MethodType
 
 LOGGER = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class Listeners:
 
     def forget(self, listener: Callable[[], None]) -> None:
         """Take a listener back."""
-        self._listeners = tuple(one for one in self._listeners if one != listener)
+        self._listeners = tuple(one for one in self._listeners if not _same(one, listener))
 
     def tell_listeners(self) -> None:
         """Call every listener, as after a snapshot."""
@@ -30,3 +31,8 @@ class Listeners:
             except Exception:
                 LOGGER.exception("a listener of the study failed and is not called again")
                 self.forget(listener)
+
+
+def _same(one: Callable[[], None], other: Callable[[], None]) -> bool:
+    """Whether two are one listener: a method of an object is another object each time it is asked for."""
+    return one is other or (isinstance(one, MethodType) and isinstance(other, MethodType) and one == other)
