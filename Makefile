@@ -10,7 +10,9 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(LAB_OPTIONS)
 
 test: $(STAMP) browser check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses 4 --dist loadfile $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -q tests/soak & soak=$$!; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile $(PYTEST_OPTIONS); \
+	tests=$$?; wait $$soak && exit $$tests # beside each other: the soak mostly waits
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser $(PYTEST_OPTIONS) # one by one: they share the cores with a server
 
 check: $(STAMP)

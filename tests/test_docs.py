@@ -141,6 +141,23 @@ def test_files_and_folders_of_the_package_that_a_page_names_are_there(page: Path
     assert missing == set()
 
 
+# docs/guarantees.md
+
+
+def test_every_test_that_holds_a_guarantee_is_there() -> None:
+    page = text("docs/guarantees.md")
+    files = (ROOT / "tests").rglob("test_*.py")
+    made = {
+        name
+        for path in files
+        for name in re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert set(re.findall(r"`(test_\w+)`", page)) - made == set()
+    rows = re.findall(r"^\| (?!what |-)(.+?) \|.*\| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) > 15
+    assert [fault for fault, held in rows if "`test_" not in held] == []
+
+
 # docs/architecture.md
 
 

@@ -29,7 +29,6 @@ LEFT: dict[
     "study/journal/test_journal.py": 7,
     "study/test_answers.py": 2,
     "study/test_disk.py": 1,
-    "study/test_journaling.py": 1,
 }
 
 

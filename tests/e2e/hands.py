@@ -109,9 +109,7 @@ def pixels(label: str) -> Callable[[Any], object]:
     """What a figure shows."""
 
     def look(at: Any) -> object:
-        figure = at.figure(label)
-        figure.scroll_into_view_if_needed()
-        return figure.evaluate(PIXELS)
+        return at.in_sight(label).evaluate(PIXELS)
 
     return look
 

@@ -306,10 +306,15 @@ class Notebook:
         """A drawn figure, by the beginning of its label."""
         return self.page.locator(f".nemo-figure[aria-label^='{label}'][data-ready='true']").first
 
+    def in_sight(self, label: str) -> Locator:
+        """A drawn figure, scrolled to; Playwright would wait until a page that shows a run stands still."""
+        figure = self.figure(label)
+        figure.evaluate("one => one.scrollIntoViewIfNeeded()")
+        return figure
+
     def points(self, source: str) -> int:
         """How many rows a source of the front has in the browser."""
-        front = self.figure("Pareto front")
-        front.scroll_into_view_if_needed()  # what nobody sees is not painted
+        front = self.in_sight("Pareto front")  # what nobody sees is not painted
         front.evaluate(SEEN)
         value = front.get_attribute(f"data-count-{source}")
         return int(value or 0)
@@ -347,8 +352,7 @@ class Notebook:
         return self._place(label, plot=plot, x=x, y=y)
 
     def _place(self, label: str, **drawn: object) -> tuple[float, float]:
-        figure = self.figure(label)
-        figure.scroll_into_view_if_needed()
+        figure = self.in_sight(label)
         place = self.still(lambda: figure.evaluate(PLACE, drawn))
         return place["x"], place["y"]
 

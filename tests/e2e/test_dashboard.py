@@ -26,10 +26,10 @@ def test_watch_pin_reseed_pause_and_stop_by_mouse(open_notebook: Opened) -> None
     wanted.press("Tab")
     notebook.button("Start").click()
     notebook.wait_for_evaluations(20)
-    first = notebook.points("evaluated")
+    first = notebook.until(lambda: notebook.points("evaluated"))
     notebook.wait_for_evaluations(60)
-    assert notebook.points("evaluated") > first > 0
-    assert notebook.points("front") > 1
+    notebook.until(lambda: notebook.points("evaluated") > first)
+    notebook.until(lambda: notebook.points("front") > 1)
 
     # tap a node in the graph, pin it
     notebook.tap("The network", "nodes", key=1)
@@ -177,7 +177,7 @@ def test_two_views_and_a_reload_in_the_middle_of_a_run(open_notebook: Opened) ->
     seen = notebook.evaluated()
     assert seen >= 20
     notebook.wait_for_evaluations(seen + 20)
-    assert notebook.points("front") > 0
+    notebook.until(lambda: notebook.points("front") > 0)
     notebook.button("Stop").click()
     expect(notebook.button("Start")).to_be_enabled()
     assert notebook.errors == []

@@ -23,6 +23,7 @@ def finished(open_notebook: Opened) -> Any:
         "dashboard.study.optimize(80, progress=False); print('done')"
     )
     notebook.wait_for_evaluations(80)
+    notebook.rest()
     return notebook
 
 
@@ -77,7 +78,6 @@ def test_the_slider_goes_back_in_time_and_replay_shows_the_run(finished: Any) ->
 
 def test_zoom_and_parallel_coordinates(finished: Any) -> None:
     figure = finished.figure("Pareto front")
-    finished.rest()
     whole = finished.still(figure.screenshot)
     finished.label("Zoom to").select_option("front")
     finished.until(lambda: figure.screenshot() != whole)

@@ -39,6 +39,7 @@ def test_a_node_is_tapped_above_its_bar_edited_beside_what_was_kept_and_copied(o
     expect(inspector).to_contain_text(
         f"▲ 1 raised, ▼ 0 lowered; the line is the bit-width in Configuration {narrow}"
     )
+    notebook.rest()
     heads = inspector.get_by_role("columnheader").all_inner_texts()
     assert heads[-4:] == ["draft", f"Configuration {narrow}", "difference", f"Configuration {wide}"]
     panel, table = inspector.bounding_box(), inspector.get_by_role("table").bounding_box()

@@ -18,6 +18,7 @@ def test_figures_of_a_dashboard_that_is_gone_are_let_go_of(open_notebook: Opened
     notebook.open_dashboard()
     notebook.ask("study = dashboard.study.optimize(30, progress=False); print('done')")
     notebook.wait_for_evaluations(30)
+    notebook.rest()
     ((documents, views),) = notebook.page.evaluate(KEPT)
     assert documents >= 5
     assert views >= documents

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import subprocess
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -282,28 +280,6 @@ def test_what_changed_is_named(path: Path) -> None:
     assert any("other versions (numpy 0." in str(one.message) for one in caught)
 
 
-def test_a_full_disk_ends_the_run_and_the_next_start_stores_the_rest(path: Path) -> None:
-    whole = make().optimize(500, progress=False).evaluations(bits=True)
-    study = make(storage=path)
-    connection: Any = study.journal._connection  # type: ignore[union-attr]
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.execute(f"PRAGMA max_page_count={pages}")
-    with pytest.raises(StorageError, match="full; make room on the disk"):
-        study.optimize(until=500, progress=False)
-    assert study.state == "failed"
-    made = len(study.evaluations())
-    assert 0 < made < 500
-    watching = load_study(path, read_only=True)
-    assert len(watching.evaluations()) <= made
-    stored = watching.evaluations(bits=True)
-    assert stored.empty or stored.equals(whole[: len(stored)])
-    watching.close()
-    connection.execute("PRAGMA max_page_count=1000000")
-    assert study.optimize(until=500, progress=False).evaluations(bits=True).equals(whole)
-    study.close()
-    assert load_study(path, problem=ToyProblem()).evaluations(bits=True).equals(whole)
-
-
 def test_the_script_makes_the_run_again(path: Path) -> None:
     study = make(storage=path)
     go_on(study)
@@ -418,77 +394,6 @@ def test_hostile_files_show_as_text_or_are_refused(path: Path) -> None:
 class Bomb:
     def __reduce__(self) -> Any:
         return (pytest.fail, ("a pickle was loaded",))
-
-
-def test_four_threads_steer_at_once_and_nothing_is_lost(path: Path) -> None:
-    study = make(problem=SlowProblem(), storage=path)
-    study.start(100_000)
-    until(lambda: len(study.evaluations()) > 30)
-    counts = {"made": 0, "refused": 0}
-    odd: list[BaseException] = []
-    lock = threading.Lock()
-    names = list(ToyProblem().node_names)
-
-    def fire(number: int) -> None:
-        rng = random.Random(number)
-        for _ in range(500):
-            steer = rng.choice(CHOICES)
-            try:
-                steer(study, rng, names)
-                outcome = "made"
-            except NemoError as error:
-                outcome = "refused" if str(error) and error.hint else "odd"
-            except BaseException as error:
-                odd.append(error)
-                return
-            with lock:
-                counts[outcome] = counts.get(outcome, 0) + 1
-
-    threads = [threading.Thread(target=fire, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-    assert not odd
-    study.stop()
-    assert study.wait(PATIENCE)
-    assert counts["made"] + counts["refused"] == 2000
-    assert counts["refused"] > 400
-    assert len(study.interventions()) == counts["made"]
-    whole, pins = study.evaluations(bits=True), study.pins
-    study.close()
-    with sqlite3.connect(path) as file:
-        file.execute("DELETE FROM checkpoints")  # so that all of it is gone through again
-    file.close()
-    again = load_study(path, problem=SlowProblem())
-    assert again.evaluations(bits=True).equals(whole)
-    assert again.pins == pins
-    assert len(again.interventions()) == counts["made"]
-
-
-Steer = Callable[[Study, random.Random, list[str]], None]
-CHOICES: tuple[Steer, ...] = (
-    lambda s, r, n: s.pin({r.choice(n): r.randint(2, 8)}),
-    lambda s, r, n: s.pin(r.choice(n), 9),
-    lambda s, r, n: s.unpin(r.choice(n)),
-    lambda s, r, n: s.unpin(),
-    lambda s, r, n: s.constrain(f"loss <= {r.random():.3f}"),
-    lambda s, r, n: s.constrain("loss => 3"),
-    lambda s, r, n: s.aspire(size=r.uniform(0.1, 0.3)),
-    lambda s, r, n: s.aspire(nothing=0.1),
-    lambda s, r, n: s.reseed(r.choice(["floor", "integer"]), r.choice(["random", "front", "uniform"]), 0.5),
-    lambda s, r, n: s.reseed("floor", [r.randint(0, 10**6)]),
-    lambda s, r, n: s.enqueue(r.randint(2, 8)),
-    lambda s, r, n: s.enqueue([1, 2, 3]),
-    lambda s, r, n: s.share(r.choice(["floor", "integer"]), r.choice([0.2, 0.9, 2.0, None])),
-    lambda s, r, n: s.freeze(r.choice(["floor", "integer", "continuous"]), r.random() < 0.5),
-    lambda s, r, n: s.remove_species(r.choice(["floor", "integer", "continuous"])),
-    lambda s, r, n: s.add_species(r.choice(["floor", "integer", "continuous"])),
-    lambda s, r, n: s.set_budget(r.choice([1, 100_000])),
-    lambda s, r, n: s.undo(),
-    lambda s, r, n: s.redo(),
-)
 
 
 def test_a_species_that_was_added_is_asked_for(path: Path) -> None:

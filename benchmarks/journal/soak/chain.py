@@ -107,7 +107,6 @@ class Chain:
             raises=rng.choice((0.0, 0.0, 0.003)),
             spoils=rng.choice((0.0, 0.0, 0.001)),
             fault="" if fault == COMPANY else fault,
-            last=last,
         )
         early = rng.random() < 0.15  # perhaps before it has opened the journal, or while it has lost it
         sign = "saved" if fault in LOSSES else "ready"

@@ -39,10 +39,9 @@ class Plan:
         digits: whether the embedded network is searched rather than the problem of the soak.
         workers, species, seed: of the study.
         chance: seed of all that is chosen in the process.
-        seconds: for which it is steered.
+        seconds: for which it is steered, long if it is to be killed.
         raises, spoils: see ``Rough``.
         fault: what happens to the disk or the file, if anything.
-        last: whether the process ends itself.
     """
 
     path: Path
@@ -55,7 +54,6 @@ class Plan:
     raises: float = 0.0
     spoils: float = 0.0
     fault: str = ""
-    last: bool = False
 
 
 def prepare(connection: Connection, errors: Path) -> Told:
@@ -137,16 +135,12 @@ def live(plan: Plan, told: Told) -> None:
         thread.start()
     suffer(study, plan.fault, rng, told, trouble, until)
     for thread in threads:
-        thread.join(faults.PATIENCE)
+        thread.join(plan.seconds + faults.PATIENCE)
         if thread.is_alive():
             faulthandler.dump_traceback(sys.stderr)
             told("odd", "a thread that steers hangs")
             return
-    if plan.last:
-        end(study, plan, told, trouble)
-        told("ended")
-    else:
-        time.sleep(3600)  # to be killed
+    end(study, plan, told, trouble)
 
 
 def suffer(

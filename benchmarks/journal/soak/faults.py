@@ -119,6 +119,9 @@ def log_deleted(path: Path) -> None:
 
 
 def log_shortened(path: Path) -> None:
+    """To nothing, unless that is what it is while the run rests, and nothing would be lost."""
+    if not os.path.getsize(f"{path}-wal"):
+        raise FileNotFoundError
     os.truncate(f"{path}-wal", 0)
 
 
@@ -145,7 +148,7 @@ def lose_the_file(study: nl.Study, rng: random.Random, told: Told, trouble: Trou
     trouble.on, trouble.times = True, trouble.times + 1
     try:
         LOSSES[kind](path)
-    except FileNotFoundError:  # SQLite had moved its log into the file
+    except FileNotFoundError:  # all of the log is in the file already
         LOSSES["deleted"](path)
     until = time.monotonic() + PATIENCE
     while not told_of(study, rng, told, trouble):

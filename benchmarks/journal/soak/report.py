@@ -14,12 +14,13 @@ from nemo_lab.study.provenance import versions
 
 SAID = """# Steered, killed and made again
 
-`python -m benchmarks.journal.soak --minutes {minutes:g} --seed {seed}`. A run is a chain of processes on one
-journal. In each, two or three threads steer at random (every command there is; pause, resume, stop and start
-among them) while one to three workers evaluate; all but the last are ended by SIGKILL at a random moment. In most
-of them something else goes wrong on purpose. After each, the run is made again in three ways: resumed from the
-journal, from the record alone without the stored state of the search, and by `to_script()`. The first two then go
-on for a while, too. All tables must be the same to the last bit, and have all that was ever shown as stored.
+`python -m benchmarks.journal.soak --minutes {minutes:g} --seed {seed}`. A run is a chain of processes on
+one journal. In each, two or three threads steer at random (every command there is; pause, resume, stop
+and start among them) while one to three workers evaluate; all but the last are ended by SIGKILL at a
+random moment. In most of them something else goes wrong on purpose. After each, the run is made again in
+three ways: resumed from the journal, from the record alone without the stored state of the search, and
+by `to_script()`. The first two then go on for a while, too. All tables must be the same to the last bit,
+and have all that was ever shown as stored.
 
 """
 

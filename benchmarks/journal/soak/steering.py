@@ -130,6 +130,8 @@ def attempt(call: Callable[[], object], told: Told, trouble: Trouble) -> NemoErr
             told("odd", f"the journal refused without a reason: {error}\n{traceback.format_exc()}")
         return error
     except NemoError as error:
+        if not error.hint:
+            told("odd", f"a refusal names no way out: {error}")
         return error
     except BaseException:
         told("odd", traceback.format_exc())
