@@ -189,6 +189,7 @@ CALLS = [
         share=shared,
         freeze=named,
         remove_species=named,
+        save_as=lambda: {"path": "saved.sqlite"},
     ),
     *methods("CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours),
     *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error),

@@ -91,7 +91,7 @@ def _check(header: Header) -> None:
         raise ValueError(f"recipe is {shown(header.recipe)}")
     texts = [header.created, *header.versions.values(), *(header.recipe or {}).values()]
     if not all(isinstance(one, str) for one in texts):
-        raise TypeError("what should be a text is none")
+        raise TypeError("a text is missing")
 
 
 def _plain(value: Any) -> bool:
@@ -99,7 +99,7 @@ def _plain(value: Any) -> bool:
 
 
 def check_names(species: Sequence[Any]) -> None:
-    """Refuse names of species of which one is no text, or there twice; raises any exception."""
+    """Refuse names of species of which one is not a text, or there twice; raises any exception."""
     if not species or not all(isinstance(one, str) and one for one in species):
         raise TypeError(f"species are {shown(species)}")
     if len(set(species)) < len(species):

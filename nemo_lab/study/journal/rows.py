@@ -21,7 +21,7 @@ from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import StoredProblem
 from nemo_lab.study.results.snapshot import Intervention
 
-MOST = 2**53  # of anything that is counted: more is no number that a float has
+MOST = 2**53  # of anything that is counted: a float does not have more
 OUT = 2**16  # candidates that are never out at once
 
 

@@ -178,7 +178,7 @@ def read_status(saved: Mapping[str, Any], species: tuple[str, ...]) -> dict[str,
     summaries = list(saved.get("summaries", [""] * len(names)))
     sizes = fields.setdefault("allocation", (0,) * len(names))
     if not all(isinstance(text, str) for text in (*names, *summaries)):
-        raise TypeError("a species is called by what is no text")
+        raise TypeError("the name of a species is not a text")
     begun = tuple(names[: len(species)]) == tuple(species)
     if not begun or not len(set(names)) == len(names) == len(summaries) == len(sizes):
         raise ValueError("the species do not fit together")
@@ -214,7 +214,7 @@ def _flag(value: Any) -> bool:
 
 def _text(value: Any) -> str | None:
     if not isinstance(value, str | None):
-        raise TypeError(f"{value!r:.40} is no text")
+        raise TypeError(f"{value!r:.40} is not a text")
     return value
 
 
