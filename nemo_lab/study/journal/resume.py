@@ -12,10 +12,11 @@ from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.search.state import from_flat
-from nemo_lab.study.commands.registry import carry_out, restored
+from nemo_lab.study.commands.registry import NOTHING, carry_out, restored
 from nemo_lab.study.journal.records import Checkpoint, Stored
 
 LOGGER = logging.getLogger(__name__)
+NOTHING_BEFORE = ("nothing was left to undo", "nothing was left to redo", "no other has children")  # once
 
 
 def resumed(make: Callable[[], Engine], stored: Stored, species: Callable[[str], Species]) -> Engine:
@@ -61,7 +62,12 @@ def _go_through(engine: Engine, stored: Stored, first: int, species: Callable[[s
     for one in stored.record[first:]:
         _evaluate_until(engine, stored, one.evaluation)
         _ask(engine, one.asks)
-        carry_out(engine, restored(one, engine.problem, species), _refuse)
+        done = carry_out(engine, restored(one, engine.problem, species), _refuse)
+        if done == NOTHING and not one.detail.endswith((NOTHING, *NOTHING_BEFORE)):
+            raise StorageError(
+                f"intervention {one.action!r} of the journal ({one.detail:.80}) does nothing in this search",
+                "use the versions that it names, or load_study(..., read_only=True)",
+            )
     _evaluate_until(engine, stored, len(stored.evaluations))
 
 
