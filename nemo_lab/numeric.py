@@ -36,7 +36,8 @@ def real_numbers(given: Any) -> NDArray[np.float64]:
     if array.dtype.kind == "O":
         array = _of_objects(array)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"numbers of type {array.dtype}")
+        what = "texts" if array.dtype.kind in "SU" else f"numbers of type {array.dtype}"
+        raise ValueError(what)
     if array.dtype.kind in "iu" and array.size and not -EXACT <= array.min() <= array.max() <= EXACT:
         raise ValueError("whole numbers beyond 2**53, which float64 does not tell apart")
     with np.errstate(over="ignore"):

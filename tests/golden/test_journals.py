@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from tests.golden.digests import digest
 
 JOURNALS = Path(__file__).parent / "journals"
 Golden = tuple[Path, dict[str, Any]]
-FORMATS = ("format1", "format2")
+FORMATS = ("format1", "format2", "format3")
 
 
 @pytest.fixture(params=FORMATS)
@@ -51,6 +53,18 @@ def test_it_goes_on_bit_for_bit(golden: Golden) -> None:
     study.optimize(until=150, progress=False)
     assert digest(study) == known["at_150"]
     assert sorted(map(int, study.front().index)) == known["front_at_150"]
+    study.close()
+
+
+def test_it_is_gone_through_again_from_the_record_alone(golden: Golden) -> None:
+    path, known = golden
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM checkpoints")
+        connection.commit()
+    study = nl.load_study(path)
+    assert digest(study) == known["stored"]
+    study.optimize(until=150, progress=False)
+    assert digest(study) == known["at_150"]
     study.close()
 
 

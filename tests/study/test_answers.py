@@ -161,23 +161,6 @@ def test_a_damaged_answer_is_measured_again(path: Path, damage: str) -> None:
     study.close()
 
 
-def test_a_file_of_the_first_format_goes_on(path: Path) -> None:
-    study = make(ToyProblem(), storage=path).optimize(20, progress=False)
-    study.close()
-    execute(path, "DROP TABLE answers", "PRAGMA user_version=1")
-    watching = load_study(path, read_only=True)
-    assert len(watching.evaluations()) == 20
-    watching.close()
-    assert execute(path, "PRAGMA user_version") == [(1,)]  # who only looks changes nothing
-    problem = ToyProblem()
-    study = load_study(path, problem=problem)
-    study.what_if(ROW)
-    study.optimize(20, progress=False)
-    study.close()
-    assert execute(path, "PRAGMA user_version", "SELECT count(*) FROM answers") == [(2,), (1,)]
-    assert len(load_study(path, read_only=True).evaluations()) == 40
-
-
 def test_a_full_disk_takes_no_answer_away(path: Path) -> None:
     study = make(ToyProblem(), storage=path)
     study.journal._connection.execute("PRAGMA query_only=ON")  # as for a disk that turned read-only

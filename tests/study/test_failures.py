@@ -62,7 +62,7 @@ def test_optimize_raises_with_the_cause() -> None:
         ([[0.5, 0.5]], r"shape \(1, 2\) instead of \(1, 3\)"),
         ([0.5, 0.5, 0.5], r"shape \(3,\) instead of \(1, 3\)"),
         (None, "evaluate returned"),
-        ("half", "evaluate returned a str"),
+        ("half", "evaluate returned texts"),
     ],
 )
 def test_objectives_that_cannot_be(answer: Any, message: str) -> None:

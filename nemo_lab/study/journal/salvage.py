@@ -38,7 +38,7 @@ def salvage(path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> d
 
     Raises:
         StorageError: if nothing can be read, or the new file exists.
-        ArgumentError: if one of them is no path.
+        ArgumentError: if one of them is not a path.
 
     Warns:
         NemoWarning: names studies of which the head is lost, and all with it.

@@ -194,7 +194,7 @@ def _count(value: Any) -> int:
 
 def _amount(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value < np.inf:
-        raise ValueError(f"{value!r:.40} is no amount")
+        raise ValueError(f"{value!r:.40} is not an amount")
     return float(value)
 
 

@@ -125,5 +125,5 @@ def failure(cause: BaseException, done: int) -> NemoError:
         return StorageError(cause.message, cause.hint)
     return EvaluationError(
         f"the run failed after {done} evaluations: {type(cause).__name__}: {cause}",
-        "nothing evaluated is lost; fix the cause and call start() again, or undo() a steer that brought it",
+        "nothing evaluated is lost; fix the cause and call start() again, or undo() what brought it",
     )

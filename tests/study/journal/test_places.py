@@ -326,8 +326,8 @@ def test_what_is_refused_leaves_nothing(path: Path) -> None:
             create_study(ToyProblem(), storage=path, name="mine", **wrong)
         assert not os.listdir(path.parent)
     big = ToyProblem()
-    big.node_features = big.node_features.astype(np.float64) * 1e300  # more than the file's numbers can be
-    with pytest.raises(StorageError, match=r"cannot be read|cannot be written"):
+    big.node_features = big.node_features.astype(np.float64) * 1e300
+    with pytest.raises(ArgumentError, match="larger than"):
         create_study(big, storage=path, name="mine")
     assert not os.listdir(path.parent)
     make(path, name="mine").close()
@@ -346,9 +346,9 @@ def test_nobody_pays_twice(path: Path) -> None:
     first.what_if([5] * 6)
     second.what_if([5] * 6)
     assert two.calls == 0
-    second.enqueue([6] * 6)
+    second.enqueue([2, 8, 2, 8, 2, 8])
     second.optimize(1, progress=False)
-    first.enqueue([6] * 6)
+    first.enqueue([2, 8, 2, 8, 2, 8])
     first.optimize(1, progress=False)
     assert (two.calls, first.snapshot.reused) == (1, 1)
     first.close()
