@@ -17,23 +17,11 @@ from nemo_lab.contract import check_description, check_kinds, check_object, chec
 from nemo_lab.errors import ContractError
 from nemo_lab.problem import Problem
 
-NEEDED = (
-    "num_nodes",
-    "node_names",
-    "bit_widths",
-    "objective_names",
-    "node_features",
-    "edges",
-    "evaluate",
-)
+DESCRIBED = ("num_nodes", "node_names", "bit_widths", "objective_names", "node_features", "edges")
+NEEDED = (*DESCRIBED, "evaluate")
 MEMBERS = frozenset(name for name in (*vars(Problem), *Problem.__annotations__) if not name.startswith("_"))
 KEPT = (  # what arrays are shaped by, and results are read by
-    "num_nodes",
-    "node_names",
-    "bit_widths",
-    "objective_names",
-    "node_features",
-    "edges",
+    *DESCRIBED,
     "objectives",
     "objective_bounds",
     "cost_names",

@@ -113,11 +113,7 @@ def header(connection: sqlite3.Connection, study: int) -> Header:
     Raises:
         StorageError: if nemo_lab cannot have written it.
     """
-    query = selected("studies", version_of(connection)) + " WHERE study = ?"
-    row = connection.execute(query, (study,)).fetchone()
-    if row is None:
-        raise rows.damaged("the row of a study")
-    return heads.header_of(row[:5])
+    return heads.header_of(_study_row(connection, study)[:5])
 
 
 def status(connection: sqlite3.Connection, study: int, header: Header) -> tuple[Mapping[str, Any], list[int]]:
@@ -126,11 +122,16 @@ def status(connection: sqlite3.Connection, study: int, header: Header) -> tuple[
     Raises:
         StorageError: if nemo_lab cannot have written it.
     """
+    text, crc = _study_row(connection, study)[5:7]
+    return heads.status_of(text, crc, header)
+
+
+def _study_row(connection: sqlite3.Connection, study: int) -> Sequence[Any]:
     query = selected("studies", version_of(connection)) + " WHERE study = ?"
-    row = connection.execute(query, (study,)).fetchone()
+    row: Sequence[Any] | None = connection.execute(query, (study,)).fetchone()
     if row is None:
         raise rows.damaged("the row of a study")
-    return heads.status_of(row[5], row[6], header)
+    return row
 
 
 def notes(connection: sqlite3.Connection, study: int) -> dict[str, dict[str, Any]]:

@@ -43,10 +43,8 @@ class Opened:
             return self.connection.execute("PRAGMA data_version").fetchone()[0]
         now = self.place.stat()
         times = now.st_mtime_ns, now.st_size
-        if self._times not in (
-            None,
-            times,
-        ):  # SQLite takes it for a file that nobody writes, and does not look
+        # SQLite takes it for a file that nobody writes, and does not look
+        if self._times not in (None, times):
             self.connection.close()
             self.connection = connect(self.place, write=False)
         self._times = times
