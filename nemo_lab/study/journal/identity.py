@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nemo_lab.errors import StorageError
 from nemo_lab.study.journal.files import Key, begins_as_a_database
+from nemo_lab.study.journal.log import Log
 
 MEMBERS = {"": "the file", "-wal": "what was written last", "-shm": "the index of what was written last"}
 
@@ -24,45 +25,44 @@ class Identity:
     """
 
     def __init__(self, path: Path, key: Key, whole: Callable[[], bool]) -> None:
-        self._path, self._key, self._whole = path, key, whole
+        self._path, self._key = path, key
+        self._log = Log(path, whole)
         self._seen: dict[str, tuple[Key, int]] = {}
-        self.note()
+        self.check()
 
-    def note(self) -> None:
-        """Take all as it is now for right."""
-        for suffix in MEMBERS:
-            try:
-                found = os.stat(f"{self._path}{suffix}")
-            except OSError:
-                continue  # as ``check`` will say
-            key = found.st_dev, found.st_ino
-            if self._seen.get(suffix, (key,))[0] == key:
-                self._seen[suffix] = key, found.st_size
+    def check(self, *, wrote: bool = False) -> None:
+        """Refuse to write where it would be lost, or say that it was; what is seen has to be there next time.
 
-    def check(self) -> None:
-        """Refuse to write where it would be lost.
+        Args:
+            wrote: whether something was committed since the last check.
 
         Raises:
-            StorageError: if the file or a part of it is gone, another one, or shorter than it was.
+            StorageError: if the file or a part of it is gone, another one, or was cut.
         """
-        wrong = self._wrong()
+        wrong = self._wrong(wrote)
         if wrong:
             raise StorageError(
                 f"cannot write {str(self._path)!r}: {wrong}",
                 "everything is still in memory: study.save_as(path) keeps it in another file",
             )
 
-    def _wrong(self) -> str:
+    @property
+    def pages(self) -> int:
+        """That were written, and may not be in the file itself yet."""
+        return self._log.frames
+
+    def _wrong(self, wrote: bool) -> str:
         for suffix, what in MEMBERS.items():
             name = f"{what}, {os.path.basename(self._path)}{suffix},"
             try:
                 found = os.stat(f"{self._path}{suffix}")
+                cut = suffix == "-wal" and self._log.is_cut(wrote=wrote)
             except OSError as error:
                 return f"{name} is not there any more ({error.strerror})"
             key, size = self._seen.get(suffix, ((found.st_dev, found.st_ino), 0))
             if key != (found.st_dev, found.st_ino):
                 return f"{name} is another file now"
-            # a process that rests moves the latest into the file, and leaves nothing beside it
-            if found.st_size < size and not (suffix == "-wal" and self._whole()):
-                return f"{name} lost its end"
+            if cut or (suffix != "-wal" and found.st_size < size):
+                return f"{name} lost a part"
+            self._seen[suffix] = key, found.st_size
         return "" if begins_as_a_database(self._key) else "the file was overwritten"

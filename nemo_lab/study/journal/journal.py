@@ -7,7 +7,6 @@ cut can lose the last moments, never the file.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,9 @@ from nemo_lab.study.journal.records import Checkpoint, Header, Stored
 from nemo_lab.study.journal.schema import explained
 from nemo_lab.study.results.snapshot import Intervention
 
-PATIENCE = 0.2  # seconds that a run at rest gives readers to let go of what was written last
+PAGES = (
+    1000  # written since the log began, after which they are moved into the file, as SQLite does by itself
+)
 
 
 class Journal:
@@ -50,6 +51,7 @@ class Journal:
         self._lock = threading.RLock()
         self._identity: Identity | None = None
         self._known: cache.Known | None = None
+        self._seen: Any = None
         try:
             self._begin(opened.claim)
         except BaseException:
@@ -57,7 +59,6 @@ class Journal:
             raise
 
     def _begin(self, claim: Claim | None) -> None:
-        self._seen: Any = None
         with explained(self.path, "read"):
             self.header = contents.header(self._connection, self._study)
             self._status, self._counts = self.status()
@@ -103,19 +104,18 @@ class Journal:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Write in the body, if it goes to where it will be looked for."""
+        """Write in the body, if it goes to where it will be looked for; and see that it did."""
         with self._lock, explained(self.path, "write"):
             self.check()
+            before = self._connection.total_changes
             yield
             if self._identity is not None:
-                self._identity.note()
+                self._identity.check(wrote=self._connection.total_changes > before)
+                if self._identity.pages > PAGES:
+                    self._opened.checkpoint("PASSIVE")
 
     def check(self) -> None:
-        """Refuse to write where it would be lost.
-
-        Raises:
-            StorageError: if the file is gone, another one, or damaged from outside.
-        """
+        """Refuse to write where it would be lost, by a StorageError; see ``Identity.check``."""
         if self._identity is not None:
             self._identity.check()
 
@@ -140,15 +140,15 @@ class Journal:
             self._counts, self._status = counts, status
 
     def settle(self) -> None:
-        """Have everything in the file itself, as far as nobody reads it: a copy of it alone is whole then."""
-        with self._lock, contextlib.suppress(sqlite3.Error):  # it is stored, if not in the one file
-            self._connection.execute(f"PRAGMA busy_timeout={int(1000 * PATIENCE)}")
-            try:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            finally:
-                self._connection.execute("PRAGMA busy_timeout=30000")
-                if self._identity is not None:
-                    self._identity.note()
+        """Have everything in the file itself, as far as nobody reads it: a copy of it alone is whole then.
+
+        Raises:
+            StorageError: as ``check`` does.
+        """
+        with self._lock:
+            self.check()
+            self._opened.checkpoint("TRUNCATE")
+            self.check()
 
     def answer(self, bits: NDArray[np.uint8], objectives: NDArray[np.float64]) -> None:
         """Store objectives float64[K] of uint8[Q] that were measured beside a run.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from nemo_lab.study.journal.lock import Claim
 from nemo_lab.study.journal.records import Header, Stored
 from nemo_lab.study.journal.schema import connect, explained
 
+PATIENCE = 0.2  # seconds that readers get to let go of what was written last
 Path_ = str | os.PathLike[str]
 
 
@@ -49,6 +52,19 @@ class Opened:
             self.connection = connect(self.place, write=False)
         self._times = times
         return times
+
+    def checkpoint(self, mode: str) -> None:
+        """Move what was written last into the file itself, as far as readers let go of it soon.
+
+        Args:
+            mode: of SQLite's ``wal_checkpoint``.
+        """
+        with contextlib.suppress(sqlite3.Error):  # it is stored, if not in the one file
+            self.connection.execute(f"PRAGMA busy_timeout={int(1000 * PATIENCE)}")
+            try:
+                self.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            finally:
+                self.connection.execute("PRAGMA busy_timeout=30000")
 
     def close(self) -> None:
         """Let go of the file; harmless twice."""

@@ -117,6 +117,7 @@ def _prepare(connection: Connection, path: Path) -> None:
     _check(connection, path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # ``Journal`` looks first whether the log is whole
 
 
 def _is_new(connection: Connection) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import pytest
 from nemo_lab import Study, create_study, load_study
 from nemo_lab.errors import ArgumentError, StorageError, StudyStateError
 from nemo_lab.study import studies
-from nemo_lab.study.journal import Journal
+from nemo_lab.study.journal import Journal, contents
 from tests.study.journal.rewriting import execute
 from tests.study.test_running import until
-from tests.toy import SlowProblem, ToyProblem
+from tests.toy import GatedProblem, SlowProblem, ToyProblem
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::nemo_lab.NemoWarning")
 
@@ -173,12 +175,89 @@ def test_what_was_written_last_is_cut_while_the_run_writes(path: Path) -> None:
     study.start(10_000)
     until(lambda: len(study.evaluations()) > 20)
     os.truncate(f"{path}-wal", 0)
-    with pytest.raises(StorageError, match=r"run\.sqlite-wal, lost its end"):
+    with pytest.raises(StorageError, match=r"run\.sqlite-wal, lost a part"):
         study.wait(60)
     made = study.evaluations(bits=True)
     study.save_as(path.with_name("saved.sqlite"))
     study.close()
     assert load_study(path.with_name("saved.sqlite"), read_only=True).evaluations(bits=True).equals(made)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.77, 0.99, -8])
+@pytest.mark.parametrize("write", [1, 7, 60])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_was_written_last_is_cut_in_the_moment_of_a_write(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kept: float, write: int, when: str
+) -> None:
+    """Behind the check; SQLite goes on behind the hole, as if nothing had happened."""
+    study = make(path)
+    study.optimize(3, progress=False)  # a part that is in the file itself
+    transaction, log, writes = contents.transaction, f"{path}-wal", iter(range(1, 1000))
+    lost: list[bool] = []
+
+    def cut() -> None:
+        whole = Path(log).read_bytes()
+        os.truncate(log, max(0, int(len(whole) * kept) if kept >= 0 else len(whole) + int(kept)))
+        lost.append(bool(whole[os.path.getsize(log) :].strip(b"\0")))
+
+    @contextlib.contextmanager
+    def interrupted(connection: Any) -> Iterator[None]:
+        number = next(writes)
+        if number == write and when == "before":
+            cut()
+        with transaction(connection):
+            yield
+        if number == write and when == "after":
+            cut()
+
+    monkeypatch.setattr(contents, "transaction", interrupted)
+    told: list[StorageError] = []
+    try:
+        study.optimize(97, progress=False)
+    except StorageError as error:
+        told.append(error)
+    if when == "before" and not any(lost):  # what lay there was nothing yet, or nothing but zeros
+        assert not told
+    else:
+        assert "run.sqlite-wal, lost a part" in str(told)
+    made = study.evaluations(bits=True)
+    assert len(made) == (3 + write if told else 100)
+    study.save_as(path.with_name("saved.sqlite"))
+    study.close()
+    assert load_study(path.with_name("saved.sqlite"), read_only=True).evaluations(bits=True).equals(made)
+    assert execute(path, "PRAGMA integrity_check") == [("ok",)]
+    left = load_study(path, read_only=True).evaluations(bits=True)  # up to some moment before the cut
+    assert 3 <= len(left) <= len(made)
+    assert left.equals(made.iloc[: len(left)])
+
+
+def test_what_was_written_last_is_cut_by_the_end_of_a_run(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(path)
+    settle = Journal.settle
+
+    def late(journal: Journal) -> None:
+        os.truncate(f"{path}-wal", os.path.getsize(f"{path}-wal") // 2)
+        settle(journal)
+
+    monkeypatch.setattr(Journal, "settle", late)
+    with pytest.raises(StorageError, match="lost a part"):
+        study.optimize(20, progress=False)
+    monkeypatch.undo()
+    study.save_as(path.with_name("saved.sqlite"))
+    assert len(load_study(path.with_name("saved.sqlite"), read_only=True).evaluations()) == 20
+    study.close()
+
+
+def test_a_long_run_moves_what_it_wrote_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nemo_lab.study.journal.journal.PAGES", 20)
+    study, sizes = make(path), []
+    study.listen(lambda: sizes.append(os.path.getsize(f"{path}-wal")))
+    study.optimize(300, progress=False)
+    assert max(sizes) < 20 * 4120 + 200_000  # and the state of the engine
+    study.close()
+    assert len(load_study(path, read_only=True).evaluations()) == 300
 
 
 def test_others_that_rest_are_no_trouble(path: Path) -> None:
@@ -356,22 +435,31 @@ def test_nobody_pays_twice(path: Path) -> None:
 
 
 def test_two_processes_that_run_at_once_share(path: Path) -> None:
-    make(path, SlowProblem()).close()
-    calls = path.with_name("calls")
+    """One stands in its 41st evaluation while another passes it; each takes what the other has paid for."""
+    stands, passed = path.with_name("stands"), path.with_name("passed")
     script = (
-        "import sys; from nemo_lab import load_study, create_study; from tests.toy import SlowProblem\n"
-        "p = SlowProblem(); kind = dict(seed=5, population=16, species=('floor', 'integer'))\n"
-        "s = create_study(p, storage=sys.argv[1], **kind); s.optimize(80, progress=False)\n"
-        "open(sys.argv[2], 'a').write(f'{p.calls} {s.snapshot.reused}\\n'); s.close()"
+        "import sys, threading; from pathlib import Path; from nemo_lab import create_study\n"
+        "from tests.toy import GatedProblem; from tests.waiting import until\n"
+        "problem, stands, passed = GatedProblem(free=40), *map(Path, sys.argv[2:])\n"
+        "kind = dict(seed=5, population=16, species=('floor', 'integer'))\n"
+        "study = create_study(problem, storage=sys.argv[1], **kind)\n"
+        "study.start(80); until(problem.entered.is_set); stands.touch()\n"
+        "until(passed.exists); problem.gate.set()\n"
+        "study.wait(); print(problem.calls, study.snapshot.reused); study.close()\n"
     )
-    running = [
-        subprocess.Popen([sys.executable, "-W", "ignore", "-c", script, str(path), str(calls)])
-        for _ in range(2)
-    ]
-    assert [one.wait(120) for one in running] == [0, 0]
-    paid, reused = zip(*(map(int, line.split()) for line in calls.read_text().splitlines()), strict=True)
-    assert sum(paid) + sum(reused) == 160
-    assert sum(reused) > 20
+    command = [sys.executable, "-W", "ignore", "-c", script, str(path), str(stands), str(passed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            until(lambda: stands.exists() or other.poll() is not None)
+            problem = GatedProblem(free=40)
+            problem.gate.set()
+            study = make(path, problem).optimize(80, progress=False)
+            assert (problem.calls, study.snapshot.reused) == (40, 40)
+            study.close()
+            passed.touch()
+            assert other.communicate(timeout=PATIENCE)[0].split() == ["41", "39"]
+        finally:
+            other.kill()
 
 
 def test_annotations_are_kept_by_kind_and_key(path: Path) -> None:
