@@ -1,7 +1,8 @@
 """Who may use torch when: many threads compute, one at a time traces, and torch.export has torch to itself.
 
 While it traces, torch changes itself for the whole process. What torch.fx changes, our tracer keeps from
-other threads, so that only two traces exclude each other. torch.export changes far more (builtins, kernels,
+other threads, so that only two traces exclude each other, but for older versions of torch: see
+``nemo_lab.workload.capture``. torch.export changes far more (builtins, kernels,
 the parameters of the network), so nobody computes meanwhile: those who do let it through where they look up.
 """
 

@@ -6,18 +6,20 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from nemo_lab import Workload, check_interrupted, create_study, exclusion
 from nemo_lab.errors import TraceError
 from nemo_lab.exclusion import alone, computing, tracing
 from nemo_lab.interruption import Interrupted, interruptible
 from tests.toy import EndlessProblem, ToyProblem
+from tests.waiting import waits
 
 OWN: dict[str, Any] = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
 
@@ -82,6 +84,36 @@ def test_many_compute_at_once_and_one_has_it_alone() -> None:
 
     assert have_ended(*(began(compute) for _ in range(3)), began(have_it_alone), began(have_it_alone))
     assert lonely == [0] * 80
+
+
+class Begins(nn.Linear):
+    """A network that has another thread begin something while torch.fx traces it."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(4, 3)
+        self.work = work
+        self.threads: list[threading.Thread] = []
+
+    def forward(self, x: Tensor) -> Any:
+        if isinstance(x, fx.Proxy):
+            thread = began(self.work)
+            self.threads.append(thread)
+            until(lambda: not thread.is_alive() or waits(thread))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("flag", [None, SimpleNamespace(flag=False)], ids=["of a thread", "of all threads"])
+def test_who_computes_is_not_taken_for_one_who_traces(flag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch refuses to run in such a thread what it has compiled; older versions have one flag for all."""
+    if flag is not None:
+        monkeypatch.setattr("torch.fx._symbolic_trace._is_fx_tracing_tls", flag)
+    taken: list[bool] = []
+    network = Begins(
+        lambda: with_computing(lambda: taken.append(fx._symbolic_trace.is_fx_symbolic_tracing()))
+    )
+    assert Workload.from_module(network, torch.ones(1, 4)).traced_by == "torch.fx"
+    assert have_ended(*network.threads)
+    assert taken == [False]
 
 
 def test_a_long_evaluation_lets_a_trace_through_where_it_looks_up() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import linecache
 import re
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -42,12 +44,13 @@ def capture(
     Returns:
         the graph, which of the two made it, and the examples in the batch.
 
-    Other threads may compute meanwhile, except while torch.export works; see ``nemo_lab.exclusion``.
+    Other threads may compute meanwhile, except while torch.export works, and in versions of torch in which
+    one flag says of all threads that torch.fx traces; see ``nemo_lab.exclusion``.
 
     Raises:
         TraceError: if the module does not run on the example, or neither way leads to a graph.
     """
-    with tracing(), evaluating(module), plain_attention(module), torch_threads(1):
+    with tracing(), _beside_others(), evaluating(module), plain_attention(module), torch_threads(1):
         try:
             expected = _run(module, args, kwargs)
         except Exception as error:
@@ -84,6 +87,16 @@ def capture(
                     f"torch.export says {_reason(error)}",
                     WAY_OUT,
                 ) from first
+
+
+def _beside_others() -> AbstractContextManager[None]:
+    """Within ``tracing``: keep from computing, where torch.fx cannot trace beside it.
+
+    Torch refuses to run what it has compiled while a flag says that torch.fx traces. It is a thread's own in
+    newer versions; in older ones it is one for all threads, and what they compute would fail.
+    """
+    flag = getattr(torch.fx._symbolic_trace, "_is_fx_tracing_tls", None)
+    return nullcontext() if isinstance(flag, threading.local) else alone()
 
 
 class _FxTracer(fx.Tracer):
