@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nemo_lab.exclusion import alone, tracing
+
 
 class NoCompiler(TorchDispatchMode):
     """A mode of dispatch under which nothing is compiled.
@@ -44,13 +46,41 @@ class OwnNumbers(NoCompiler):
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self._seed)
         generator = self._generators[device]
-        drawing = _with_generator(func)
+        drawing = WRITTEN_OUT.get(func) or _with_generator(func)
         if drawing is not None:
             return drawing(*args, **{**kwargs, "generator": generator})
-        seed = torch.empty((), dtype=torch.int64, device=device).random_(generator=generator)
-        with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
-            torch.manual_seed(int(seed))  # one of the few that take no generator: for this moment only
-            return func(*args, **kwargs)
+        with self:  # by the operations that it is made of
+            result = func.decompose(*args, **kwargs)
+        return result if result is not NotImplemented else _in_place(generator, func, args, kwargs)
+
+
+def _native_dropout(given: Tensor, p: float, train: bool | None, *, generator: torch.Generator) -> Any:
+    if train is False:
+        return given.clone(), torch.ones_like(given, dtype=torch.bool)
+    kept = torch.empty_like(given).bernoulli_(1 - p, generator=generator)
+    return given * kept * (0.0 if p == 1 else 1 / (1 - p)), kept.bool()
+
+
+WRITTEN_OUT = {torch.ops.aten.native_dropout.default: _native_dropout}
+
+
+def _in_place(generator: torch.Generator, func: Any, args: Any, kwargs: Any) -> Any:
+    """Run what takes no generator: for this moment, torch's own of that device is in the state of ours.
+
+    Nobody else computes meanwhile, and no other device's is touched.
+    """
+    device = generator.device
+    module: Any = torch.random if device.type == "cpu" else torch.get_device_module(device)
+    which = () if device.type == "cpu" else (device,)
+    with tracing(), alone():
+        before = module.get_rng_state(*which)
+        try:
+            module.set_rng_state(generator.get_state(), *which)
+            result = func(*args, **kwargs)
+            generator.set_state(module.get_rng_state(*which))
+        finally:
+            module.set_rng_state(before, *which)
+    return result
 
 
 def _device(args: Any, kwargs: Any) -> torch.device:
