@@ -12,7 +12,6 @@ import copyreg
 import dis
 import functools
 import hashlib
-import inspect
 import sys
 import sysconfig
 import types
@@ -38,14 +37,18 @@ PARTS = {  # of descriptors, which pickle does not save
 }
 
 
-def definition(value: Any) -> str:
+def definition(value: Any, within: Any = None) -> str:
     """A short hexadecimal digest of a function, of anything that can be called, or of a class.
+
+    Args:
+        value: what is digested.
+        within: an object that holds it, which is left out where it is met again.
 
     Raises:
         ArgumentError: if something that it holds cannot be read.
     """
     try:
-        return _Digest().add(value).hexdigest()
+        return _Digest(within).add(value).hexdigest()
     except Exception as error:
         name = getattr(value, "__qualname__", type(value).__qualname__)
         raise ArgumentError(
@@ -54,25 +57,12 @@ def definition(value: Any) -> str:
         ) from error
 
 
-def arguments_kept(made: Any) -> dict[str, Any]:
-    """What an object was made with, as far as it keeps it under the names of its constructor's arguments."""
-    try:
-        names = inspect.signature(type(made)).parameters
-    except (TypeError, ValueError):
-        return {}
-    return {name: getattr(made, name) for name in names if _kept(made, name)}
-
-
-def _kept(made: Any, name: str) -> bool:
-    """Whether an object has it of its own: as an attribute, in a slot, or by a property."""
-    shown = inspect.getattr_static(type(made), name, None)
-    return name in getattr(made, "__dict__", ()) or isinstance(shown, property | types.MemberDescriptorType)
-
-
 class _Digest:
-    def __init__(self) -> None:
+    def __init__(self, within: Any = None) -> None:
         self._found = hashlib.blake2b(digest_size=16)
         self._seen: dict[int, tuple[int, Any]] = {}  # with the objects, so that no id is used again
+        if within is not None:
+            self._seen[id(within)] = 0, within
 
     def hexdigest(self) -> str:
         return self._found.hexdigest()
@@ -179,6 +169,14 @@ class _Digest:
             return
         parts = (saved,) if isinstance(saved, str) else saved
         self._all("saved", [list(one) if isinstance(one, Iterator) else one for one in parts])
+        if any(_says_itself(kind) for kind in type(value).__mro__):  # maybe less than what it does depends on
+            self._all("held", [dict(getattr(value, "__dict__", ()))])
+
+
+def _says_itself(kind: type) -> bool:
+    """Whether a class of one's own says what pickle saves of its objects."""
+    own = not {"__getstate__", "__reduce__", "__reduce_ex__"}.isdisjoint(vars(kind))
+    return own and not _installed(_file(kind))
 
 
 def _dense(value: Any) -> Any:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.definitions import arguments_kept, definition
+from nemo_lab.definitions import definition
 from nemo_lab.objective import MEASURED, Objective, of_function
+from nemo_lab.settings import arguments_kept, settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,11 @@ else:
             if problem is None:  # a dataclass must not take it for the default of a field
                 raise AttributeError(self.compute.__name__)
             return self.compute(problem)
+
+
+DESCRIPTION = (  # has digests of its own, or is only shown
+    "num_nodes", "node_names", "bit_widths", "objective_names", "node_features", "edges", "title",
+)  # fmt: skip
 
 
 class Problem(ABC):
@@ -109,8 +115,13 @@ class Problem(ABC):
         """Digests of all that results depend on, by part: ``workload``, ``data``, ``settings``, ``code``.
 
         A journal goes on only with a problem of the same digests. By default those of the description, and as
-        ``code`` of the class and of what the problem was made with, where it keeps that under the names of
-        its constructor's arguments. Where results depend on more, such as a file, digest it here, too.
+        ``code`` of the class, and of all that the problem holds when the study is made: under whatever names,
+        and functions that were put in place of its methods. What is told from what is on the safe side:
+        something that changes no result may have evaluations made a second time. Not counted are locks,
+        files, threads and the like, and what ``evaluate``, with the methods that it calls, adds to: numbers
+        that it counts up, as by ``self.calls += 1``, and what it stores into, as by ``self.cache[key] =
+        found``. The same names as arguments of the constructor count. Where results depend on more, such as
+        what is in a file, digest it here, too.
         """
         return {**self._described(), "code": self._code()}
 
@@ -121,7 +132,9 @@ class Problem(ABC):
         return ({part: one for part, one in now.items() if part != "code"},)
 
     def _code(self) -> str:
-        return definition([type(self._own), arguments_kept(self._own)])
+        kept = arguments_kept(self._own)
+        more = settings(self._own, but=(*kept, *DESCRIPTION))
+        return definition([type(self._own), kept, *([more] if more else [])])
 
     def _described(self) -> dict[str, str]:
         described = repr((self.node_names, self.bit_widths, self.objective_names)).encode()

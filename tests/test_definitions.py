@@ -24,7 +24,7 @@ import pandas as pd
 import pytest
 import torch
 
-from nemo_lab.definitions import arguments_kept, definition
+from nemo_lab.definitions import definition
 from nemo_lab.errors import ArgumentError
 
 FACTOR = 2.0
@@ -278,32 +278,3 @@ def test_layout_comments_hash_seeds_and_processes_change_nothing(tmp_path: Path)
         found.append(run.stdout)
     assert len(set(found)) == 1
     assert found[0].split()[0] != found[0].split()[1]
-
-
-def test_arguments_that_are_kept() -> None:
-    kept = Kept(0.5, table=3)
-    kept.calls = 7
-    assert arguments_kept(kept) == {"strength": 0.5}
-    assert arguments_kept(Weighted(2.0)) == {"weight": 2.0}
-    assert arguments_kept(object()) == {}
-
-
-class ByProperty:
-    def __init__(self, scale: float) -> None:
-        self._scale = scale
-
-    @property
-    def scale(self) -> float:
-        return self._scale
-
-
-class InASlot:
-    __slots__ = ("scale",)
-
-    def __init__(self, scale: float) -> None:
-        self.scale = scale
-
-
-@pytest.mark.parametrize("kind", [ByProperty, InASlot])
-def test_what_an_object_was_made_with_is_found_wherever_it_keeps_it(kind: Any) -> None:
-    assert arguments_kept(kind(2.0)) == {"scale": 2.0}

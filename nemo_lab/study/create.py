@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import nemo_lab.search as search
 from nemo_lab.arguments import Domain, File, Instance, OrNone, Several, Text, Whole
 from nemo_lab.errors import ArgumentError, UnknownNameError
-from nemo_lab.search import SearchOptions
+from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.objective import constant
 from nemo_lab.search.presets import PRESETS
 from nemo_lab.study.journal import Header, StoredProblem
@@ -27,6 +27,7 @@ ASPIRATION: Domain[Mapping[str, Any]] = Instance(
     Mapping,  # type: ignore[type-abstract]
     words="a mapping from objectives to a largest value, or (smallest, largest)",
 )
+Forms = tuple[dict[str, str], ...]
 
 
 def create_study(
@@ -94,9 +95,10 @@ def create_study(
     objectives.limits(limits)
     objectives.box(box)
     created = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
+    forms_now = _asked_now(fingerprints, problem)  # what the problem holds may change before there is a file
 
     def described() -> tuple[Header, Sequence[Mapping[str, str]]]:
-        forms = fingerprints(problem)
+        forms = forms_now()
         header = Header(
             name=name or "",
             seed=seed,
@@ -133,3 +135,12 @@ def create_study(
     if path is not None:  # at the end: what is refused leaves nothing in a file
         study.save_as(path)
     return study
+
+
+def _asked_now(ask: Callable[[Problem], Forms], problem: Problem) -> Callable[[], Forms]:
+    """The answer to a question, asked now; what fails is raised only where the answer is wanted."""
+    try:
+        forms = ask(problem)
+    except Exception:
+        return lambda: ask(problem)
+    return lambda: forms

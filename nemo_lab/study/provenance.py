@@ -11,9 +11,11 @@ from typing import Any
 from nemo_lab._version import __version__
 from nemo_lab.adapted import AdaptedProblem
 from nemo_lab.contract import check_fingerprint
-from nemo_lab.definitions import arguments_kept, definition
+from nemo_lab.definitions import definition
 from nemo_lab.errors import ContractError, DataError, shown
+from nemo_lab.problem import DESCRIPTION
 from nemo_lab.search import Problem, adapt_problem
+from nemo_lab.settings import arguments_kept, attributes_of, patched, settings
 from nemo_lab.workload.workload import Workload
 
 PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pymoo", "moocore", "numba")
@@ -80,16 +82,28 @@ def fingerprints(problem: Problem) -> tuple[dict[str, str], ...]:
 
 
 def _unsaid(problem: Problem) -> list[Any]:
-    """What an object does that asks another one for its fingerprint: its class, and what it was made with."""
+    """What is not in the fingerprint that an object gives: empty if all is.
+
+    Of one that asks another one for its fingerprint: its class, and what it holds. Of one that inherits its
+    fingerprint from a class that knows only itself: the class, and what that other one does not hold. Of all
+    others that give one: functions in place of methods.
+    """
     own = problem.original if isinstance(problem, AdaptedProblem) else problem
-    said = (
-        getattr(own, "fingerprint", None) is None
-        or inspect.getattr_static(own, "fingerprint", None) is not None
-    )
-    if said:
+    if getattr(own, "fingerprint", None) is None:
         return []
-    kept = arguments_kept(own).items()
-    return [type(own), {name: one for name, one in kept if not hasattr(one, "fingerprint")}]
+    if inspect.getattr_static(own, "fingerprint", None) is None:
+        kept = arguments_kept(own)
+        asked = [name for name, one in kept.items() if hasattr(one, "fingerprint")]
+        more = settings(own, but=(*kept, *DESCRIPTION))
+        told = {name: one for name, one in kept.items() if name not in asked}
+        return [type(own), told, *([more] if more else [])]
+    giver = next((kind for kind in type(own).__mro__ if "fingerprint" in vars(kind)), type(own))
+    if giver is Problem:  # which knows of all
+        return []
+    if giver is not type(own):
+        return [type(own), settings(own, but=attributes_of(giver))]
+    replaced = patched(own)
+    return [replaced] if replaced else []
 
 
 def reusable(forms: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nemo_lab import QuantizationProblem, create_study, load_study, load_workload
@@ -289,3 +290,74 @@ def test_who_wraps_another_problem_is_told_from_it_and_from_other_wrappers(path:
             with pytest.raises(StorageError, match="changed since study"):
                 load_study(path, f"{number}", problem=other())
         load_study(path, f"{number}", problem=maker()).close()
+
+
+class Private(ToyProblem):
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self._multiplied_by = scale
+
+    def evaluate(self, bits: Any) -> Any:
+        return super().evaluate(bits) * self._multiplied_by
+
+
+def patched(problem: Any, scale: float) -> Any:
+    evaluate = problem.evaluate
+    problem.evaluate = lambda bits: evaluate(bits) * scale
+    return problem
+
+
+class Doubled(QuantizationProblem):
+    """One that says nothing of itself."""
+
+    scale = 1.0
+
+    def evaluate(self, bits: Any) -> Any:
+        return super().evaluate(bits) * self.scale
+
+
+def doubled(scale: float) -> Any:
+    made = Doubled(load_workload("digits"))
+    made.scale = scale
+    return made
+
+
+@pytest.mark.parametrize(
+    "makers",
+    [
+        [lambda: Private(0.5), lambda: Private(0.25)],
+        [ToyProblem, lambda: patched(ToyProblem(), 0.5), lambda: patched(ToyProblem(), 0.25)],
+        [
+            lambda: QuantizationProblem(load_workload("digits")),
+            lambda: patched(QuantizationProblem(load_workload("digits")), 0.5),
+            lambda: doubled(1.0),
+            lambda: doubled(0.5),
+        ],
+    ],
+    ids=["private names", "functions in place of methods", "classes that inherit a fingerprint"],
+)
+def test_what_a_problem_was_told_in_any_way_is_minded(path: Path, makers: Any) -> None:
+    settings: dict[str, Any] = {"population": 8, "min_size": 1, "species": ("floor",), "storage": path}
+    for number, maker in enumerate(makers):
+        first = create_study(maker(), name=f"{number}", **settings).optimize(3, progress=False)
+        first.close()
+        assert first.snapshot.reused == 0
+        used = maker()
+        used.evaluate(np.full((1, used.num_nodes), 8))
+        for name, problem in (("again", maker()), ("with one that was used", used)):
+            again = create_study(problem, name=f"{number} {name}", **settings).optimize(3, progress=False)
+            again.close()
+            assert again.snapshot.reused == 3
+        load_study(path, f"{number}", problem=used).close()
+    with pytest.raises(StorageError, match="the code changed since study"):
+        load_study(path, f"{len(makers) - 1}", problem=makers[-2]())
+
+
+def test_a_study_is_of_the_problem_as_it_was_when_it_was_made(path: Path) -> None:
+    problem = Private(0.5)
+    study = make(problem).optimize(20, progress=False)
+    problem._multiplied_by = 0.25
+    study.save_as(path)
+    study.close()
+    assert make(Private(0.25), storage=path, name="b").optimize(20, progress=False).snapshot.reused == 0
+    assert make(Private(0.5), storage=path, name="c").optimize(20, progress=False).snapshot.reused == 20

@@ -25,7 +25,7 @@ DRAW: dict[str, Callable[[], Tensor]] = {
     "rrelu": lambda: nn.functional.rrelu(-X, training=True),
     "normal": lambda: torch.normal(X, X),
     "randperm": lambda: torch.randperm(99),
-    "fractional pool": lambda: nn.functional.fractional_max_pool2d(X, 2, 3),
+    "fractional pool": lambda: nn.functional.fractional_max_pool2d(X, 2, 5),
 }
 NO_GENERATOR: dict[str, Callable[[], Tensor]] = {  # nor made of others that take one
     "native_dropout.out": lambda: torch.ops.aten.native_dropout.out(

@@ -1,0 +1,149 @@
+"""What an object holds that its results may depend on, under whatever names.
+
+It errs on the safe side: what is not known to change while the object works counts as a setting, so that at
+worst something is measured twice.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import inspect
+import numbers
+import textwrap
+import types
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nemo_lab.definitions import definition
+
+TOOLS = {  # modules whose objects are how something is done, not what: locks, files, threads, connections
+    "_contextvars", "_io", "_queue", "_thread", "_weakref", "asyncio", "concurrent", "io", "logging",
+    "multiprocessing", "queue", "socket", "sqlite3", "subprocess", "tempfile", "threading", "weakref",
+}  # fmt: skip
+ADDED_TO = numbers.Number, str, list, dict, set, deque, np.ndarray  # what a cache, a counter or a log is
+FILLS = {
+    "add", "append", "appendleft", "clear", "discard", "extend", "insert", "move_to_end", "pop", "popitem",
+    "popleft", "remove", "setdefault", "update",
+}  # fmt: skip
+
+
+def arguments_kept(made: Any) -> dict[str, Any]:
+    """What an object was made with, as far as it keeps it under the names of its constructor's arguments."""
+    try:
+        names = inspect.signature(type(made)).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: getattr(made, name) for name in names if _kept(made, name)}
+
+
+def _kept(made: Any, name: str) -> bool:
+    """Whether an object has it of its own: as an attribute, in a slot, or by a property."""
+    shown = inspect.getattr_static(type(made), name, None)
+    return name in getattr(made, "__dict__", ()) or isinstance(shown, property | types.MemberDescriptorType)
+
+
+def settings(made: Any, but: Iterable[str] = ()) -> dict[str, str]:
+    """Digests of what an object holds, by the name of the attribute, but of those names.
+
+    Not counted are the tools that it works with, such as locks and files, and what its ``evaluate`` adds to
+    as it works: numbers that it counts up (``self.calls += 1``), and what it stores into
+    (``self.cache[key] = found``, ``self.log.append(found)``).
+    """
+    without, added_to = set(but), _added_to(type(made), "evaluate")
+    return {
+        name: _digest(value, made)
+        for name, value in sorted(dict(_held(made)).items())
+        if not (name in without or (name in added_to and isinstance(value, ADDED_TO)) or _tool(value))
+    }
+
+
+def patched(made: Any) -> dict[str, str]:
+    """Digests of the functions that an object has in place of methods of its class, by name."""
+    return {
+        name: _digest(value, made)
+        for name, value in sorted(dict(_held(made)).items())
+        if callable(value) and callable(inspect.getattr_static(type(made), name, None))
+    }
+
+
+def attributes_of(kind: type) -> set[str]:
+    """The names of all attributes that the methods of a class, or of one that it inherits from, assign."""
+    methods = [one for base in kind.__mro__ for one in vars(base).values()]
+    codes = [one.__code__ for one in methods if isinstance(one, types.FunctionType)]
+    return {
+        step.argval for code in codes for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"
+    }
+
+
+def _held(made: Any) -> Iterator[tuple[str, Any]]:
+    """All attributes of its own, in slots, too."""
+    yield from dict(getattr(made, "__dict__", ())).items()
+    for kind in type(made).__mro__:
+        for name, member in dict(vars(kind)).items():
+            if isinstance(member, types.MemberDescriptorType) and hasattr(made, name):
+                yield name, getattr(made, name)
+
+
+def _tool(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] in TOOLS
+
+
+def _digest(value: Any, holder: Any) -> str:
+    """Of one attribute; of a problem by its fingerprint."""
+    try:
+        if callable(getattr(value, "fingerprint", None)) and not isinstance(value, type):
+            value = value.fingerprint()
+        return definition(value, within=holder)
+    except Exception:  # nothing that could be told from others of its kind
+        return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _added_to(kind: type, begin: str) -> set[str]:
+    """Attributes that a method counts up or stores into, or another one that it calls."""
+    found: set[str] = set()
+    called, done = {begin}, set[str]()
+    while left := called - done:
+        name = left.pop()
+        done.add(name)
+        for tree in _sources(kind, name):
+            found |= set(_stored(tree))
+            called |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute) and _of_self(one)}
+    return found
+
+
+def _sources(kind: type, name: str) -> Iterator[ast.AST]:
+    """Every method of that name, of a class and of those that it inherits from."""
+    for one in kind.__mro__:
+        method = vars(one).get(name)
+        if isinstance(method, types.FunctionType):
+            try:
+                yield ast.parse(textwrap.dedent(inspect.getsource(method)))
+            except (OSError, TypeError, SyntaxError):  # typed in: nothing is known of it
+                continue
+
+
+def _stored(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        places: list[Any] = []
+        if isinstance(node, ast.AugAssign):
+            places = [node.target]
+        elif isinstance(node, ast.Assign | ast.Delete):
+            places = [one.value for one in node.targets if isinstance(one, ast.Subscript)]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in FILLS:
+            places = [node.func.value]
+        for place in places:
+            place = place.value if isinstance(place, ast.Subscript) else place
+            if isinstance(place, ast.Attribute) and _of_self(place):
+                yield place.attr
+
+
+def _of_self(node: ast.Attribute) -> bool:
+    """Whether it is an attribute of ``self``, or of ``super()``."""
+    of = node.value
+    if isinstance(of, ast.Call):
+        return isinstance(of.func, ast.Name) and of.func.id == "super"
+    return isinstance(of, ast.Name) and of.id == "self"
