@@ -77,6 +77,10 @@ class EvaluationError(NemoError, RuntimeError):
     """The evaluator failed or returned what cannot be an objective vector."""
 
 
+class CopyError(NemoError, TypeError):
+    """A copy of what cannot be there twice, such as a study, by ``copy`` or ``pickle``."""
+
+
 class ContractError(ArgumentError, AssertionError):
     """A species or a problem of one's own breaks a promise; says which, and how to mend it."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, EvaluationError, NemoError
 from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
 from nemo_lab.search.species import Bits
@@ -49,6 +49,7 @@ class Configurations:
 
         Raises:
             BitWidthError, UnknownNameError: if it does not fit.
+            EvaluationError: if the evaluation failed; the run does not mind.
         """
         rows = self._names.bits(bits)
         if len(rows) != 1:
@@ -63,7 +64,7 @@ class Configurations:
                 self._runner.post(command)
                 while not wait([command.answer], LOOK_UP).done:
                     check_interrupted()
-                return command.answer.result()
+                return _result(command)
             except Interrupted:
                 check_interrupted()
                 if self._runner.closed:  # Python exits
@@ -71,3 +72,15 @@ class Configurations:
                 self._runner.wait(LOOK_UP, through_pauses=True)
             finally:
                 command.answer.cancel()
+
+
+def _result(command: WhatIf) -> NDArray[np.float64]:
+    """The answer, or the failure of the evaluation as a run tells it."""
+    try:
+        return command.answer.result()
+    except NemoError:
+        raise
+    except Exception as error:
+        raise EvaluationError(
+            f"the evaluation failed: {type(error).__name__}: {error}", "fix the cause and ask again"
+        ) from error

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 from nemo_lab.arguments import File, OrNone, Text
-from nemo_lab.errors import ArgumentError, StudyStateError
+from nemo_lab.errors import ArgumentError, CopyError, StudyStateError
 from nemo_lab.interruption import LOOK_UP, check_interrupted
 from nemo_lab.search import Engine
 from nemo_lab.study.commands.aside import Aside
@@ -104,3 +105,19 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ArgumentError(f"cannot write {str(path)!r}: {error}", "give another path") from error
+
+
+class NotCopied:
+    """What cannot be there twice: ``copy`` and ``pickle`` refuse it."""
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            CopyError: names what to do instead.
+        """
+        raise CopyError(
+            "a study cannot be copied or pickled",
+            "backup(path) or save_as(path) write all of it to a file, from which load_study(path) goes on, "
+            "in another process, too; to_script() makes the run again",
+        )

@@ -16,7 +16,7 @@ from nemo_lab.search.species import make_species
 from nemo_lab.study.configurations import Configurations
 from nemo_lab.study.delegation import delegated, writing
 from nemo_lab.study.journal import Journal, Recorder, resumed
-from nemo_lab.study.keeping import Described, Keeping, write_text
+from nemo_lab.study.keeping import Described, Keeping, NotCopied, write_text
 from nemo_lab.study.parsing.configs import known_configs
 from nemo_lab.study.parsing.listener import LISTENER
 from nemo_lab.study.parsing.species import SpeciesMaker
@@ -35,7 +35,7 @@ from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
 
 
-class Study:
+class Study(NotCopied):
     """One run of the search over a problem; ``create_study`` makes it.
 
     Methods return at once unless they say otherwise, and may be called from any thread. It is made of parts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nemo_lab.errors import EvaluationError, StudyStateError
+from nemo_lab.errors import ContractError, EvaluationError, NemoError, StudyStateError
 from tests.study.test_running import make_study
 from tests.toy import FailingProblem, OddProblem, SlowProblem, ToyProblem
 from tests.waiting import PATIENCE
@@ -52,6 +54,30 @@ def test_optimize_raises_with_the_cause() -> None:
     study.stop()
     assert study.state == "failed"
     assert len(study.optimize(progress=False).evaluations()) == 10
+
+
+def test_what_if_raises_as_optimize_does() -> None:
+    study = make_study(FailingProblem(0))
+    with pytest.raises(EvaluationError, match="OSError: the accelerator went away") as caught:
+        study.what_if(4)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert study.what_if(4).tolist() == ToyProblem().evaluate([[4] * 6])[0].tolist()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_study_that_would_be_copied_says_how_it_is_kept(copied: Any) -> None:
+    study = make_study().optimize(5, progress=False)
+    with pytest.raises(TypeError, match=r"save_as\(path\).*load_study\(path\).*to_script\(\)") as caught:
+        copied(study)
+    assert isinstance(caught.value, NemoError)
+    assert len(study.optimize(5, progress=False).evaluations()) == 10
+
+
+def test_what_is_no_species_is_refused() -> None:
+    study = make_study()
+    for given in (study, study.snapshot, study.problem):
+        with pytest.raises(ContractError, match="is not a species: it lacks"):
+            study.add_species(given)
 
 
 @pytest.mark.parametrize(

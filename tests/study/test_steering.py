@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from nemo_lab import NemoWarning, create_study
-from nemo_lab.errors import ArgumentError, BitWidthError, UnknownNameError
+from nemo_lab.errors import ArgumentError, BitWidthError, EvaluationError, UnknownNameError
 from tests.study.test_running import make_study
 from tests.toy import GatedProblem, OddProblem, SlowProblem, ToyProblem
 from tests.waiting import PATIENCE, until
@@ -196,8 +196,11 @@ def test_a_what_if_that_fails_tells_its_caller_only() -> None:
 
     study = make_study(Picky())
     study.start(100)
-    with pytest.raises(ZeroDivisionError, match="no eights"):
+    with pytest.raises(
+        EvaluationError, match="the evaluation failed: ZeroDivisionError: no eights"
+    ) as caught:
         study.what_if(8)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert study.wait(PATIENCE)
     assert study.state == "finished"
     assert len(study.evaluations()) == 100
