@@ -39,6 +39,10 @@ class Rough(Problem):
         self.seconds = 0.002
         self.raises = self.spoils = 0.0
 
+    def fingerprint(self) -> dict[str, str]:
+        """How long it takes and how often it fails are attributes that change no result."""
+        return {**super().fingerprint(), "code": "rough"}
+
     @property
     def objective_bounds(self) -> NDArray[np.float64]:
         """Those of no damage and much, and of the narrowest and the widest configuration."""
