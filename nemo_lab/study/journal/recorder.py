@@ -72,6 +72,7 @@ class Recorder:
 
         Raises:
             StorageError: if it cannot be stored; the next call tries again.
+            Exception: what a species raises that cannot say what it remembers; all else is stored then.
         """
         self._resting = snapshot.state in AT_REST
         if self.journal is None:
@@ -79,7 +80,11 @@ class Recorder:
         mark = (engine.generation, len(self.record))
         now = time.perf_counter()
         due = end or (mark != self._marked and now >= self._next)
-        checkpoint = self._checkpoint(engine) if due else None
+        checkpoint, failed = None, None
+        try:
+            checkpoint = self._checkpoint(engine) if due else None
+        except Exception as error:
+            failed = error
         self.journal.write(
             evaluations=snapshot.evaluations,
             history=snapshot.history,
@@ -92,6 +97,8 @@ class Recorder:
             self._marked, self._next = mark, done + PATIENCE * (done - now)
         if self._resting:
             self.journal.settle()
+        if failed is not None:
+            raise failed
 
     def save_as(
         self,
@@ -120,7 +127,10 @@ class Recorder:
                 old.check()
             except StorageError:
                 old.close()  # so that its locks are in nobody's way where the new one takes its path
-        state = self._checkpoint(engine) if len(engine.evaluations) or self.record else None
+        state = None
+        if len(engine.evaluations) or self.record:
+            with contextlib.suppress(Exception):  # of a species: the record is enough
+                state = self._checkpoint(engine)
         stored = Stored(engine.evaluations, engine.history, self.record, state, snapshot.status())
         self.journal = Journal.create(path, header, stored, notes)
         self.journal.fingerprints = fingerprints
