@@ -66,7 +66,7 @@ class Moment:
         rng = population.streams[position]
         self._random.append((rng, rng.bit_generator.state))
         species, own = population.species[position], NOTHING
-        with contextlib.suppress(Exception):  # it need not say; the next checkpoint tells of what it raises
+        with contextlib.suppress(Exception):  # it need not say; then only what it saw is shown again
             own = copy.deepcopy(species.state_dict())
         self._own[position] = (species, NOTHING if own is None else own)
 

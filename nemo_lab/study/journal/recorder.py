@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,7 @@ from nemo_lab.study.journal.opening import Path_
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored
 from nemo_lab.study.results.snapshot import Intervention, Snapshot
 
+LOGGER = logging.getLogger(__name__)
 PATIENCE = 400  # the engine's state may take the run one part in 400 of its time
 AT_REST = ("idle", "paused", "finished", "failed")
 
@@ -72,7 +74,6 @@ class Recorder:
 
         Raises:
             StorageError: if it cannot be stored; the next call tries again.
-            Exception: what a species raises that cannot say what it remembers; all else is stored then.
         """
         self._resting = snapshot.state in AT_REST
         if self.journal is None:
@@ -80,11 +81,7 @@ class Recorder:
         mark = (engine.generation, len(self.record))
         now = time.perf_counter()
         due = end or (mark != self._marked and now >= self._next)
-        checkpoint, failed = None, None
-        try:
-            checkpoint = self._checkpoint(engine) if due else None
-        except Exception as error:
-            failed = error
+        checkpoint = self._checkpoint(engine) if due else None
         self.journal.write(
             evaluations=snapshot.evaluations,
             history=snapshot.history,
@@ -92,13 +89,11 @@ class Recorder:
             checkpoint=checkpoint,
             status=snapshot.status(),
         )
-        if checkpoint is not None:
+        if due:
             done = time.perf_counter()
             self._marked, self._next = mark, done + PATIENCE * (done - now)
         if self._resting:
             self.journal.settle()
-        if failed is not None:
-            raise failed
 
     def save_as(
         self,
@@ -127,10 +122,7 @@ class Recorder:
                 old.check()
             except StorageError:
                 old.close()  # so that its locks are in nobody's way where the new one takes its path
-        state = None
-        if len(engine.evaluations) or self.record:
-            with contextlib.suppress(Exception):  # of a species: the record is enough
-                state = self._checkpoint(engine)
+        state = self._checkpoint(engine) if len(engine.evaluations) or self.record else None
         stored = Stored(engine.evaluations, engine.history, self.record, state, snapshot.status())
         self.journal = Journal.create(path, header, stored, notes)
         self.journal.fingerprints = fingerprints
@@ -144,6 +136,8 @@ class Recorder:
                 return Checkpoint(len(engine.evaluations), len(self.record), engine.state.state_dict())
             except OpaqueError:
                 self._opaque = True
+            except Exception:  # of a species: the record is enough, and has to be kept in any case
+                LOGGER.warning("the state of the search cannot be stored", exc_info=True)
         return None
 
     def check_open(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from nemo_lab.arguments import File
 from nemo_lab.errors import NemoWarning, StorageError, shown
 from nemo_lab.search import Evaluations
+from nemo_lab.study.commands.species import AddSpecies
 from nemo_lab.study.journal import contents, heads, rows
 from nemo_lab.study.journal.files import Connection
 from nemo_lab.study.journal.fresh import fresh
@@ -140,13 +141,15 @@ class _Source:
             status, counts = {}, [0, 0, 0]
         record, broken = _whole(self._numbered("steers", study), rows.interventions_of)
         history, _ = _whole(self._numbered("generations", study), rows.history_of)
+        added = {str(one.arguments.get("name")) for one in record if one.action == AddSpecies.action}
+        taking_part = len(status.get("species") or {*header.species, *added})
         log: list[Evaluations] = []
         spare: list[Row] = []
         end = record[-1].evaluation if record else 0
         for row in self._numbered("evaluations", study):
             try:
                 one = rows.evaluations_of([row], row[0], nodes, objectives)
-                rows.check(one, problem, len(status.get("species", header.species)))
+                rows.check(one, problem, taking_part)
             except (StorageError, TypeError, IndexError):
                 continue
             if row[0] == len(log) and (len(log) < end or not (broken or len(record) < counts[2])):
@@ -155,15 +158,20 @@ class _Source:
                 spare.append((row[1], row[2], rows.crc_of(row[1], row[2])))
         count = len(log)
         record = [one for one in record if one.evaluation <= count]
-        history = [one for one in history if one.evaluations <= count]
         columns = vars(rows.evaluations_of([], 0, nodes, objectives))
         joined = {
             name: np.concatenate([column, *(getattr(one, name) for one in log)])
             for name, column in columns.items()
         }
         checkpoint = self._checkpoint(study)
-        if checkpoint and (checkpoint.evaluation > count or checkpoint.interventions > len(record)):
-            checkpoint = None
+        made = 0
+        if checkpoint is not None:
+            made = _generations(checkpoint)
+            ahead = checkpoint.evaluation > count or checkpoint.interventions > len(record)
+            if ahead or not 0 <= made <= len(history):
+                checkpoint, made = None, 0
+        # the end of a generation comes with what is asked for next, which may be lost: it is made again
+        history = [one for one in history if one.evaluations < count or one.generation < made]
         return Stored(Evaluations(**joined), tuple(history), tuple(record), checkpoint, status), spare
 
     def _checkpoint(self, study: int) -> Checkpoint | None:
@@ -186,6 +194,12 @@ class _Source:
                     yield row
             except (TypeError, ValueError, AttributeError):
                 continue
+
+
+def _generations(checkpoint: Checkpoint) -> int:
+    """How many had ended by a checkpoint, -1 where it does not say."""
+    found = checkpoint.state.get("generation") if isinstance(checkpoint.state, Mapping) else None
+    return found if type(found) is int else -1
 
 
 def _whole(found: Iterator[Row], read: Callable[[list[Row], int], Any]) -> tuple[list[Any], bool]:
