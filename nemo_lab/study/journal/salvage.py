@@ -141,8 +141,10 @@ class _Source:
             status, counts = {}, [0, 0, 0]
         record, broken = _whole(self._numbered("steers", study), rows.interventions_of)
         history, _ = _whole(self._numbered("generations", study), rows.history_of)
-        added = {str(one.arguments.get("name")) for one in record if one.action == AddSpecies.action}
-        taking_part = len(status.get("species") or {*header.species, *added})
+        if "species" not in status:  # it is lost, but not who came in the middle of the run
+            added = [str(one.arguments.get("name")) for one in record if one.action == AddSpecies.action]
+            status = {**status, "species": list(dict.fromkeys([*header.species, *added]))}
+        taking_part = len(status["species"])
         log: list[Evaluations] = []
         spare: list[Row] = []
         end = record[-1].evaluation if record else 0
