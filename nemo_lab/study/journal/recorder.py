@@ -15,12 +15,13 @@ from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, OpaqueError
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.journal.journal import Journal
-from nemo_lab.study.journal.opening import Path_
+from nemo_lab.study.journal.opening import Path_, real
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored
 from nemo_lab.study.results.snapshot import Intervention, Snapshot
 
 LOGGER = logging.getLogger(__name__)
 PATIENCE = 400  # the engine's state may take the run one part in 400 of its time
+CLOSED = "the study is closed", "its tables can still be read, and to_script() makes it again"
 AT_REST = ("idle", "paused", "finished", "failed")
 
 
@@ -114,14 +115,14 @@ class Recorder:
 
         Raises:
             StorageError, ArgumentError: see ``Journal.create``; the study stays in the journal it has.
+            StudyStateError: if the study is closed.
         """
+        if self._closed:
+            raise StudyStateError(*CLOSED)
         old = self.journal
         notes = {} if old is None else old.annotated
-        if old is not None:
-            try:
-                old.check()
-            except StorageError:
-                old.close()  # so that its locks are in nobody's way where the new one takes its path
+        if old is not None and old.place == real(path) and not old.is_there():
+            old.close()  # its lock would be in the way of the new one, which takes its place
         state = self._checkpoint(engine) if len(engine.evaluations) or self.record else None
         stored = Stored(engine.evaluations, engine.history, self.record, state, snapshot.status())
         self.journal = Journal.create(path, header, stored, notes)

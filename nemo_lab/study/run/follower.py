@@ -61,7 +61,7 @@ class Follower(Listeners):
             if time.monotonic() - self._looked < LOOK or self._ended.is_set():
                 return
             self._looked = time.monotonic()
-            stored = self._journal.refresh(self._stored)
+            stored = self._journal.read(self._stored)
             ended = self._snapshot.state in UNDER_WAY and self._journal.writer_is_gone()
             if stored is self._stored and not ended:
                 return
@@ -87,7 +87,7 @@ class Follower(Listeners):
         except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
             raise StorageError(
                 f"the journal's status cannot be read: {error}",
-                "nemo_lab.study.journal.salvage(path, new_path) saves what can still be read",
+                "nemo_lab.study.salvage(path, new_path) saves what can still be read",
             ) from error
 
     def listen(self, listener: Callable[[], None]) -> None:
