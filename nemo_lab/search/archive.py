@@ -153,13 +153,16 @@ class Archive:
         num_nodes: Q.
         bounds: float[2, K], the box in which hypervolume is measured.
         varying: columns of the objectives that count in it, the others are the same for all.
+
+    Attributes:
+        pareto: keeps the front.
     """
 
     def __init__(self, num_nodes: int, bounds: NDArray[np.float64], varying: NDArray[np.intp]) -> None:
         self._log = EvaluationLog(num_nodes, bounds.shape[1])
-        self._front = ParetoFront()
+        self.pareto = ParetoFront()
         self._varying, self._bounds = varying, only(varying, bounds)
-        self._measured = (self._front.ids, 0.0)
+        self._measured = (self.pareto.ids, 0.0)
 
     def __len__(self) -> int:
         return len(self._log)
@@ -172,7 +175,7 @@ class Archive:
     @property
     def front(self) -> NDArray[np.intp]:
         """Config ids of the non-dominated evaluations under the constraints (ours, step 6)."""
-        return self._front.ids
+        return self.pareto.ids
 
     def find(self, bits: NDArray[np.uint8]) -> int | None:
         """Config id under which uint8[Q] was first evaluated, None if it never was."""
@@ -181,12 +184,12 @@ class Archive:
     def add(self, constraints: Constraints, **row: Any) -> int:
         """Add an evaluation, given by column name; returns its config id."""
         config = self._log.append(**row)
-        self._front.add(config, self.evaluations, constraints)
+        self.pareto.add(config, self.evaluations, constraints)
         return config
 
     def rebuild(self, constraints: Constraints) -> None:
         """Find the front again, after the constraints have changed."""
-        self._front.rebuild(self.evaluations, constraints)
+        self.pareto.rebuild(self.evaluations, constraints)
 
     def hypervolume(self) -> float:
         """Normalised, of the front."""
@@ -197,12 +200,12 @@ class Archive:
 
     def state_dict(self) -> dict[str, Any]:
         """The front; the evaluations are stored for themselves."""
-        return {"front": np.asarray(self.front, dtype=np.int64), "excess": self._front.excess}
+        return {"front": np.asarray(self.front, dtype=np.int64), "excess": self.pareto.excess}
 
     def load_state_dict(self, saved: Mapping[str, Any], evaluations: Evaluations) -> None:
         """Fill an empty archive."""
         self._log.extend(evaluations)
-        self._front.take(np.array(saved["front"]), saved["excess"])
+        self.pareto.take(np.array(saved["front"]), saved["excess"])
 
 
 def _read_only(ids: NDArray[np.intp]) -> NDArray[np.intp]:

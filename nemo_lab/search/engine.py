@@ -68,7 +68,13 @@ class Engine:
         Returns:
             None while answers are missing for the next one, or if ``exhausted``: nothing is left that
             was not evaluated.
+
+        Raises:
+            Exception: whatever a species raises; nobody was asked then, and all is as before.
         """
+        return self.state.whole(self._ask, all_of_it=False)
+
+    def _ask(self) -> Candidate | None:
         self.begin()
         state, dedupe = self.state, self.options.dedupe
         state.asks += 1
@@ -76,6 +82,7 @@ class Engine:
         while True:
             while len(state.queue):
                 member = state.queue.first()
+                state.keep(member)
                 member.bits = bits = self._bits_of(member)
                 if dedupe and state.known(bits):
                     bits = self._retry(member, bits)
@@ -96,7 +103,7 @@ class Engine:
                     return None
                 state.queue.append([Member(NO_SPECIES, None, "random", found)])
             else:
-                self._next_generation()
+                state.whole(self._next_generation)
 
     def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
         """Take the objectives float[K] of a candidate; returns its config id."""

@@ -5,7 +5,7 @@ The step numbers are those of docs/method.md, section 5 (Algorithm 1 of arXiv 21
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Population:
         evaluated: int64[S], evaluations each species has had.
         owed: float[S], parts of children that each is owed by earlier generations.
         rng, streams: of the population, and of each species.
+        before: is told of a species before it is called, so that it can be brought back.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Population:
         self.evaluated = np.zeros(count, dtype=np.int64)
         self.owed = np.zeros(count)
         self.members: list[list[Member]] = []
+        self.before: Callable[[int], None] = lambda species: None
 
     def begin(self) -> list[list[Member]]:
         """Make the first members; returns them by species."""
@@ -69,8 +71,8 @@ class Population:
         if self.options.initial is not None:
             sizes = share_slots(np.ones(len(sizes)), max(self.options.initial, 2 * len(sizes)), 2)
         self.members = [
-            [Member(s, genome, "initial") for genome in one.initial(int(size), self.streams[s])]
-            for s, (one, size) in enumerate(zip(self.species, sizes, strict=True))
+            [Member(s, genome, "initial") for genome in self.fresh(s, int(size))]
+            for s, size in enumerate(sizes)
         ]
         return self.members
 
@@ -137,8 +139,8 @@ class Population:
         counts = share_slots(self.owed * (weight > 0), total, 0)
         self.owed -= counts
         waiting: list[list[Member]] = []
-        for s, (one, members) in enumerate(zip(self.species, self.members, strict=True)):
-            one.observe(view)
+        for s, members in enumerate(self.members):
+            self.turn_to(s).observe(view)
             for member in members:
                 member.parent = member.objectives is not None
             unborn = [member for member in members if not member.parent]
@@ -154,14 +156,22 @@ class Population:
 
     def learn(self, species: int, bits: NDArray[np.uint8]) -> Genome:
         """A genome of a species that imitates uint8[Q]."""
-        return self.species[species].imitate(bits[None], self.streams[species])[0]
+        return self.turn_to(species).imitate(bits[None], self.streams[species])[0]
+
+    def fresh(self, species: int, count: int) -> list[Genome]:
+        """Genomes of a species that are nobody's children."""
+        return self.turn_to(species).initial(count, self.streams[species])
+
+    def turn_to(self, species: int) -> Species:
+        """A species that is about to be called, by position; also before its random numbers are drawn."""
+        self.before(species)
+        return self.species[species]
 
     def enter(self, species: int, controls: SpeciesControls) -> list[Member]:
         """Make the first members of a species that comes in the middle of a run."""
         active = len(self.species) - len(controls.removed)
         count = max(1, (self.options.initial or self.slots) // active)
-        genomes = self.species[species].initial(count, self.streams[species])
-        self.members[species] = [Member(species, genome, "initial") for genome in genomes]
+        self.members[species] = [Member(species, one, "initial") for one in self.fresh(species, count)]
         self.allocation[species] = max(count, self.options.min_size)
         return self.members[species]
 
@@ -177,13 +187,6 @@ class Population:
     def compared(self, members: Sequence[Member]) -> NDArray[np.float64]:
         """Objective vectors of evaluated members, as far as they can differ."""
         return only(self._varying, vectors_of(members))
-
-    def forget_beyond(self, count: int) -> None:
-        """Only the first ``count`` species ever took part."""
-        self.species = self.species[:count]
-        self.streams, self.members = self.streams[:count], self.members[:count]
-        self.allocation, self.evaluated = self.allocation[:count], self.evaluated[:count]
-        self.owed = self.owed[:count]
 
     def leave(self, gone: Set[Member]) -> None:
         """Let members go."""
@@ -225,5 +228,6 @@ class Population:
     def _children(self, s: int, parents: list[Genome], count: int) -> list[Genome]:
         if count <= 0:
             return []
-        one, rng = self.species[s], self.streams[s]
-        return one.offspring(parents, count, rng) if parents else one.initial(count, rng)
+        if not parents:
+            return self.fresh(s, count)
+        return self.turn_to(s).offspring(parents, count, self.streams[s])

@@ -61,6 +61,7 @@ def reseed(
     Returns:
         the new members and the gone ones.
     """
+    population.turn_to(species)
     rng, members = population.streams[species], population.members[species]
     count = int(np.ceil(fraction * len(members)))
     if sources is not None and len(sources):
@@ -68,8 +69,7 @@ def reseed(
         rows = np.concatenate([rng.permutation(len(sources)) for _ in range(rounds)])[:count]
         new = [Member(species, None, "reseed", imitates=sources[row]) for row in rows]
     else:
-        genomes = population.species[species].initial(count, rng)
-        new = [Member(species, genome, "reseed") for genome in genomes]
+        new = [Member(species, genome, "reseed") for genome in population.fresh(species, count)]
     kept = _best_first(population, members, constraints, rng)[: len(members) - count]
     gone = set(members) - set(kept)
     for member in kept:

@@ -6,14 +6,16 @@ It is saved between two evaluations, when no candidate is out. What the evaluati
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from itertools import chain
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from nemo_lab.search.archive import Archive, Evaluations
 from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, GenerationRecord, Member
+from nemo_lab.search.moment import Moment
 from nemo_lab.search.objective import varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
@@ -23,6 +25,10 @@ from nemo_lab.search.roster import Roster
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.search.turnover import Turnover, bounded
 from nemo_lab.search.view import SearchView
+
+T = TypeVar("T")
+P = ParamSpec("P")
+S = TypeVar("S", bound="_Changing")
 
 
 class SearchState:
@@ -47,6 +53,7 @@ class SearchState:
         asks: how often a candidate was asked for since the last tell or steer; with it a log of these says
             in which order all three came, so that the log alone is enough to go through a run again.
         view: the search as species saw it last, None before.
+        moment: to which all goes back if what is being done fails, None between; see ``whole``.
         rng: for configurations that no species makes.
     """
 
@@ -70,11 +77,57 @@ class SearchState:
         self.exhausted = False
         self.asks = 0
         self.view: SearchView | None = None
+        self.moment: Moment | None = None
+        self.population.before = self._before
+
+    def whole(
+        self, work: Callable[[], T], back: Callable[[], None] | None = None, *, all_of_it: bool = True
+    ) -> T:
+        """Do something that is done as a whole: where it fails, all is as before.
+
+        Whatever calls code of one's own while it changes the search goes through here: a species or a
+        problem may raise anywhere, and Ctrl-C can come anywhere. What is done inside of something that is
+        done as a whole belongs to it.
+
+        Args:
+            work: to be done.
+            back: puts back what else was changed by it, where it fails; may be called twice.
+            all_of_it: whether it changes anything; else only the queue, and what it keeps of ``moment``
+                before it changes that.
+        """
+        if self.moment is not None:
+            if all_of_it:
+                self.moment.keep_all()
+            return work()
+        moment = None
+        try:
+            moment = Moment(self)
+            if all_of_it:
+                moment.keep_all()
+            self.moment = moment
+            done = work()
+            self.moment = None  # from here on it stands
+            return done
+        except BaseException:
+            if self.moment is not None and moment is not None:
+                moment.come_back(back)
+            raise
+
+    def keep(self, member: Member) -> None:
+        """Note that a member is about to change."""
+        if self.moment is not None:
+            self.moment.keep_members([member])
+
+    def _before(self, species: int) -> None:
+        if self.moment is not None:
+            self.moment.keep_species(species)
 
     def begin(self) -> None:
         """Make the first population, where nobody has."""
-        if self.population.members:
-            return
+        if not self.population.members:
+            self.whole(self._begin)
+
+    def _begin(self) -> None:
         if self.options.uniform:
             for width in self.problem.bit_widths:
                 bits = np.full(self.problem.num_nodes, width, dtype=np.uint8)
@@ -181,30 +234,15 @@ class SearchState:
         self.population.load_state_dict(saved["population"], roster, self.view)
 
 
-def from_flat(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """A state of journal format 1 or 2, which knew no parts, as ``SearchState.state_dict`` would have it."""
-    own, population, *streams = saved["random"]
+class _Changing(Protocol):
+    _state: SearchState
 
-    def step(one: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {"constraints": one["rules"], "controls": one["controls"]}
-        return {**kept, "budget": one["budget"], "label": one["label"]}
 
-    held = ("own", "allocation", "evaluated", "owed", "ranking", "living")
-    return {
-        "members": saved["members"],
-        "population": {**{name: saved[name] for name in held}, "random": [population, *streams]},
-        "queue": saved["pending"],
-        "archive": {"front": saved["front"], "excess": saved["excess"]},
-        "ledger": {
-            "species": saved["species"],
-            "constraints": saved["rules"],
-            "controls": saved["controls"],
-            "budget": saved["budget"],
-            "done": list(map(step, saved["undoable"])),
-            "undone": list(map(step, saved["undone"])),
-        },
-        "done": saved["undoable"],
-        "undone": saved["undone"],
-        "random": own,
-        **{name: saved[name] for name in ("view", "generation", "exhausted")},
-    }
+def as_a_whole(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """A method of something that changes a state, done as a whole; see ``SearchState.whole``."""
+
+    @wraps(method)
+    def done(self: S, /, *given: P.args, **named: P.kwargs) -> T:
+        return self._state.whole(lambda: method(self, *given, **named))
+
+    return done

@@ -14,12 +14,15 @@ from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, Member
 from nemo_lab.search.reseeding import configurations, reseed
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.state import SearchState
+from nemo_lab.search.state import SearchState, as_a_whole
 from nemo_lab.search.turnover import Turnover, turnover
 
 
 class Steering:
-    """Interventions in a search; each acts on what is asked for next, and ``undo`` takes the latest back."""
+    """Interventions in a search; each acts on what is asked for next, and ``undo`` takes the latest back.
+
+    One that fails leaves all as it was.
+    """
 
     def __init__(self, state: SearchState) -> None:
         self._state = state
@@ -29,6 +32,7 @@ class Steering:
         """What is in force, and what can be taken back or made again."""
         return self._state.ledger
 
+    @as_a_whole
     def pin(self, pins: Pins) -> int:
         """Fix nodes at widths; the front's members are projected onto the pins and come first.
 
@@ -55,21 +59,25 @@ class Steering:
             state.queue.put_first(list(projected.values()))
         return len(projected)
 
+    @as_a_whole
     def unpin(self, nodes: Sequence[int]) -> None:
         """Free nodes; earlier evaluations that were hidden by their pins count again."""
         with self._taking_effect(self.ledger.unpin(nodes)):
             pass
 
+    @as_a_whole
     def constrain(self, limits: Mapping[int, float]) -> None:
         """Put limits, objective -> largest value allowed, in place of all before."""
         with self._taking_effect(self.ledger.constrain(limits)):
             pass
 
+    @as_a_whole
     def aspire(self, aspiration: Mapping[int, tuple[float, float]]) -> None:
         """Concentrate on a box, objective -> (low, high), in place of the one before; empty for none."""
         with self._taking_effect(self.ledger.aspire(aspiration)):
             pass
 
+    @as_a_whole
     def set_budget(self, evaluations: int) -> None:
         """Say at how many evaluations in all the run is to end; the search itself only remembers it."""
         with self._taking_effect(self.ledger.end_at(evaluations)):
@@ -79,6 +87,7 @@ class Steering:
         """The same when a run starts, which is not an intervention and cannot be undone."""
         self._state.ledger = self.ledger.planned(evaluations)
 
+    @as_a_whole
     def enqueue(self, bits: Bits) -> None:
         """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
         with self._taking_effect(self.ledger.note()):
@@ -87,6 +96,7 @@ class Steering:
 
     # species
 
+    @as_a_whole
     def reseed(self, species: int, source: str | Bits, fraction: float) -> int:
         """Replace the worst ``fraction`` of a species by new members, evaluated next.
 
@@ -105,6 +115,7 @@ class Steering:
         state.begin()
         wanted: Bits | None
         if isinstance(source, str):
+            state.population.turn_to(species)
             rng = state.population.streams[species]
             wanted = configurations(source, state.problem, state.options, state.look(), rng)
         else:
@@ -118,6 +129,7 @@ class Steering:
             state.queue.put_first(new)
         return len(new)
 
+    @as_a_whole
     def add_species(self, species: Species) -> None:
         """Let a species take part from now on: a new one, or one that was removed, with new members."""
         state = self._state
@@ -128,23 +140,27 @@ class Steering:
             if position == len(state.population.species):
                 state.population.append(species, state.seed_of(position))
                 if state.view is not None:
-                    species.observe(state.view)
+                    state.population.turn_to(position).observe(state.view)
             state.queue.put_first(state.population.enter(position, after.controls))
 
+    @as_a_whole
     def remove_species(self, name: str) -> None:
         """Let a species go with its members; what it found stays."""
         self._control(self.ledger.remove(name))
 
+    @as_a_whole
     def freeze(self, name: str, frozen: bool) -> None:
         """Keep a species' members as they are, or let it go on."""
         self._control(self.ledger.freeze(name, frozen))
 
+    @as_a_whole
     def share(self, name: str, part: float | None) -> None:
         """Give a species a share of all members, None for UCB's."""
         self._control(self.ledger.share(name, part))
 
     # taking back
 
+    @as_a_whole
     def undo(self) -> str:
         """Take back the latest decision that stands, and its members where they still are.
 
@@ -161,6 +177,7 @@ class Steering:
         state.remember(state.done[:-1], (*state.undone, inverse))
         return f"{label}; {change.lost} members lie too far back to return" if change.lost else label
 
+    @as_a_whole
     def redo(self) -> str:
         """Make the decision again that was taken back last; returns its label, empty if there is none."""
         state = self._state
@@ -182,16 +199,11 @@ class Steering:
 
     @contextmanager
     def _taking_effect(self, after: Ledger) -> Iterator[None]:
-        """Put a decision in force, and note who comes and goes by it; refused as a whole if that fails."""
-        state, before = self._state, self.ledger
+        """Put a decision in force, and note who comes and goes by it."""
+        state = self._state
         present = list(state.present())
         state.ledger = after
-        try:
-            yield
-        except BaseException:
-            state.ledger = before
-            state.population.forget_beyond(len(before.species))
-            raise
+        yield
         state.remember((*state.done, turnover(present, state.present())), ())
         self._in_force()
 

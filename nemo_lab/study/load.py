@@ -58,7 +58,7 @@ def load_study(
     name = OrNone(Text()).check("name", name)
     given = SPECIES.check("species", listed(species))
     watching = Flag().check("read_only", read_only)
-    journal = Journal.open(path, name, write=not watching)
+    journal = Journal.open(path, name, write=not watching, untouched=True)
     try:
         header = journal.header
         options = _options(header, watching, path)
@@ -78,7 +78,7 @@ def load_study(
             own = {make_species([one], found, options)[0].name: one for one in given}
             _check_species(header, own, path)
         wanted = [own.get(one, one) for one in header.species]
-        return Study(
+        study = Study(
             found,
             seed=header.seed,
             species=wanted,
@@ -89,6 +89,8 @@ def load_study(
             own_species=own,
             recipe=header.recipe,
         )
+        journal.take_up()
+        return study
     except BaseException:
         journal.close()
         raise

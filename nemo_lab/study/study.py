@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pandas as pd
 
 from nemo_lab.arguments import Flag
+from nemo_lab.closing import when_collected
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
 from nemo_lab.search.species import make_species
@@ -76,7 +76,7 @@ class Study(NotCopied):
         self._configurations = Configurations(problem, runner)
         self._species = SpeciesSteering(runner, maker)
         self._tables = Tables(problem, lambda: runner.snapshot)
-        self._cleanup = weakref.finalize(self, runner.abandon)
+        when_collected(self, runner.abandon)
         self.validated: dict[int, Validation] = {}
 
     # running

@@ -375,8 +375,9 @@ def test_hostile_files_show_as_text_or_are_refused(path: Path) -> None:
         copy.write_bytes(path.read_bytes())
         text, blob = pack(arguments)
         detail = nasty.replace("\x00", "")
-        crc = crc_of(blob, action, detail, text, numbers=(20, 0))
         with sqlite3.connect(copy) as file:
+            (mark,) = file.execute("SELECT crc FROM studies").fetchone()
+            crc = crc_of(blob, action, detail, text, numbers=(20, 0), mark=mark)
             file.execute("DELETE FROM checkpoints")
             file.execute(
                 "UPDATE steers SET evaluation = 20, asks = 0, action = ?, detail = ?, arguments = ?, "

@@ -74,5 +74,8 @@ class Species(ABC):
         return None
 
     def load_state_dict(self, state: Any) -> None:
-        """Go on from a state, after ``observe`` has shown the latest view. Does nothing by default."""
+        """Go on from a state, after ``observe`` has shown the latest view. Does nothing by default.
+
+        Also called on a species that has gone on from there: the search goes back where something fails.
+        """
         return

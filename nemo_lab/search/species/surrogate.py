@@ -62,6 +62,9 @@ class SurrogateSpecies(IntegerSpecies):
 
     def load_state_dict(self, state: Any) -> None:
         """Go on from a state; after ``observe``."""
-        if state["learnt"] is not None and self._view is not None:
-            self._proposer.load_state_dict(state["learnt"], self._view)
+        learnt = state["learnt"]
+        if learnt is None or not learnt["learnt"]:
+            vars(self).pop("_proposer", None)  # which may have begun to learn since
+        elif self._view is not None:
+            self._proposer.load_state_dict(learnt, self._view)
         self._waiting = state["waiting"]

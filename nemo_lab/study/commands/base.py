@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -74,5 +75,5 @@ def within(positions: Iterable[Any], count: int) -> bool:
 
 
 def numbers(values: Iterable[Any]) -> bool:
-    """Whether all are plain numbers."""
-    return all(type(one) in (int, float) for one in values)
+    """Whether all are plain finite numbers."""
+    return all(type(one) in (int, float) and abs(one) < math.inf for one in values)

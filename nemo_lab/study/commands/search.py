@@ -102,7 +102,7 @@ class Aspire(Command):
         return ", ".join(f"{names[k]} {a:.6g} to {b:.6g}" for k, (a, b) in self.box.items()) or "everything"
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
-        boxes = all(len(box) == 2 and numbers(box) for box in self.box.values())
+        boxes = all(len(box) == 2 and numbers(box) and box[0] < box[1] for box in self.box.values())
         return boxes and within(self.box, len(problem.objective_names))
 
     def call(self, problem: Problem) -> str:  # noqa: D102

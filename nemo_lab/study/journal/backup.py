@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from nemo_lab.study.journal.fresh import fresh
+from nemo_lab.study.journal.lock import NOBODY
 from nemo_lab.study.journal.opening import Path_, real
 from nemo_lab.study.journal.schema import connect, explained
 
@@ -27,5 +28,5 @@ def backup(path: Path_, new_path: Path_) -> None:
         closing(sqlite3.connect(place)) as new,
     ):
         old.backup(new)
-        new.execute("UPDATE studies SET writer = '{}'")  # nobody writes the copy
+        new.execute("UPDATE studies SET writer = ?", (NOBODY,))
         new.commit()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.study.journal.contents import version_of
+from nemo_lab.study.journal.contents import mark_of, version_of
 from nemo_lab.study.journal.heads import fingerprint_text
 from nemo_lab.study.journal.records import Header
 from nemo_lab.study.journal.rows import crc_of, evaluation_crc
@@ -64,14 +64,14 @@ class Known:
         query = f"SELECT study FROM studies WHERE fingerprint IN ({marks})"  # noqa: S608
         columns = selected("evaluations", version_of(self._connection))
         for (study,) in self._connection.execute(query, self._forms).fetchall():
-            start = self._read.get(study, 0)
+            start, mark = self._read.get(study, 0), mark_of(self._connection, study)
             new = self._connection.execute(
                 f"{columns} WHERE study = ? AND number >= ? ORDER BY number", (study, start)
             )
             for number, bits, objectives, *rest, crc in new:
                 self._read[study] = number + 1
                 with contextlib.suppress(*NO_BYTES):
-                    if evaluation_crc(number, bits, objectives, rest) == crc:
+                    if evaluation_crc(number, bits, objectives, rest, mark) == crc:
                         self._take(bits, objectives)
             self._read.setdefault(study, 0)
         self._seen = version

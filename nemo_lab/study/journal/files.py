@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nemo_lab.errors import StorageError
+
 PLACE = 2**62  # of the bytes that stand for studies: far beyond the end of any file, and SQLite's own locks
 MAGIC = b"SQLite format 3\x00"
 
@@ -23,9 +25,10 @@ Key = tuple[int, int]  # device and inode
 
 @dataclass
 class _File:
-    """A file that is open: by how many connections, the descriptor for locks, and whose locks those are."""
+    """A file that is open: how many connections, its name, the descriptor for locks, and whose those are."""
 
     connections: int = 0
+    name: Path = Path()
     descriptor: int = -1
     studies: set[int] = field(default_factory=set)
 
@@ -61,6 +64,7 @@ class Connection(sqlite3.Connection):
             if mode == "rwc" and not path.exists():
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644))
             key = key_of(path)
+            check_name(path)
             connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",
                 uri=True,
@@ -70,7 +74,8 @@ class Connection(sqlite3.Connection):
                 factory=cls,
             )
             connection._key = key
-            _files.setdefault(key, _File()).connections += 1
+            file = _files.setdefault(key, _File(name=path))
+            file.connections += 1
         connection.immutable = "immutable" in mode
         connection.text_factory = _text
         try:
@@ -94,6 +99,25 @@ class Connection(sqlite3.Connection):
 def _text(raw: bytes) -> str:
     """Whatever a damaged file holds; the check sum tells that it is not what was written."""
     return raw.decode(errors="replace")
+
+
+def check_name(path: Path) -> None:
+    """Refuse a file that this process has open by another name: SQLite would mix up what lies beside them.
+
+    Raises:
+        StorageError: if it has.
+    """
+    file = _files.get(key_of(path))
+    if file is not None and file.name != path and file.name.exists() and file.name.samefile(path):
+        raise other_name(path, file.name)
+
+
+def other_name(path: Path, known: object) -> StorageError:
+    """The error for a file of several names."""
+    return StorageError(
+        f"{str(path)!r} has another name (a hard link), by which it was opened and not closed yet: {known}",
+        "close it there; if nobody has it open, load_study by that name and close() it",
+    )
 
 
 def lock_study(path: Path, key: Key, study: int) -> bool:

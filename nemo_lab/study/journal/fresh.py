@@ -25,6 +25,8 @@ def fresh(path: Path) -> Iterator[Path]:
         raise StorageError(f"{str(path)!r} exists already", "give a new path")
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {str(path.parent)!r}", "make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot make {str(path)!r}: no right to", "give a folder that you may write to")
     place = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield place
@@ -41,6 +43,8 @@ def discard(path: Path) -> None:
 
 
 def _name(place: Path, path: Path) -> None:
+    if any(os.path.exists(f"{place}{part}") for part in PARTS[1:]):  # closing it moves all into the one file
+        raise StorageError(f"cannot write {str(path)!r} as a whole", "make room on the disk")
     try:
         os.link(place, path)  # which overwrites nothing
     except FileExistsError as error:

@@ -106,20 +106,20 @@ def check_names(species: Sequence[Any]) -> None:
         raise ValueError("a species is there twice")
 
 
-def status_row(status: Mapping[str, Any], counts: Counts) -> tuple[str, int]:
+def status_row(status: Mapping[str, Any], counts: Counts, mark: int) -> tuple[str, int]:
     """What is said of a run, and how much is stored of it, for a file."""
     text = json.dumps({"counts": list(counts), "status": dict(status)})
-    return text, crc_of(text)
+    return text, crc_of(text, mark=mark)
 
 
-def status_of(text: Any, crc: Any, header: Header) -> tuple[Mapping[str, Any], list[int]]:
+def status_of(text: Any, crc: Any, header: Header, mark: int) -> tuple[Mapping[str, Any], list[int]]:
     """What a study's row says of it, and how many evaluations, generations and interventions it has.
 
     Raises:
         StorageError: if nemo_lab cannot have written it.
     """
     try:
-        if crc is not None and crc_of(text) != crc:
+        if crc is not None and crc_of(text, mark=mark) != crc:
             raise ValueError("the check sum is another")
         found = json.loads(text)
         status, counts = found.get("status", {}), found.get("counts", [0, 0, 0])
@@ -133,21 +133,21 @@ def status_of(text: Any, crc: Any, header: Header) -> tuple[Mapping[str, Any], l
 # checkpoints: evaluation, steers, state, arrays, crc
 
 
-def checkpoint_row(checkpoint: Checkpoint) -> tuple[Any, ...]:
+def checkpoint_row(checkpoint: Checkpoint, mark: int) -> tuple[Any, ...]:
     """The engine's state, for a file."""
     text, blob = pack(checkpoint.state)
     at = checkpoint.evaluation, checkpoint.interventions
-    return *at, text, blob, crc_of(text, blob, numbers=at)
+    return *at, text, blob, crc_of(text, blob, numbers=at, mark=mark)
 
 
-def checkpoint_of(row: Sequence[Any] | None, version: int) -> Checkpoint | None:
+def checkpoint_of(row: Sequence[Any] | None, version: int, mark: int) -> Checkpoint | None:
     """None where there is none, or it is damaged: a run can do without."""
     if row is None:
         return None
     evaluation, interventions, text, blob, crc = row
     try:
         at = (evaluation, interventions) if version >= VERSION else ()
-        if crc_of(text, blob, numbers=at) != crc:
+        if crc_of(text, blob, numbers=at, mark=mark) != crc:
             return None
         return Checkpoint(count(evaluation), count(interventions), unpack(text, blob))
     except Exception:  # a file may say anything
@@ -157,20 +157,21 @@ def checkpoint_of(row: Sequence[Any] | None, version: int) -> Checkpoint | None:
 # annotations: kind, key, body, arrays, crc
 
 
-def annotation_row(kind: str, key: str, value: Any) -> tuple[Any, ...]:
+def annotation_row(kind: str, key: str, value: Any, mark: int) -> tuple[Any, ...]:
     """A note, for a file.
 
     Raises:
         TypeError: if it is of what cannot be stored.
     """
     text, blob = pack(value)
-    return kind, key, text, blob, crc_of(kind, key, text, blob)
+    return kind, key, text, blob, crc_of(kind, key, text, blob, mark=mark)
 
 
-def annotation_of(row: Sequence[Any]) -> tuple[str, str, Any] | None:
+def annotation_of(row: Sequence[Any], mark: int) -> tuple[str, str, Any] | None:
     """Kind, key and value; None where it is damaged: a study can do without."""
     kind, key, text, blob, crc = row
     try:
-        return (kind, key, unpack(text, blob)) if crc_of(kind, key, text, blob) == crc else None
+        right = crc_of(kind, key, text, blob, mark=mark) == crc
+        return (kind, key, unpack(text, blob)) if right else None
     except Exception:  # a file may say anything
         return None

@@ -27,7 +27,8 @@ class Identity:
     def __init__(self, path: Path, key: Key, whole: Callable[[], bool]) -> None:
         self._path, self._key = path, key
         self._log = Log(path, whole)
-        self._seen: dict[str, tuple[Key, int]] = {}
+        self._whole = whole
+        self._seen: dict[str, tuple[Key, int, int]] = {}
         self.check()
 
     def check(self, *, wrote: bool = False) -> None:
@@ -59,10 +60,15 @@ class Identity:
                 cut = suffix == "-wal" and self._log.is_cut(wrote=wrote)
             except OSError as error:
                 return f"{name} is not there any more ({error.strerror})"
-            key, size = self._seen.get(suffix, ((found.st_dev, found.st_ino), 0))
-            if key != (found.st_dev, found.st_ino):
+            now = (found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns
+            key, size, time = self._seen.get(suffix, now)
+            if key != now[0]:
                 return f"{name} is another file now"
             if cut or (suffix != "-wal" and found.st_size < size):
                 return f"{name} lost a part"
-            self._seen[suffix] = key, found.st_size
+            if (
+                not suffix and time != found.st_mtime_ns and not self._whole()
+            ):  # it is not only we who write it
+                return f"{name} was written over"
+            self._seen[suffix] = now
         return "" if begins_as_a_database(self._key) else "the file was overwritten"

@@ -7,7 +7,7 @@ cut can lose the last moments, never the file.
 from __future__ import annotations
 
 import contextlib
-import threading
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,61 +18,40 @@ from numpy.typing import NDArray
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Evaluations, GenerationRecord
 from nemo_lab.study.journal import cache, contents
-from nemo_lab.study.journal.files import Connection, key_of
 from nemo_lab.study.journal.heads import status_row
 from nemo_lab.study.journal.identity import Identity
-from nemo_lab.study.journal.lock import Claim, is_gone, note_of_writer
+from nemo_lab.study.journal.lock import NOBODY
 from nemo_lab.study.journal.opening import Opened, Path_, begun, found
+from nemo_lab.study.journal.reader import Reader
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored
 from nemo_lab.study.journal.schema import explained
 from nemo_lab.study.results.snapshot import Intervention
 
-PAGES = (
-    1000  # written since the log began, after which they are moved into the file, as SQLite does by itself
-)
+PAGES = 1000  # in the log, after which they are moved into the file, as SQLite does by itself
 
 
-class Journal:
-    """A study's place in a file; ``create`` and ``open`` make one. May be used from any thread.
+class Journal(Reader):
+    """A study's place in a file; ``create`` and ``open`` make one. May be used from any thread."""
 
-    Attributes:
-        path: of the file, as it was given.
-        place: where that leads, whatever the working folder is later.
-        header: what the study is.
-        writable: whether this is its one writer.
-        fingerprints: further forms of the header's fingerprint, by which ``known`` finds evaluations, too.
-    """
-
-    fingerprints: Sequence[Mapping[str, str]] = ()
-
-    def __init__(self, opened: Opened) -> None:
-        self.path, self.writable = opened.path, opened.claim is not None
-        self._opened, self._study, self.place = opened, opened.study, opened.place
-        self._lock = threading.RLock()
+    def __init__(self, opened: Opened, *, untouched: bool = False) -> None:
         self._identity: Identity | None = None
-        self._known: cache.Known | None = None
-        self._seen: Any = None
-        try:
-            self._begin(opened.claim)
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(opened)
+        if not untouched:
+            try:
+                self.take_up()
+            except BaseException:
+                self.close()
+                raise
 
-    def _begin(self, claim: Claim | None) -> None:
-        with explained(self.path, "read"):
-            self.header = contents.header(self._connection, self._study)
-            self._status, self._counts = self.status()
-            self._annotated = contents.notes(self._connection, self._study)
-        if claim is not None:
-            with explained(self.path, "write to"):
-                note = "UPDATE studies SET writer = ? WHERE study = ?"
-                self._connection.execute(note, (note_of_writer(claim.key), self._study))
+    def take_up(self) -> None:
+        """Begin to write, or raise a StorageError; harmless twice. See ``Opened``."""
+        claim = self._opened.claim
+        if claim is None or self._identity is not None:
+            return
+        with self._lock:
+            self._opened.take_up(claim)
             self.settle()
             self._identity = Identity(self.place, claim.key, self._is_whole)
-
-    @property
-    def _connection(self) -> Connection:
-        return self._opened.connection
 
     @classmethod
     def create(
@@ -91,16 +70,20 @@ class Journal:
         return cls(begun(path, header, stored, annotations or {}))
 
     @classmethod
-    def open(cls, path: Path_, name: str | None = None, *, write: bool) -> Journal:
+    def open(cls, path: Path_, name: str | None = None, *, write: bool, untouched: bool = False) -> Journal:
         """Open a study of a file; the newest by default.
+
+        Args:
+            path: of the file.
+            name: of the study.
+            write: whether to be its one writer.
+            untouched: whether the file stays as it is until ``take_up``.
 
         Raises:
             StorageError: if the file or the study cannot be read, or another process writes this study.
             UnknownNameError: if there is no such study.
         """
-        return cls(found(path, name, write=write))
-
-    # writing
+        return cls(found(path, name, write=write), untouched=untouched)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -119,6 +102,13 @@ class Journal:
         if self._identity is not None:
             self._identity.check()
 
+    def is_there(self) -> bool:
+        """Whether what is written goes to where it will be looked for."""
+        with contextlib.suppress(StorageError):
+            self.check()
+            return True
+        return False
+
     def write(
         self,
         *,
@@ -136,7 +126,7 @@ class Journal:
         new = Stored(evaluations, tuple(history), tuple(record), checkpoint, status)
         with self._writing():
             with contents.transaction(self._connection):
-                counts = contents.add(self._connection, self._study, new, self._counts)
+                counts = contents.add(self._connection, self._study, new)
             self._counts, self._status = counts, status
 
     def settle(self) -> None:
@@ -172,72 +162,15 @@ class Journal:
             if value is None:
                 del self._annotated[kind][key]
 
-    # reading
-
-    def annotations(self, kind: str) -> dict[str, Any]:
-        """What was noted of a kind, by key."""
-        return dict(self.annotated.get(kind, {}))
-
-    @property
-    def annotated(self) -> contents.Annotations:
-        """All that was noted, by kind and key; a writer has it in memory, too."""
-        with self._lock, explained(self.path, "read"):
-            return self._annotated if self.writable else contents.notes(self._connection, self._study)
-
-    def read(self) -> Stored:
-        """Everything stored.
-
-        Raises:
-            StorageError: if a part of it is damaged.
-        """
-        return self.refresh(None)
-
-    def refresh(self, stored: Stored | None) -> Stored:
-        """What is stored now, given what was; the same object if nothing has changed."""
-        with self._lock, explained(self.path, "read"):
-            version = self._opened.version()
-            if stored is not None and version == self._seen:
-                return stored
-            with contents.moment(self._connection):
-                new = contents.read(self._connection, self._study, self.header, stored, state=self.writable)
-            self._seen = version
-            return new
-
-    def known(self, bits: bytes) -> NDArray[np.float64] | None:
-        """Objectives float64[K] of uint8[Q], if any study of the file measured the same by now."""
-        with self._lock, explained(self.path, "read"):
-            if self._known is None:
-                self._known = cache.Known(self._connection, self.header, self.fingerprints)
-            return self._known.get(bits)
-
-    @property
-    def reopening(self) -> str:
-        """The call that opens the study again, to go on with it."""
-        given = "" if self.header.recipe else ", problem=..."
-        return f"load_study({str(self.path)!r}, {self.header.name!r}{given})"
-
-    def writer_is_gone(self) -> bool:
-        """Whether nobody writes the study any more, as far as is known."""
-        with self._lock, explained(self.path, "read"):
-            query = "SELECT writer FROM studies WHERE study = ?"
-            (note,) = self._connection.execute(query, (self._study,)).fetchone()
-            return is_gone(note, key_of(self.place))
-
-    def status(self) -> tuple[Mapping[str, Any], list[int]]:
-        """The status, and how many evaluations, generations and interventions are stored."""
-        with self._lock, explained(self.path, "read"):
-            return contents.status(self._connection, self._study, self.header)
-
     def close(self) -> None:
-        """Let go of the file; harmless twice."""
+        """Let go of the file, and say so in it; harmless twice."""
         with self._lock:
-            self._opened.close()
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+            if self._identity is not None and self.is_there():
+                with contextlib.suppress(sqlite3.Error):
+                    query = "UPDATE studies SET writer = ? WHERE study = ?"
+                    self._connection.execute(query, (NOBODY, self._study))
+            self._identity = None
+            super().close()
 
     def _is_whole(self) -> bool:
         """Whether a fresh look at the file finds what was written last."""
@@ -245,5 +178,6 @@ class Journal:
             contextlib.suppress(StorageError),
             Journal.open(self.place, self.header.name, write=False) as one,
         ):
-            return status_row(*one.status()) == status_row(self._status, self._counts)
+            said = status_row(self._status, self._counts, self._opened.mark)
+            return status_row(*one.status(), one._opened.mark) == said
         return False

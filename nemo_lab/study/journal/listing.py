@@ -12,6 +12,8 @@ from nemo_lab.arguments import File
 from nemo_lab.errors import StorageError, UnknownNameError
 from nemo_lab.study.journal import contents
 from nemo_lab.study.journal.journal import Journal
+from nemo_lab.study.journal.lock import check_names
+from nemo_lab.study.journal.opening import real
 from nemo_lab.study.journal.schema import connect, explained
 
 COLUMNS = ("name", "workload", "evaluations", "steers", "state", "seed", "created")
@@ -26,8 +28,9 @@ def studies(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
         StorageError: if the file cannot be read.
     """
-    place = Path(File().check("path", path))
+    place = real(File().check("path", path))
     with closing(connect(place, write=False)) as connection, explained(place, "read"):
+        check_names(connection, place)
         names = list(contents.names(connection))
     rows = [(name, *_row(place, name)) for name in names]
     return pd.DataFrame(rows, columns=list(COLUMNS)).set_index("name")

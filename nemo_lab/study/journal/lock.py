@@ -16,9 +16,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nemo_lab.errors import StorageError
-from nemo_lab.study.journal.files import Connection, Key, key_of, lock_study, unlock_study
+from nemo_lab.study.journal.files import Connection, Key, key_of, lock_study, other_name, unlock_study
 from nemo_lab.study.journal.rows import object_of
 from nemo_lab.study.journal.schema import explained
+
+NOBODY = "{}"  # a note of nobody who writes
 
 
 class Claim:
@@ -64,15 +66,37 @@ class Claim:
         self._beside.release()
 
 
-def note_of_writer(key: Key) -> str:
-    """Who writes a file, for those who find it locked, or wonder whether it is still written."""
+def note_of_writer(key: Key, place: Path) -> str:
+    """Who writes a file, and by which name, for those who find it locked, or not closed."""
     now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
-    return json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now, "file": list(key)})
+    who = {"pid": os.getpid(), "host": platform.node(), "since": now}
+    return json.dumps({**who, "file": list(key), "place": str(place)})
+
+
+def check_names(connection: Connection, place: Path) -> None:
+    """Refuse a file of several names that was not closed by another of them.
+
+    SQLite keeps what was written last beside the name by which a file was opened, and looks by no other.
+
+    Raises:
+        StorageError: if a part of it may lie beside another name.
+    """
+    if place.stat().st_nlink < 2:
+        return
+    for (note,) in connection.execute("SELECT writer FROM studies").fetchall():
+        who = object_of(note)
+        if who and who.get("place") != str(place):
+            raise other_name(place, who.get("place", "?"))
+
+
+def note_of(connection: Connection, study: int) -> str:
+    """What the last one who wrote a study left as a note."""
+    found = connection.execute("SELECT writer FROM studies WHERE study = ?", (study,)).fetchone()
+    return str(found[0]) if found else ""
 
 
 def _taken(path: Path, connection: Connection, study: int) -> StorageError:
-    found = connection.execute("SELECT writer FROM studies WHERE study = ?", (study,)).fetchone()
-    who = object_of(found[0] if found else "")
+    who = object_of(note_of(connection, study))
     return StorageError(
         f"a process writes this study of {str(path)!r} already: "
         f"{who.get('pid', '?')} on {who.get('host', '?')}, since {who.get('since', '?')}",

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nemo_lab import closing
 from nemo_lab.errors import ArgumentError, StorageError, UnknownNameError
-from nemo_lab.study.journal import contents
-from nemo_lab.study.journal.files import Connection
-from nemo_lab.study.journal.fresh import discard
-from nemo_lab.study.journal.lock import Claim
+from nemo_lab.study.journal import contents, migration
+from nemo_lab.study.journal.files import Connection, key_of
+from nemo_lab.study.journal.fresh import fresh
+from nemo_lab.study.journal.lock import Claim, check_names, note_of_writer
 from nemo_lab.study.journal.records import Header, Stored
 from nemo_lab.study.journal.schema import connect, explained
 
@@ -31,6 +32,8 @@ class Opened:
         connection: to the file.
         study: its number there.
         claim: the right to write it, None to read it only.
+        mark: of the study's rows; see ``rows.crc_of``.
+        noted: whether it is noted who writes it.
     """
 
     path: Path
@@ -38,10 +41,16 @@ class Opened:
     connection: Connection
     study: int
     claim: Claim | None
+    mark: int
+    noted: bool = False
     _times: tuple[int, int] | None = None
 
     def version(self) -> Any:
-        """Another value than before, if another connection has written meanwhile."""
+        """Another value than before, if another connection has written meanwhile.
+
+        Raises:
+            StorageError: if another file has taken the place of the one that was opened.
+        """
         if not self.connection.immutable:
             return self.connection.execute("PRAGMA data_version").fetchone()[0]
         now = self.place.stat()
@@ -50,8 +59,22 @@ class Opened:
         if self._times not in (None, times):
             self.connection.close()
             self.connection = connect(self.place, write=False)
+            if self.mark not in (0, contents.mark_of(self.connection, self.study)):
+                raise StorageError(
+                    f"another file has taken the place of {str(self.path)!r}", "load_study(path) opens it"
+                )
         self._times = times
         return times
+
+    def take_up(self, claim: Claim) -> None:
+        """Bring the file to the format that is written, and note who writes it."""
+        if self.noted:
+            return
+        with explained(self.path, "write to"), contents.transaction(self.connection):
+            migration.bring_up(self.connection, self.place, self.study)
+            note = "UPDATE studies SET writer = ? WHERE study = ?"
+            self.connection.execute(note, (note_of_writer(claim.key, self.place), self.study))
+        self.mark, self.noted = contents.mark_of(self.connection, self.study), True
 
     def checkpoint(self, mode: str) -> None:
         """Move what was written last into the file itself, as far as readers let go of it soon.
@@ -75,46 +98,76 @@ class Opened:
 
 
 def real(path: Path_) -> Path:
-    """Where a path leads, so that a file has one name."""
-    return Path(os.path.realpath(path))
+    """Where a path leads, so that a file has one name.
+
+    Raises:
+        StorageError: if that cannot be looked up.
+    """
+    with explained(Path(path), "open"):
+        place = Path(os.path.realpath(path))
+        place.exists()
+    return place
 
 
 def begun(path: Path_, header: Header, stored: Stored | None, annotations: contents.Annotations) -> Opened:
     """Begin a study; see ``Journal.create``."""
+    closing.catch_up()
     place = real(path)
-    is_new = not place.exists()
-    connection, claim = None, None
+
+    def begin(connection: Connection, file: Path) -> tuple[str, int]:
+        name = _name(connection, header.name, path)
+        study = contents.begin(connection, replace(header, name=name), note_of_writer(key_of(file), place))
+        if stored is not None:
+            contents.add(connection, study, stored)
+        for kind, notes in annotations.items():
+            for key, value in notes.items():
+                contents.annotate(connection, study, kind, key, value)
+        return name, study
+
+    if not place.exists():
+        try:
+            with (
+                fresh(place) as new,
+                contextlib.closing(connect(new, write=True)) as connection,
+                explained(place, "write to"),
+                contents.transaction(connection),
+            ):
+                name, _ = begin(connection, new)
+        except StorageError:
+            if not place.exists():
+                raise  # else another process was quicker: the study goes into its file
+        else:
+            return replace(found(path, name, write=True), noted=True)
+    connection, claim = connect(place, write=True), None
     try:
-        connection = connect(place, write=True)
         with explained(place, "write to"), contents.transaction(connection):
-            named = replace(header, name=_name(connection, header.name, path))
-            study = contents.begin(connection, named)
+            check_names(connection, place)
+            migration.bring_up(connection, place)
+            _, study = begin(connection, place)
             claim = Claim(place, connection, study)
-            if stored is not None:
-                contents.add(connection, study, stored, (0, 0, 0))
-            for kind, notes in annotations.items():
-                for key, value in notes.items():
-                    contents.annotate(connection, study, kind, key, value)
     except BaseException:
         if claim is not None:
             claim.release(forget=True)
-        if connection is not None:
-            is_new = is_new and not contents.names(connection)
-            connection.close()
-        if is_new:
-            discard(place)
+        connection.close()
         raise
-    return Opened(Path(path), place, connection, study, claim)
+    return Opened(
+        Path(path), place, connection, study, claim, contents.mark_of(connection, study), noted=True
+    )
 
 
 def found(path: Path_, name: str | None, *, write: bool) -> Opened:
     """Find a study; see ``Journal.open``."""
+    if write:
+        closing.catch_up()
     place = real(path)
     if write and not place.exists():
         raise StorageError(f"there is no file {str(path)!r}", "create_study(..., storage=path) makes one")
+    if write and not place.stat().st_size:
+        raise StorageError(f"there is no study in {str(path)!r}", "create_study(..., storage=path)")
     connection, claim = connect(place, write=write), None
     try:
         with explained(place, "read"):
+            check_names(connection, place)
             known = contents.names(connection)
         if name is None and not known:
             raise StorageError(f"there is no study in {str(path)!r}", "create_study(..., storage=path)")
@@ -124,11 +177,13 @@ def found(path: Path_, name: str | None, *, write: bool) -> Opened:
             with explained(place, "read"):
                 _check_newest(connection, path)
         study = known[list(known)[-1] if name is None else name]
+        with explained(place, "read"):
+            mark = contents.mark_of(connection, study)
         claim = Claim(place, connection, study) if write else None
     except BaseException:
         connection.close()
         raise
-    return Opened(Path(path), place, connection, study, claim)
+    return Opened(Path(path), place, connection, study, claim, mark)
 
 
 def _check_newest(connection: Connection, path: Path_) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Mapping, Sequence
 
@@ -14,11 +15,13 @@ from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, OpaqueError
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.journal.journal import Journal
-from nemo_lab.study.journal.opening import Path_
+from nemo_lab.study.journal.opening import Path_, real
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored
 from nemo_lab.study.results.snapshot import Intervention, Snapshot
 
+LOGGER = logging.getLogger(__name__)
 PATIENCE = 400  # the engine's state may take the run one part in 400 of its time
+CLOSED = "the study is closed", "its tables can still be read, and to_script() makes it again"
 AT_REST = ("idle", "paused", "finished", "failed")
 
 
@@ -87,7 +90,7 @@ class Recorder:
             checkpoint=checkpoint,
             status=snapshot.status(),
         )
-        if checkpoint is not None:
+        if due:
             done = time.perf_counter()
             self._marked, self._next = mark, done + PATIENCE * (done - now)
         if self._resting:
@@ -112,14 +115,14 @@ class Recorder:
 
         Raises:
             StorageError, ArgumentError: see ``Journal.create``; the study stays in the journal it has.
+            StudyStateError: if the study is closed.
         """
+        if self._closed:
+            raise StudyStateError(*CLOSED)
         old = self.journal
         notes = {} if old is None else old.annotated
-        if old is not None:
-            try:
-                old.check()
-            except StorageError:
-                old.close()  # so that its locks are in nobody's way where the new one takes its path
+        if old is not None and old.place == real(path) and not old.is_there():
+            old.close()  # its lock would be in the way of the new one, which takes its place
         state = self._checkpoint(engine) if len(engine.evaluations) or self.record else None
         stored = Stored(engine.evaluations, engine.history, self.record, state, snapshot.status())
         self.journal = Journal.create(path, header, stored, notes)
@@ -134,6 +137,8 @@ class Recorder:
                 return Checkpoint(len(engine.evaluations), len(self.record), engine.state.state_dict())
             except OpaqueError:
                 self._opaque = True
+            except Exception:  # of a species: the record is enough, and has to be kept in any case
+                LOGGER.warning("the state of the search cannot be stored", exc_info=True)
         return None
 
     def check_open(self) -> None:

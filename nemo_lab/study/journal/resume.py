@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 
 from nemo_lab.errors import StorageError
 from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.state import from_flat
 from nemo_lab.study.commands.registry import NOTHING, carry_out, restored
 from nemo_lab.study.journal.records import Checkpoint, Stored
 
@@ -53,7 +52,7 @@ def resumed(make: Callable[[], Engine], stored: Stored, species: Callable[[str],
 
 
 def _load(engine: Engine, checkpoint: Checkpoint, stored: Stored, species: Callable[[str], Species]) -> None:
-    state = checkpoint.state if "ledger" in checkpoint.state else from_flat(checkpoint.state)
+    state = checkpoint.state if "ledger" in checkpoint.state else _from_flat(checkpoint.state)
     evaluations, history = stored.evaluations.first(checkpoint.evaluation), stored.history
     engine.state.load_state_dict(state, evaluations, history[: state["generation"]], species)
 
@@ -94,3 +93,32 @@ def _refuse(bits: Bits) -> NoReturn:
         "this study is only read from its journal and cannot evaluate",
         "load_study(path) goes on with the run",
     )
+
+
+def _from_flat(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """A state of journal format 1 or 2, which knew no parts, as ``SearchState.state_dict`` would have it."""
+    own, population, *streams = saved["random"]
+
+    def step(one: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {"constraints": one["rules"], "controls": one["controls"]}
+        return {**kept, "budget": one["budget"], "label": one["label"]}
+
+    held = ("own", "allocation", "evaluated", "owed", "ranking", "living")
+    return {
+        "members": saved["members"],
+        "population": {**{name: saved[name] for name in held}, "random": [population, *streams]},
+        "queue": saved["pending"],
+        "archive": {"front": saved["front"], "excess": saved["excess"]},
+        "ledger": {
+            "species": saved["species"],
+            "constraints": saved["rules"],
+            "controls": saved["controls"],
+            "budget": saved["budget"],
+            "done": list(map(step, saved["undoable"])),
+            "undone": list(map(step, saved["undone"])),
+        },
+        "done": saved["undoable"],
+        "undone": saved["undone"],
+        "random": own,
+        **{name: saved[name] for name in ("view", "generation", "exhausted")},
+    }

@@ -33,10 +33,17 @@ def damaged(what: str) -> StorageError:
     )
 
 
-def crc_of(*parts: str | bytes, numbers: Sequence[int | None] = ()) -> int:
-    """The check sum of numbers, None left out, then of texts and blobs."""
+def crc_of(*parts: str | bytes, numbers: Sequence[int | None] = (), mark: int = 0) -> int:
+    """The check sum of numbers, None left out, then of texts and blobs.
+
+    Args:
+        parts: texts and blobs.
+        numbers: before them.
+        mark: the check sum of the head of the study that the row is of, so that no row of another passes for
+            one of it, whoever mixed their files; 0 in the formats before the third.
+    """
     known = [one for one in numbers if one is not None]
-    value = zlib.crc32(struct.pack(f"<{len(known)}q", *known))
+    value = zlib.crc32(struct.pack(f"<{len(known)}q", *known), mark)
     for part in parts:
         value = zlib.crc32(part.encode() if isinstance(part, str) else part, value)
     return value
@@ -45,27 +52,31 @@ def crc_of(*parts: str | bytes, numbers: Sequence[int | None] = ()) -> int:
 # evaluations: number, bits, objectives, species, origin, generation, asks, place, crc
 
 
-def evaluation_rows(study: int, log: Evaluations, start: int) -> Iterator[tuple[Any, ...]]:
+def evaluation_rows(study: int, log: Evaluations, start: int, mark: int) -> Iterator[tuple[Any, ...]]:
     """Rows of the evaluations from ``start`` on."""
     numbers: list[NDArray[Any]] = [log.species, log.origin, log.generation, log.asks, log.place]
     others = zip(*(column[start:].tolist() for column in numbers), strict=True)
     for number, rest in enumerate(others, start):
         bits = log.bits[number].tobytes()
         objectives = log.objectives[number].astype("<f8").tobytes()
-        yield (study, number, bits, objectives, *rest, evaluation_crc(number, bits, objectives, rest))
+        yield (study, number, bits, objectives, *rest, evaluation_crc(number, bits, objectives, rest, mark))
 
 
-def evaluation_crc(number: int, bits: bytes, objectives: bytes, others: Sequence[int | None]) -> int:
+def evaluation_crc(
+    number: int, bits: bytes, objectives: bytes, others: Sequence[int | None], mark: int
+) -> int:
     """The check sum of an evaluation's row."""
-    return crc_of(bits, objectives, numbers=(number, *others))
+    return crc_of(bits, objectives, numbers=(number, *others), mark=mark)
 
 
-def evaluations_of(found: Sequence[Sequence[Any]], start: int, nodes: int, objectives: int) -> Evaluations:
+def evaluations_of(
+    found: Sequence[Sequence[Any]], start: int, nodes: int, objectives: int, mark: int
+) -> Evaluations:
     """Evaluations, from rows in order of their number."""
     try:
         for expected, (number, bits, values, *others, crc) in enumerate(found, start):
             whole = number == expected and len(bits) == nodes and len(values) == 8 * objectives
-            if not whole or evaluation_crc(number, bits, values, others) != crc:
+            if not whole or evaluation_crc(number, bits, values, others, mark) != crc:
                 raise damaged(f"evaluation {expected}")
         columns: list[Any] = list(zip(*found, strict=True)) if found else [()] * 9
         asks = [1 if one is None else one for one in columns[6]]  # formats before the third: in turn
@@ -120,21 +131,23 @@ def joined(old: Evaluations, new: Evaluations) -> Evaluations:
 # generations: number, record, crc
 
 
-def generation_rows(study: int, history: Sequence[GenerationRecord], start: int) -> Iterator[tuple[Any, ...]]:
+def generation_rows(
+    study: int, history: Sequence[GenerationRecord], start: int, mark: int
+) -> Iterator[tuple[Any, ...]]:
     """Rows of the generations from ``start`` on."""
     for number in range(start, len(history)):
         one = history[number]
         species = [list(vars(record).values()) for record in one.species]
         text = json.dumps([one.generation, one.evaluations, one.hypervolume, *species])
-        yield study, number, text, crc_of(text)
+        yield study, number, text, crc_of(text, mark=mark)
 
 
-def history_of(found: Iterable[Sequence[Any]], start: int) -> tuple[GenerationRecord, ...]:
+def history_of(found: Iterable[Sequence[Any]], start: int, mark: int) -> tuple[GenerationRecord, ...]:
     """Generations, from rows in order of their number."""
     history = []
     for expected, (number, text, crc) in enumerate(found, start):
         try:
-            if number != expected or crc_of(text) != crc:
+            if number != expected or crc_of(text, mark=mark) != crc:
                 raise ValueError
             generation, evaluations, volume, *species = json.loads(text)
             records = tuple(_species_record(*one) for one in species)
@@ -175,23 +188,25 @@ def count(value: Any) -> int:
 # steers: number, evaluation, asks, action, detail, arguments, arrays, crc
 
 
-def intervention_rows(study: int, record: Sequence[Intervention], start: int) -> Iterator[tuple[Any, ...]]:
+def intervention_rows(
+    study: int, record: Sequence[Intervention], start: int, mark: int
+) -> Iterator[tuple[Any, ...]]:
     """Rows of the interventions from ``start`` on."""
     for number in range(start, len(record)):
         one = record[number]
         arguments, blob = pack(one.arguments)
         detail = one.detail.encode(errors="replace").decode()  # a lone surrogate is not text to SQLite
         at, texts = (one.evaluation, one.asks), (one.action, detail, arguments)
-        yield study, number, *at, *texts, blob, crc_of(blob, *texts, numbers=at)
+        yield study, number, *at, *texts, blob, crc_of(blob, *texts, numbers=at, mark=mark)
 
 
-def interventions_of(found: Iterable[Sequence[Any]], start: int) -> tuple[Intervention, ...]:
+def interventions_of(found: Iterable[Sequence[Any]], start: int, mark: int) -> tuple[Intervention, ...]:
     """Interventions, from rows in order of their number."""
     record: list[Intervention] = []
     for expected, (number, evaluation, asks, action, detail, text, blob, crc) in enumerate(found, start):
         try:
             at = () if asks is None else (evaluation, asks)
-            if number != expected or crc_of(blob, action, detail, text, numbers=at) != crc:
+            if number != expected or crc_of(blob, action, detail, text, numbers=at, mark=mark) != crc:
                 raise ValueError
             arguments = unpack(text, blob)
             if not isinstance(arguments, dict) or (record and evaluation < record[-1].evaluation):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import numpy as np
 from nemo_lab.arguments import File
 from nemo_lab.errors import NemoWarning, StorageError, shown
 from nemo_lab.search import Evaluations
+from nemo_lab.study.commands.species import AddSpecies
 from nemo_lab.study.journal import contents, heads, rows
 from nemo_lab.study.journal.files import Connection
 from nemo_lab.study.journal.fresh import fresh
+from nemo_lab.study.journal.lock import NOBODY
 from nemo_lab.study.journal.opening import real
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored
-from nemo_lab.study.journal.schema import connect, explained, number
+from nemo_lab.study.journal.schema import connect, explained, number, read_only
 from nemo_lab.study.journal.tables import FORMATS, TABLES, VERSION, selected
 
 Row = tuple[Any, ...]
@@ -60,7 +63,7 @@ def salvage(path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> d
 def _opened(path: Path) -> Connection:
     if not path.is_file():
         raise StorageError(f"there is no file {str(path)!r}", "give the path of a journal")
-    return Connection.to(real(path), "ro")
+    return read_only(real(path))
 
 
 def _copy(old: Connection, new: Connection) -> tuple[dict[str, int], list[str]]:
@@ -78,14 +81,14 @@ def _copy(old: Connection, new: Connection) -> tuple[dict[str, int], list[str]]:
         for study, *row in source.studies():
             try:
                 header = heads.header_of(row[:5])
-                begun = contents.begin(new, header)
+                begun = contents.begin(new, header, NOBODY)
             except (StorageError, sqlite3.IntegrityError):
                 lost.append(str(row[0]))
                 continue
-            stored, spare = source.stored(study, header, tuple(row[5:7]))
-            contents.add(new, begun, stored, (0, 0, 0))
+            stored, spare = source.stored(study, header, tuple(row[4:7]))
+            contents.add(new, begun, stored)
             answers += [(row[1], *one) for one in spare]
-            for kind, key, value in source.annotations(study):
+            for kind, key, value in source.annotations(study, row[4] or 0):
                 contents.annotate(new, begun, kind, key, value)
                 copied["annotations"] += 1
             copied["studies"] += 1
@@ -133,50 +136,61 @@ class _Source:
     def stored(self, study: int, header: Header, said: Row) -> tuple[Stored, list[Row]]:
         """The run up to the first event that is lost; bits, objectives and check sum of what came after."""
         problem = header.problem
-        nodes, objectives = problem.num_nodes, len(problem.objective_names)
+        nodes, objectives, mark = problem.num_nodes, len(problem.objective_names), said[0] or 0
         try:
-            status, counts = heads.status_of(said[0], said[1], header)
+            status, counts = heads.status_of(said[1], said[2], header, mark)
         except StorageError:
             status, counts = {}, [0, 0, 0]
-        record, broken = _whole(self._numbered("steers", study), rows.interventions_of)
-        history, _ = _whole(self._numbered("generations", study), rows.history_of)
+        record, broken = _whole(self._numbered("steers", study), partial(rows.interventions_of, mark=mark))
+        history, _ = _whole(self._numbered("generations", study), partial(rows.history_of, mark=mark))
+        if "species" not in status:  # it is lost, but not who came in the middle of the run
+            added = [str(one.arguments.get("name")) for one in record if one.action == AddSpecies.action]
+            status = {**status, "species": list(dict.fromkeys([*header.species, *added]))}
         log: list[Evaluations] = []
         spare: list[Row] = []
         end = record[-1].evaluation if record else 0
         for row in self._numbered("evaluations", study):
             try:
-                one = rows.evaluations_of([row], row[0], nodes, objectives)
-                rows.check(one, problem, len(status.get("species", header.species)))
+                one = rows.evaluations_of([row], row[0], nodes, objectives, mark)
+                rows.check(one, problem, rows.OUT)
             except (StorageError, TypeError, IndexError):
                 continue
-            if row[0] == len(log) and (len(log) < end or not (broken or len(record) < counts[2])):
+            follows = row[0] == len(log) and one.species[0] < len(status["species"])
+            if follows and (len(log) < end or not (broken or len(record) < counts[2])):
                 log.append(one)
             else:
                 spare.append((row[1], row[2], rows.crc_of(row[1], row[2])))
         count = len(log)
         record = [one for one in record if one.evaluation <= count]
-        history = [one for one in history if one.evaluations <= count]
-        columns = vars(rows.evaluations_of([], 0, nodes, objectives))
+        columns = vars(rows.evaluations_of([], 0, nodes, objectives, mark))
         joined = {
             name: np.concatenate([column, *(getattr(one, name) for one in log)])
             for name, column in columns.items()
         }
-        checkpoint = self._checkpoint(study)
-        if checkpoint and (checkpoint.evaluation > count or checkpoint.interventions > len(record)):
-            checkpoint = None
+        checkpoint = self._checkpoint(study, mark)
+        made = 0
+        if checkpoint is not None:
+            made = _generations(checkpoint)
+            ahead = checkpoint.evaluation > count or checkpoint.interventions > len(record)
+            if ahead or not 0 <= made <= len(history):
+                checkpoint, made = None, 0
+        # the end of a generation comes with what is asked for next, which may be lost: it is made again
+        history = [one for one in history if one.evaluations < count or one.generation < made]
         return Stored(Evaluations(**joined), tuple(history), tuple(record), checkpoint, status), spare
 
-    def _checkpoint(self, study: int) -> Checkpoint | None:
+    def _checkpoint(self, study: int, mark: int) -> Checkpoint | None:
         if "checkpoints" not in self._tables:
             return None
         query = f"{selected('checkpoints', self._version)} WHERE study = ?"
-        return heads.checkpoint_of(next(self._rows(query, study), None) or None, self._version)
+        return heads.checkpoint_of(next(self._rows(query, study), None) or None, self._version, mark)
 
-    def annotations(self, study: int) -> Iterator[tuple[str, str, Any]]:
+    def annotations(self, study: int, mark: int) -> Iterator[tuple[str, str, Any]]:
         """What was noted of a study, as far as it is whole."""
         if "annotations" in self._tables:
             query = f"{selected('annotations', self._version)} WHERE study = ?"
-            yield from filter(None, (heads.annotation_of(row) for row in self._rows(query, study) if row))
+            yield from filter(
+                None, (heads.annotation_of(row, mark) for row in self._rows(query, study) if row)
+            )
 
     def answers(self) -> Iterator[Row]:
         """What was measured beside runs, as far as it is whole."""
@@ -186,6 +200,12 @@ class _Source:
                     yield row
             except (TypeError, ValueError, AttributeError):
                 continue
+
+
+def _generations(checkpoint: Checkpoint) -> int:
+    """How many had ended by a checkpoint, -1 where it does not say."""
+    found = checkpoint.state.get("generation") if isinstance(checkpoint.state, Mapping) else None
+    return found if type(found) is int else -1
 
 
 def _whole(found: Iterator[Row], read: Callable[[list[Row], int], Any]) -> tuple[list[Any], bool]:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nemo_lab.errors import NemoError, StorageError
-from nemo_lab.study.journal import migration
 from nemo_lab.study.journal.files import Connection
 from nemo_lab.study.journal.tables import FORMATS, TABLES, VERSION
 
@@ -68,16 +67,32 @@ def connect(path: Path, *, write: bool) -> Connection:
     with explained(path, "open"):
         if write:
             return _checked(Connection.to(path, "rwc"), path, write=True)
-        try:
-            return _checked(Connection.to(path, "ro"), path, write=False)
-        except sqlite3.OperationalError:  # no -shm can be made beside it: no right to, or a disk that is read
-            latest = path.with_name(f"{path.name}-wal")
-            if latest.exists() and latest.stat().st_size:
-                raise StorageError(
-                    f"what was written last lies in {str(latest)!r}, which cannot be read from here",
-                    "ask whoever writes it to close it, or copy both files to a folder of your own",
-                ) from None
-            return _checked(Connection.to(path, "ro&immutable=1"), path, write=False)
+        return _checked(read_only(path), path, write=False)
+
+
+def read_only(path: Path) -> Connection:
+    """A connection that writes nothing, to whatever is there.
+
+    Raises:
+        StorageError: if a part of it cannot be read from here.
+        OSError, sqlite3.Error: if it cannot be read at all.
+    """
+    connection = Connection.to(path, "ro")
+    try:
+        number(connection, "schema_version")
+        return connection
+    except sqlite3.OperationalError:  # no -shm can be made beside it: no right to, or a disk that is read
+        connection.close()
+        latest = path.with_name(f"{path.name}-wal")
+        if latest.exists() and latest.stat().st_size:
+            raise StorageError(
+                f"what was written last lies in {str(latest)!r}, which cannot be read from here",
+                "ask whoever writes it to close it, or copy both files to a folder of your own",
+            ) from None
+        return Connection.to(path, "ro&immutable=1")
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _checked(connection: Connection, path: Path, *, write: bool) -> Connection:
@@ -93,29 +108,25 @@ def _checked(connection: Connection, path: Path, *, write: bool) -> Connection:
 
 
 def _prepare(connection: Connection, path: Path) -> None:
-    """Give a new file its tables, and bring an older one to the format that is written."""
-    if not _is_new(connection):
-        _check(connection, path)
-    if number(connection, "user_version") < VERSION:
-        connection.execute("PRAGMA journal_mode=WAL")
+    """Give a new file its tables; an older one stays as it is, see ``migration``."""
+    new = _is_new(connection)
+    if not new:
+        _check(connection, path)  # before anything is changed
+    connection.execute("PRAGMA journal_mode=WAL")
+    if new:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if _is_new(connection):  # another process may have been quicker
                 for table in TABLES.values():
                     connection.execute(table)
-            else:
-                version = _check(connection, path)
-                if version < VERSION:
-                    migration.migrate(connection, path, version)
-            connection.execute(f"PRAGMA application_id={APPLICATION}")
-            connection.execute(f"PRAGMA user_version={VERSION}")
+                connection.execute(f"PRAGMA application_id={APPLICATION}")
+                connection.execute(f"PRAGMA user_version={VERSION}")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-    _check(connection, path)
-    connection.execute("PRAGMA journal_mode=WAL")
+        _check(connection, path)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=0")  # ``Journal`` looks first whether the log is whole
 

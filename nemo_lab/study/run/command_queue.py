@@ -16,45 +16,46 @@ class CommandQueue:
 
     Args:
         condition: under which everything here happens, and that wakes who waits for it.
+
+    Attributes:
+        owner: who owns the engine, None for nobody.
     """
 
     def __init__(self, condition: threading.Condition) -> None:
         self._condition = condition
         self._waiting: deque[Command] = deque()
         self._unseen: list[Command] = []  # put, and in no snapshot yet
-        self.owned = False
+        self.owner: object = None
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, command: Command) -> bool:
-        """Queue a command; returns whether the caller owns the engine now and has to apply it."""
+    def put(self, command: Command, who: object) -> None:
+        """Queue a command; who puts it owns the engine now, unless somebody does, and has to apply it."""
         with self._condition:
-            self._waiting.append(command)
+            self.owner = self.owner or who  # first: what waits has somebody who applies it
             self._unseen.append(command)
+            self._waiting.append(command)
             self._condition.notify_all()
-            mine, self.owned = not self.owned, True
-            return mine
 
     def take(self) -> Command | None:
         """The next command, for the owner."""
         with self._condition:
             return self._waiting.popleft() if self._waiting else None
 
-    def own(self) -> None:
+    def own(self, who: object) -> None:
         """Become the owner; blocks while somebody else is."""
         with self._condition:
-            self._condition.wait_for(lambda: not self.owned)
-            self.owned = True
+            self._condition.wait_for(lambda: self.owner is None)
+            self.owner = who
 
-    def release(self) -> bool:
-        """Own the engine no more, unless commands wait; returns whether that is so."""
+    def release(self) -> None:
+        """Own the engine no more, unless commands wait."""
         with self._condition:
-            if self._waiting:
-                return False
-            self.owned = False
-            self._condition.notify_all()
-            return True
+            if not self._waiting:
+                self._unseen.clear()  # also of one that Ctrl-C took away
+                self.owner = None
+                self._condition.notify_all()
 
     def seen(self, commands: Iterable[Command]) -> None:
         """These took effect, or failed, and the latest snapshot shows it."""

@@ -33,14 +33,17 @@ class Driver:
 
     def __init__(self, engine: Engine, workers: int, recorder: Recorder, stored: Stored | None) -> None:
         self._engine, self._workers, self._recorder = engine, workers, recorder
-        self._evaluator = Evaluator(engine.problem, recorder.known, recorder.remember)
         status = {} if stored is None else stored.status
+        reused = int(status.get("reused", 0))
+        self._evaluator = Evaluator(engine.problem, recorder.known, recorder.remember, reused)
         self.target = int(status.get("target", 0))
         self._seconds, self._throughput = (
             float(status.get("seconds", 0.0)),
             Throughput(float(status.get("rate", 0.0))),
         )
         self.plan()
+        if engine.out:  # what is stored ends in the middle of several at once
+            self._rest()
 
     def check_open(self) -> None:
         """Refuse what could not be stored any more; see ``Recorder.check_open``."""
@@ -56,15 +59,23 @@ class Driver:
         return len(self._engine.evaluations) >= self.target or self._engine.exhausted
 
     def apply(self, command: Command, stopping: Callable[[], bool]) -> None:
-        """Carry out a command between two evaluations, and note it."""
-        engine, before = self._engine, self._engine.ledger.budget
+        """Carry out a command between two evaluations, and note it: both, or neither where it fails."""
+        engine, recorder, before = self._engine, self._recorder, self._engine.ledger.budget
         evaluate = partial(self._evaluator.evaluate_beside, engine.evaluations, stopping)
-        asks, command = engine.state.asks, command.resolved(engine.ledger)
-        detail = carry_out(engine, command, evaluate)
-        if engine.ledger.budget != before:  # else a start that waits has set its own
-            self.target = engine.ledger.budget
-        if command.action:
-            self._recorder.note(len(engine.evaluations), command, detail, asks)
+        if not command.action:
+            carry_out(engine, command, evaluate)
+            return
+
+        def carried_out() -> None:
+            asks, asked = engine.state.asks, command.resolved(engine.ledger)
+            detail = carry_out(engine, asked, evaluate)
+            recorder.note(len(engine.evaluations), asked, detail, asks)
+
+        try:
+            engine.state.whole(carried_out, partial(setattr, recorder, "record", recorder.record))
+        finally:
+            if engine.ledger.budget != before:  # else a start that waits has set its own
+                self.target = engine.ledger.budget
 
     def evaluate_some(self, stopping: Callable[[], bool]) -> bool:
         """One evaluation for each worker, told in the order asked: workers change nothing but the time.
@@ -73,8 +84,11 @@ class Driver:
             whether they were made; they are left half-way once ``stopping`` returns true.
         """
         began = time.perf_counter()
-        candidates = self._ask(min(self._workers, self.target - len(self._engine.evaluations)))
+        candidates: list[Candidate] = []
+        most = min(self._workers, self.target - len(self._engine.evaluations))
         try:
+            while len(candidates) < most and (candidate := self._engine.ask()) is not None:
+                candidates.append(candidate)  # fewer at the end of a generation, none if nothing is left
             with interruptible(stopping):
                 answers = self._evaluator.evaluate([candidate.bits for candidate in candidates])
                 for candidate, objectives in zip(candidates, answers, strict=True):
@@ -84,8 +98,7 @@ class Driver:
                 return False
             raise
         finally:
-            if self._engine.out or self._engine.exhausted:
-                self.apply(Prepare(), stopping)
+            self._rest()
         if not candidates:
             return False
         took = time.perf_counter() - began
@@ -93,12 +106,10 @@ class Driver:
         self._throughput.add(took, len(candidates))
         return True
 
-    def _ask(self, most: int) -> list[Candidate]:
-        """Candidates to evaluate at once, none if nothing is left; fewer at the end of a generation."""
-        found: list[Candidate] = []
-        while len(found) < most and (candidate := self._engine.ask()) is not None:
-            found.append(candidate)
-        return found
+    def _rest(self) -> None:
+        """Nothing is out between two evaluations, and the record knows what was asked for in vain."""
+        if self._engine.out or self._engine.exhausted:
+            self.apply(Prepare(), lambda: False)
 
     def snapshot(self, version: int, state: State, error: str | None) -> Snapshot:
         """The run as it is."""

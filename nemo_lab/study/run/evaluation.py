@@ -31,18 +31,23 @@ class Evaluator:
         known: objectives float[K] of the bytes of uint8[Q], None if nobody measured them; such are not
             evaluated again. It is asked each time: others measure meanwhile.
         remember: is told what was measured beside the run, where it is kept.
+        reused: so many of the run were known before it was taken up.
 
     Attributes:
         reused: evaluations of the run that were known.
     """
 
     def __init__(
-        self, problem: Problem, known: Known | None = None, remember: Remember | None = None
+        self,
+        problem: Problem,
+        known: Known | None = None,
+        remember: Remember | None = None,
+        reused: int = 0,
     ) -> None:
         self._problem, self._measured_before = problem, known
         self._answers: dict[bytes, Floats] = {}
         self._remember = remember
-        self.reused = 0
+        self.reused = reused
 
     def evaluate(self, rows: Sequence[Bits]) -> Iterator[Floats]:
         """Objectives of every configuration in its turn."""
@@ -83,7 +88,8 @@ class Evaluator:
 def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[Floats]:
     """Objectives of every configuration in its turn, all at once in threads where there is more than one.
 
-    The threads can be interrupted as the caller can, and have ended when this ends. They are no
+    The threads can be interrupted as the caller can, and have ended when this ends, also where one of them
+    cannot be begun. They are no
     ``ThreadPoolExecutor``'s: Python waits for one of those before it lets anybody say that it exits.
     """
     if len(rows) == 1:
@@ -103,13 +109,15 @@ def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[Floats]:
         )
         for row, answer in zip(rows, answers, strict=True)
     ]
-    for thread in threads:
-        thread.start()
+    begun: list[threading.Thread] = []
     try:
+        for thread in threads:
+            thread.start()
+            begun.append(thread)
         for answer in answers:
             yield answer.result()
     finally:
-        for thread in threads:
+        for thread in begun:
             thread.join()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from types import MethodType
 
@@ -14,14 +15,17 @@ class Listeners:
 
     def __init__(self) -> None:
         self._listeners: tuple[Callable[[], None], ...] = ()
+        self._changing = threading.Lock()  # they come and go from any thread
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every snapshot; it must return at once."""
-        self._listeners = (*self._listeners, listener)
+        with self._changing:
+            self._listeners = (*self._listeners, listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
         """Take a listener back."""
-        self._listeners = tuple(one for one in self._listeners if not _same(one, listener))
+        with self._changing:
+            self._listeners = tuple(one for one in self._listeners if not _same(one, listener))
 
     def tell_listeners(self) -> None:
         """Call every listener, as after a snapshot."""

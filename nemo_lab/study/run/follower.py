@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -60,7 +61,7 @@ class Follower(Listeners):
             if time.monotonic() - self._looked < LOOK or self._ended.is_set():
                 return
             self._looked = time.monotonic()
-            stored = self._journal.refresh(self._stored)
+            stored = self._journal.read(self._stored)
             ended = self._snapshot.state in UNDER_WAY and self._journal.writer_is_gone()
             if stored is self._stored and not ended:
                 return
@@ -86,23 +87,30 @@ class Follower(Listeners):
         except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
             raise StorageError(
                 f"the journal's status cannot be read: {error}",
-                "nemo_lab.study.journal.salvage(path, new_path) saves what can still be read",
+                "nemo_lab.study.salvage(path, new_path) saves what can still be read",
             ) from error
 
     def listen(self, listener: Callable[[], None]) -> None:
         """As of ``Listeners``; the first one starts the thread."""
         super().listen(listener)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="nemo_lab follower", daemon=True)
-            self._thread.start()
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="nemo_lab follower", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
-        while not self._ended.wait(LOOK) and self._listeners:
-            try:
+        while self._wanted():
+            with contextlib.suppress(StorageError):
                 self._look()
-            except StorageError:
-                continue
-        self._thread = None
+
+    def _wanted(self) -> bool:
+        """Whether somebody listens after a while; who comes later starts another thread."""
+        ended = self._ended.wait(LOOK)
+        with self._lock:
+            if ended or not self._listeners:
+                self._thread = None
+            return self._thread is not None
 
     # what only a writer does
 

@@ -48,6 +48,10 @@ class StateMachine:
         """Whether a run is on."""
         return self.phase in ACTIVE
 
+    def stopping(self) -> bool:
+        """Whether a run is to end without delay."""
+        return self.phase == "stopping"
+
     def can(self, event: Event) -> bool:
         """Whether an event leads anywhere from here."""
         return self.phase in TRANSITIONS[event]

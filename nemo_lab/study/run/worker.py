@@ -68,11 +68,10 @@ class Worker(Listeners):
                 way_out = "call resume()" if state == "paused" else "wait for it, or stop it first"
                 raise StudyStateError(f"the study is already {state}", way_out)
             self.check_writable()
-            self._driver.target = target(len(self.snapshot.evaluations))
-            self._error = self._cause = None
+            wanted = target(len(self.snapshot.evaluations))
             thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
             thread.start()  # waits for the condition; if there is no thread to be had, nothing has begun
-            self._thread = thread
+            self._driver.target, self._error, self._cause, self._thread = wanted, None, None, thread
             self._turn_to("start")
 
     def pause(self) -> None:
@@ -86,7 +85,7 @@ class Worker(Listeners):
     def stop(self) -> None:
         """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
         with self._condition:
-            if self._machine.active and not self._stopping():
+            if self._machine.active and not self._machine.stopping():
                 self._turn_to("stop")
 
     def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
@@ -100,17 +99,19 @@ class Worker(Listeners):
     def post(self, command: Posted) -> None:
         """Have a command applied: by the worker's thread, or here and now where none runs."""
         self.check_writable()
-        with self._condition:  # nobody steers between what is looked at and what is decided
-            if not self._commands.put(command(self.ledger) if callable(command) else command):
-                return
         first: BaseException | None = None
-        released = False
-        while not released:  # others may queue commands meanwhile: one that fails must not strand them
+        asked, me = [command], object()
+        while asked or self._commands.owner is me:
             try:
-                self._drain()
-            except BaseException as error:
+                if asked:
+                    with self._condition:  # nobody steers between what is looked at and what is decided
+                        one = asked.pop()
+                        self._commands.put(one(self.ledger) if callable(one) else one, me)
+                else:
+                    self._drain()
+                    self._commands.release()
+            except BaseException as error:  # others may have queued commands: they are not to be stranded
                 first = first or error
-            released = self._commands.release()
         if first is not None:
             raise first
 
@@ -118,7 +119,7 @@ class Worker(Listeners):
         """Stop, and let go of the journal as soon as the thread has ended; does not wait for it."""
         with self._condition:
             self.closed = True
-            if not self._machine.active and not self._commands.owned:
+            if not self._machine.active and self._commands.owner is None:
                 self._driver.close()
         self.stop()
 
@@ -135,9 +136,6 @@ class Worker(Listeners):
         """Raise what ended the last run, if it failed; see ``failure``."""
         if self._machine.phase == "failed" and self._cause is not None:
             raise failure(self._cause, len(self.snapshot.evaluations)) from self._cause
-
-    def _stopping(self) -> bool:
-        return self._machine.phase == "stopping"
 
     def _ask(self, event: Event, but: str, way_out: str) -> None:
         with self._condition:
@@ -162,7 +160,10 @@ class Worker(Listeners):
     # the owner only
 
     def _run(self) -> None:
-        self._commands.own()  # somebody may be steering the idle study
+        self._commands.own(self)  # somebody may be steering the idle study
+        if self._thread is not threading.current_thread() or not self._machine.active:
+            self._commands.release()  # Ctrl-C came while it was begun: nobody knows of it
+            return
         self._driver.plan()
         try:
             with responsive():
@@ -180,7 +181,7 @@ class Worker(Listeners):
             if self._commands:
                 return True
             done = self._driver.done
-            if done or self._stopping():
+            if done or self._machine.stopping():
                 self._end("finish" if done else "rest")
                 return False
             if self._machine.phase == "pausing":
@@ -189,7 +190,7 @@ class Worker(Listeners):
             if self._machine.phase == "paused":
                 self._condition.wait_for(lambda: self._commands or self._machine.phase != "paused")
                 return True
-        if self._driver.evaluate_some(self._stopping):
+        if self._driver.evaluate_some(self._machine.stopping):
             self._publish()
         return True
 
@@ -199,7 +200,7 @@ class Worker(Listeners):
         try:
             while (command := self._commands.take()) is not None:
                 applied.append(command)
-                self._driver.apply(command, self._stopping)
+                self._driver.apply(command, self._machine.stopping)
         finally:
             if any(command.action for command in applied):
                 self._publish(applied)
@@ -243,7 +244,7 @@ class Worker(Listeners):
     def _end(self, event: Event) -> None:
         """End a run; under the condition."""
         self._arrive(event)
-        self._thread, self._commands.owned = None, False
+        self._thread = self._commands.owner = None
         if self.closed:
             self._driver.close()
         self.tell_listeners()

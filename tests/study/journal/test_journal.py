@@ -161,14 +161,14 @@ def test_a_reader_sees_what_a_writer_wrote(path: Path) -> None:
     with Journal.create(path, header()) as writer, Journal.open(path, write=False) as reader:
         first = reader.read()
         assert len(first.evaluations) == 0
-        assert reader.refresh(first) is first
+        assert reader.read(first) is first
         put(writer, stored, 10)
-        second = reader.refresh(first)
+        second = reader.read(first)
         assert len(second.evaluations) == 10
         put(writer, stored)
-        third = reader.refresh(second)
+        third = reader.read(second)
         assert same(third, stored, checkpoint=False)
-        assert reader.refresh(third) is third
+        assert reader.read(third) is third
 
 
 def test_several_studies_in_one_file(path: Path) -> None:

@@ -67,7 +67,7 @@ def test_writing_brings_it_to_our_format_with_all_it_has(old: Path) -> None:
         after = content(old, write=True)
         assert same(before, after)
         assert after.checkpoint is not None
-        assert same(reader.refresh(first), before)  # one who looked on meanwhile goes on looking
+        assert same(reader.read(first), before)  # one who looked on meanwhile goes on looking
     assert version(old) == VERSION
     tables = execute(old, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
     ours = {name: " ".join(sql.split()).replace("( ", "(") for name, sql in tables}
@@ -131,7 +131,7 @@ def test_two_that_open_it_at_once(old: Path) -> None:
 def test_an_earlier_version_that_writes_it_is_not_disturbed(old: Path) -> None:
     before = content(old, write=False)
     with FileLock(f"{old}-study1.lock"):
-        with pytest.raises(StorageError, match="an earlier nemo_lab writes a study"):
+        with pytest.raises(StorageError, match="writes this study"):
             content(old, write=True)
         assert version(old) < VERSION
     assert same(before, content(old, write=True))

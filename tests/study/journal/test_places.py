@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,9 @@ import numpy as np
 import pytest
 
 from nemo_lab import Study, create_study, load_study
-from nemo_lab.errors import ArgumentError, StorageError, StudyStateError
+from nemo_lab.errors import ArgumentError, StorageError, StudyStateError, UnknownNameError
 from nemo_lab.study import studies
-from nemo_lab.study.journal import Journal, contents
+from nemo_lab.study.journal import Journal, contents, files, schema
 from tests.study.journal.rewriting import execute
 from tests.study.test_running import until
 from tests.toy import GatedProblem, SlowProblem, ToyProblem
@@ -79,7 +82,9 @@ def test_no_other_name_lets_a_second_writer_in(path: Path, other: Callable[[Path
         pytest.skip("only the lock beside the file there")
     study = make(path).optimize(10, progress=False)
     name = other(path)
-    with pytest.raises(StorageError, match=rf"{os.getpid()} on .*read_only"):
+    with pytest.raises(
+        StorageError, match=rf"{os.getpid()} on .*read_only|a hard link.*run.sqlite; close it there"
+    ):
         load_study(name, problem=ToyProblem())
     script = (
         "import sys; from nemo_lab.study.journal import Journal; from nemo_lab.errors import StorageError\n"
@@ -100,7 +105,7 @@ def test_a_look_at_the_file_lets_nobody_else_in(path: Path) -> None:
         load_study(path, read_only=True).close()
         other = make(path)
         other.close()
-    with pytest.raises(StorageError, match="writes this study"):
+    with pytest.raises(StorageError, match="a hard link"):
         load_study(hard_link(path), "study 1", problem=ToyProblem())
     study.close()
     if sys.platform == "linux":
@@ -258,6 +263,162 @@ def test_a_long_run_moves_what_it_wrote_into_the_file(path: Path, monkeypatch: p
     assert max(sizes) < 20 * 4120 + 200_000  # and the state of the engine
     study.close()
     assert len(load_study(path, read_only=True).evaluations()) == 300
+
+
+@pytest.mark.parametrize("count", [40, 100])
+def test_a_file_that_is_written_over_while_the_study_rests(path: Path, count: int) -> None:
+    """By the journal of another study of the same problem, so that all its tables fit."""
+    other = path.with_name("other.sqlite")
+    again = create_study(ToyProblem(), seed=6, population=16, species=("floor", "integer"), storage=other)
+    again.optimize(count, progress=False)
+    again.close()
+    study = make(path).optimize(count, progress=False)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(StorageError, match="was written over"):
+        study.pin("layer0", weight=8)
+    study.save_as(path.with_name("saved.sqlite"))
+    study.close()
+    saved = load_study(path.with_name("saved.sqlite"), read_only=True)
+    assert (saved.seed, len(saved.evaluations())) == (5, count)
+    assert load_study(path, read_only=True).seed == 6
+
+
+def test_rows_of_another_study_are_not_taken_for_its_own(path: Path) -> None:
+    """Whoever mixed the files: SQLite itself does, with what was written last beside another file."""
+    other = path.with_name("other.sqlite")
+    again = create_study(ToyProblem(), seed=6, population=16, species=("floor", "integer"), storage=other)
+    again.optimize(60, progress=False)
+    again.close()
+    make(path).optimize(60, progress=False).close()
+    columns = {
+        "evaluations": "number = 40",
+        "generations": "number = 1",
+        "checkpoints": "true",
+        "studies": "true",
+    }
+    for table, where in columns.items():
+        mixed = path.with_name(f"{table}.sqlite")
+        mixed.write_bytes(path.read_bytes())
+        with contextlib.closing(sqlite3.connect(mixed, isolation_level=None)) as file:
+            file.execute("ATTACH ? AS other", (str(other),))
+            if table == "studies":
+                query = "SELECT status, status_crc FROM other.studies"
+                file.execute(f"UPDATE studies SET (status, status_crc) = ({query})")
+            else:
+                file.execute(f"DELETE FROM {table} WHERE {where}")
+                file.execute(f"INSERT INTO {table} SELECT * FROM other.{table} WHERE {where}")
+        if table == "checkpoints":  # a run can do without
+            whole = load_study(mixed, problem=ToyProblem()).optimize(until=80, progress=False)
+            study = make(None).optimize(80, progress=False)
+            assert whole.evaluations(bits=True).equals(study.evaluations(bits=True))
+            whole.close()
+        else:
+            with pytest.raises(StorageError, match="is damaged"):
+                load_study(mixed, read_only=True)
+
+
+def test_a_second_name_is_refused_until_the_first_is_closed(path: Path) -> None:
+    script = (
+        "import os, signal, sys; from nemo_lab import create_study; from tests.toy import ToyProblem\n"
+        "create_study(ToyProblem(), storage=sys.argv[1], population=16, species=('floor',), min_size=2)"
+        ".optimize(30, progress=False); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(path)], check=False)
+    link = hard_link(path)
+    for call in (
+        lambda: load_study(link, problem=ToyProblem()),
+        lambda: load_study(link, read_only=True),
+        lambda: create_study(ToyProblem(), storage=link),
+        lambda: studies(link),
+    ):
+        with pytest.raises(StorageError, match=r"a hard link.*run\.sqlite; close it there"):
+            call()
+    load_study(path, problem=ToyProblem()).close()
+    assert len(load_study(link, read_only=True).evaluations()) == 30
+    again = load_study(link, problem=ToyProblem())
+    assert len(again.optimize(5, progress=False).evaluations()) == 35
+    again.close()
+
+
+def test_another_file_in_the_place_of_one_that_is_followed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where SQLite takes the file for one that nobody writes, as it does for those who may not write."""
+    make(path).optimize(20, progress=False).close()
+    other = path.with_name("other.sqlite")
+    create_study(ToyProblem(), seed=6, storage=other).optimize(30, progress=False).close()
+    monkeypatch.setattr(schema, "read_only", lambda place: files.Connection.to(place, "ro&immutable=1"))
+    following = load_study(path, read_only=True)
+    assert len(following.evaluations()) == 20
+    os.replace(other, path)
+    monkeypatch.setattr("nemo_lab.study.run.follower.LOOK", 0.0)
+    with pytest.raises(StorageError, match="another file has taken the place"):
+        following.evaluations()
+    following.close()
+
+
+def test_a_refused_call_leaves_the_file_as_it_was(path: Path) -> None:
+    make(path, name="mine").optimize(20, progress=False).close()
+    before = path.read_bytes()
+    with pytest.raises(UnknownNameError):
+        load_study(path, "other", problem=ToyProblem())
+    with pytest.raises(StorageError):
+        load_study(path, problem=ToyProblem(8))
+    with pytest.raises(ArgumentError):
+        make(path, name="mine")
+    assert path.read_bytes() == before
+    empty = path.with_name("empty.sqlite")
+    empty.touch()
+    with pytest.raises(StorageError, match="no study"):
+        load_study(empty, problem=ToyProblem())
+    assert empty.stat().st_size == 0
+
+
+def test_an_interrupt_in_the_moment_of_a_commit_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(path).optimize(10, progress=False)
+    transaction = contents.transaction
+
+    @contextlib.contextmanager
+    def interrupted(connection: Any) -> Iterator[None]:
+        with transaction(connection):
+            yield
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(contents, "transaction", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.pin("layer0", weight=8)
+    study.pin("layer1", weight=4)
+    study.optimize(10, progress=False)
+    made = study.evaluations(bits=True)
+    study.close()
+    assert load_study(path, read_only=True).evaluations(bits=True).equals(made)
+
+
+def test_a_study_is_collected_in_the_middle_of_anything(path: Path) -> None:
+    """Also where a lock is held that closing it needs."""
+    study = make(path, SlowProblem()).optimize(5, progress=False)
+    study.start(1000)
+
+    def others() -> list[Any]:
+        return [at for one, at in sys._current_frames().items() if one != threading.get_ident()]
+
+    with files._guard:  # the worker waits for it, and holds what stops the run
+        study.stop()
+        until(lambda: any(at.f_code.co_filename == files.__file__ for at in others()))
+        del study
+        gc.collect()
+
+    def free() -> Study | None:
+        with contextlib.suppress(StorageError):
+            return load_study(path, problem=SlowProblem())
+        return None
+
+    again = until(free)
+    assert len(again.evaluations()) >= 5
+    again.close()
 
 
 def test_others_that_rest_are_no_trouble(path: Path) -> None:
