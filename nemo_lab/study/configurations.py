@@ -15,6 +15,7 @@ from nemo_lab.search import Problem
 from nemo_lab.search.species import Bits
 from nemo_lab.study.commands.evaluations import Enqueue, WhatIf
 from nemo_lab.study.parsing.nodes import Selection
+from nemo_lab.study.run.inside import check_outside
 from nemo_lab.study.run.runner import Runner
 
 
@@ -50,7 +51,9 @@ class Configurations:
         Raises:
             BitWidthError, UnknownNameError: if it does not fit.
             EvaluationError: if the evaluation failed; the run does not mind.
+            StudyStateError: if an evaluation or a listener of the run asks.
         """
+        check_outside(self._runner, "what_if()")
         rows = self._names.bits(bits)
         if len(rows) != 1:
             raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")

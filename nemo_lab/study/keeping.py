@@ -15,6 +15,7 @@ from nemo_lab.interruption import LOOK_UP, check_interrupted
 from nemo_lab.search import Engine
 from nemo_lab.study.commands.aside import Aside
 from nemo_lab.study.journal import Header, Journal, Recorder, backup
+from nemo_lab.study.run.inside import check_outside
 from nemo_lab.study.run.runner import Runner
 
 Described = Callable[[], tuple[Header, Sequence[Mapping[str, str]]]]
@@ -50,7 +51,7 @@ class Keeping:
         Raises:
             ArgumentError: if the file has a study of that name.
             StorageError: if the file is something else, or cannot be written; the study stays where it is.
-            StudyStateError: if the study is only followed here, or closed.
+            StudyStateError: if the study is only followed here, or closed, or a part of its run asks.
 
         >>> import tempfile
         >>> from nemo_lab import create_study, load_study
@@ -61,6 +62,7 @@ class Keeping:
         ...     len(load_study(f"{folder}/run.sqlite", read_only=True).evaluations())
         5
         """
+        check_outside(self._runner, "save_as()")
         path, name = File().check("path", path), OrNone(Text()).check("name", name)
 
         def work(engine: Engine) -> None:

@@ -34,7 +34,7 @@ class _File:
 
 
 _files: dict[Key, _File] = {}
-_guard = threading.RLock()
+guard = threading.RLock()
 
 
 def key_of(path: Path) -> Key:
@@ -60,7 +60,7 @@ class Connection(sqlite3.Connection):
         Raises:
             OSError, sqlite3.Error: if it cannot be opened.
         """
-        with _guard:
+        with guard:
             if mode == "rwc" and not path.exists():
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644))
             key = key_of(path)
@@ -88,7 +88,7 @@ class Connection(sqlite3.Connection):
 
     def close(self) -> None:
         """As SQLite does; harmless twice."""
-        with _guard:
+        with guard:
             key, self._key = self._key, None
             super().close()
             if key is not None:
@@ -126,7 +126,7 @@ def lock_study(path: Path, key: Key, study: int) -> bool:
     Returns:
         False if it is locked already, here or in another process.
     """
-    with _guard:
+    with guard:
         file = _files[key]
         if study in file.studies:
             return False
@@ -145,7 +145,7 @@ def lock_study(path: Path, key: Key, study: int) -> bool:
 
 def unlock_study(key: Key, study: int) -> None:
     """Take ``lock_study`` back."""
-    with _guard:
+    with guard:
         file = _files[key]
         file.studies.discard(study)
         if file.descriptor >= 0:
@@ -155,7 +155,7 @@ def unlock_study(key: Key, study: int) -> None:
 
 def begins_as_a_database(key: Key) -> bool:
     """Whether a locked file still begins as SQLite's files do."""
-    with _guard:
+    with guard:
         descriptor = _files[key].descriptor if key in _files else -1
         return descriptor < 0 or os.pread(descriptor, len(MAGIC), 0) == MAGIC
 

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from types import MethodType
 
+from nemo_lab.study.run.inside import inside
+
 LOGGER = logging.getLogger(__name__)
 
 
@@ -31,7 +33,8 @@ class Listeners:
         """Call every listener, as after a snapshot."""
         for listener in self._listeners:
             try:
-                listener()
+                with inside(self):
+                    listener()
             except Exception:
                 LOGGER.exception("a listener of the study failed and is not called again")
                 self.forget(listener)

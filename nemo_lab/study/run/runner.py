@@ -55,7 +55,11 @@ class Runner(Protocol):
         """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
 
     def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
-        """Block until no run is on, or it is paused; returns whether that came before the timeout."""
+        """Block until no run is on, or it is paused; returns whether that came before the timeout.
+
+        Raises:
+            StudyStateError: if a part of the run waits for it without a timeout.
+        """
 
     def post(self, command: Posted) -> None:
         """Have a command applied between two evaluations; blocks while it is where no run is on.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from nemo_lab.errors import StudyStateError
 from nemo_lab.study.results.snapshot import State
 
 Phase = Literal["idle", "running", "pausing", "paused", "stopping", "finished", "failed"]
@@ -25,6 +26,10 @@ TRANSITIONS: dict[Event, dict[Phase, Phase]] = {
     "rest": dict.fromkeys(ACTIVE, "idle"),
     "finish": dict.fromkeys(ACTIVE, "finished"),
     "fail": dict.fromkeys(ACTIVE, "failed"),
+}
+WAYS_OUT: dict[Event, tuple[str, str]] = {  # where an event leads nowhere
+    "pause": ("", "call start() first"),
+    "resume": (", not paused", "call start() to run it"),
 }
 
 
@@ -55,6 +60,21 @@ class StateMachine:
     def can(self, event: Event) -> bool:
         """Whether an event leads anywhere from here."""
         return self.phase in TRANSITIONS[event]
+
+    def check(self, event: Event) -> None:
+        """Refuse what a caller asks for and what leads nowhere from here.
+
+        Raises:
+            StudyStateError: which names what does.
+        """
+        if self.can(event):
+            return
+        state = self.state
+        if event == "start":
+            way_out = "call resume()" if state == "paused" else "wait for it, or stop it first"
+            raise StudyStateError(f"the study is already {state}", way_out)
+        but, way_out = WAYS_OUT[event]
+        raise StudyStateError(f"cannot {event}: the study is {state}{but}", way_out)
 
     def after(self, event: Event) -> State:
         """The state to which an event leads."""

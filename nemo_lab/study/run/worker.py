@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from nemo_lab.closing import close_at_exit
-from nemo_lab.errors import StudyStateError
 from nemo_lab.search import Engine, Ledger
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.journal import Recorder, Stored
@@ -18,6 +17,7 @@ from nemo_lab.study.run.command_queue import CommandQueue
 from nemo_lab.study.run.driver import Driver
 from nemo_lab.study.run.evaluation import failure
 from nemo_lab.study.run.events import Listeners
+from nemo_lab.study.run.inside import check_outside, inside, is_inside
 from nemo_lab.study.run.runner import Posted
 from nemo_lab.study.run.state_machine import Event, StateMachine
 from nemo_lab.study.run.switch_interval import responsive
@@ -63,10 +63,7 @@ class Worker(Listeners):
     def start(self, target: Callable[[int], int]) -> None:
         """Run until as many evaluations are made as ``target`` says of those made so far."""
         with self._condition:
-            if self._machine.active:
-                state = self._machine.state
-                way_out = "call resume()" if state == "paused" else "wait for it, or stop it first"
-                raise StudyStateError(f"the study is already {state}", way_out)
+            self._machine.check("start")
             self.check_writable()
             wanted = target(len(self.snapshot.evaluations))
             thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
@@ -76,11 +73,11 @@ class Worker(Listeners):
 
     def pause(self) -> None:
         """Hold after the evaluation in flight, which is made to its end."""
-        self._ask("pause", "", "call start() first")
+        self._ask("pause")
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self._ask("resume", ", not paused", "call start() to run it")
+        self._ask("resume")
 
     def stop(self) -> None:
         """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
@@ -90,6 +87,8 @@ class Worker(Listeners):
 
     def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
         """Wait until no run is on, or it is paused; returns whether that came before the timeout."""
+        if timeout is None and self._machine.active:
+            check_outside(self, "wait()")
         with self._condition:
             return self._condition.wait_for(
                 lambda: not self._machine.active or (self._machine.phase == "paused" and not through_pauses),
@@ -108,7 +107,8 @@ class Worker(Listeners):
                         one = asked.pop()
                         self._commands.put(one(self.ledger) if callable(one) else one, me)
                 else:
-                    self._drain()
+                    with inside(self):
+                        self._drain()
                     self._commands.release()
             except BaseException as error:  # others may have queued commands: they are not to be stranded
                 first = first or error
@@ -127,9 +127,10 @@ class Worker(Listeners):
         """Stop for good, wait for the thread to end, and let go of the journal."""
         self.closed = True
         self.stop()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        if is_inside(self) and self._machine.active:
+            return  # the end of the run lets go of it
+        if self._thread is not None:
+            self._thread.join()
         self._driver.close()
 
     def raise_failure(self) -> None:
@@ -137,10 +138,9 @@ class Worker(Listeners):
         if self._machine.phase == "failed" and self._cause is not None:
             raise failure(self._cause, len(self.snapshot.evaluations)) from self._cause
 
-    def _ask(self, event: Event, but: str, way_out: str) -> None:
+    def _ask(self, event: Event) -> None:
         with self._condition:
-            if not self._machine.can(event):
-                raise StudyStateError(f"cannot {event}: the study is {self._machine.state}{but}", way_out)
+            self._machine.check(event)
             self._turn_to(event)
 
     def _turn_to(self, event: Event) -> None:
@@ -166,7 +166,7 @@ class Worker(Listeners):
             return
         self._driver.plan()
         try:
-            with responsive():
+            with responsive(), inside(self):
                 while self._turn():
                     pass
         except BaseException as error:

@@ -405,7 +405,7 @@ def test_a_study_is_collected_in_the_middle_of_anything(path: Path) -> None:
     def others() -> list[Any]:
         return [at for one, at in sys._current_frames().items() if one != threading.get_ident()]
 
-    with files._guard:  # the worker waits for it, and holds what stops the run
+    with files.guard:  # the worker waits for it, and holds what stops the run
         study.stop()
         until(lambda: any(at.f_code.co_filename == files.__file__ for at in others()))
         del study
