@@ -118,10 +118,10 @@ class Problem(ABC):
         ``code`` of the class, and of all that the problem holds when the study is made: under whatever names,
         and functions that were put in place of its methods. What is told from what is on the safe side:
         something that changes no result may have evaluations made a second time. Not counted are locks,
-        files, threads and the like, and what ``evaluate``, with the methods that it calls, adds to: numbers
-        that it counts up, as by ``self.calls += 1``, and what it stores into, as by ``self.cache[key] =
-        found``. The same names as arguments of the constructor count. Where results depend on more, such as
-        what is in a file, digest it here, too.
+        files, threads and the like, what calls such as ``time.time`` gave, and what ``evaluate``, with the
+        methods that it calls, adds to: numbers that it counts up, as by ``self.calls += 1``, and what it
+        stores into, as by ``self.cache[key] = found``. The same names as arguments of the constructor count.
+        Where results depend on more, such as what is in a file, digest it here, too.
         """
         return {**self._described(), "code": self._code()}
 

@@ -30,6 +30,12 @@ FILLS = {
     "popleft", "remove", "setdefault", "update",
 }  # fmt: skip
 
+OF_THE_MOMENT = {  # calls whose answer is another in every process, so that no result depends on it
+    "datetime.datetime.now", "datetime.now", "os.dup", "os.getpid", "os.memfd_create", "os.open", "os.pipe",
+    "os.urandom",
+}  # fmt: skip
+MODULES_OF_THE_MOMENT = {"secrets", "tempfile", "time", "uuid"}
+
 
 def arguments_kept(made: Any) -> dict[str, Any]:
     """What an object was made with, as far as it keeps it under the names of its constructor's arguments."""
@@ -49,11 +55,12 @@ def _kept(made: Any, name: str) -> bool:
 def settings(made: Any, but: Iterable[str] = ()) -> dict[str, str]:
     """Digests of what an object holds, by the name of the attribute, but of those names.
 
-    Not counted are the tools that it works with, such as locks and files, and what its ``evaluate`` adds to
-    as it works: numbers that it counts up (``self.calls += 1``), and what it stores into
+    Not counted are the tools that it works with, such as locks and files, what is of the moment
+    (``self.log = os.open(...)``, ``self.began = time.time()``), and what its ``evaluate`` adds to as it
+    works: numbers that it counts up (``self.calls += 1``), and what it stores into
     (``self.cache[key] = found``, ``self.log.append(found)``).
     """
-    without, added_to = set(but), _added_to(type(made), "evaluate")
+    without, added_to = {*but, *_of_the_moment(type(made))}, _added_to(type(made), "evaluate")
     return {
         name: _digest(value, made)
         for name, value in sorted(dict(_held(made)).items())
@@ -113,6 +120,28 @@ def _added_to(kind: type, begin: str) -> set[str]:
             found |= set(_stored(tree))
             called |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute) and _of_self(one)}
     return found
+
+
+def _of_the_moment(kind: type) -> set[str]:
+    """Attributes that a class assigns what it gets by a call whose answer is another each time."""
+    names = {name for one in kind.__mro__ for name, method in vars(one).items() if inspect.isfunction(method)}
+    return {
+        one.attr
+        for name in names
+        for tree in _sources(kind, name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and any(map(_asks_the_moment, ast.walk(node.value)))
+        for target in node.targets
+        for one in ast.walk(target)
+        if isinstance(one, ast.Attribute) and _of_self(one)
+    }
+
+
+def _asks_the_moment(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    called = ast.unparse(node.func)
+    return called in OF_THE_MOMENT or called.partition(".")[0] in MODULES_OF_THE_MOMENT
 
 
 def _sources(kind: type, name: str) -> Iterator[ast.AST]:

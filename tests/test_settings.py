@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+import time
 import types
+import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -168,6 +171,9 @@ class Works(ToyProblem):
         self._rows = 0
         self.lock, self.begun, self.own = threading.Lock(), threading.Event(), threading.local()
         self.log = file
+        self.began, self.name = time.time(), f"run {uuid.uuid4()}"
+        self.began_again = time.time()
+        self.descriptor = None if file is None else os.dup(file.fileno())
 
     def evaluate(self, bits: Any) -> Any:
         rows = np.atleast_2d(bits)
