@@ -277,8 +277,13 @@ class Notebook:
     def type(self, code: str) -> Locator:
         """Write code into a new cell at the end, and leave it there."""
         footer, cells = self.page.locator(".jp-Notebook-footer"), self.page.evaluate(CELLS)
-        footer.scroll_into_view_if_needed()
-        footer.click()
+
+        def added() -> bool:
+            footer.scroll_into_view_if_needed()
+            footer.click()  # which misses where the page moves under the mouse
+            return bool(self.page.evaluate(CELLS) > cells)
+
+        self.until(added, "a new cell")
         cell = self.page.locator(f".jp-CodeCell[data-windowed-list-index='{cells}']")
         cell.locator(".cm-content").click()
         self.page.keyboard.insert_text(code)
