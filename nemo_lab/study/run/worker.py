@@ -37,8 +37,8 @@ class Worker(Listeners):
     ) -> None:
         super().__init__()
         self._driver = Driver(engine, workers, recorder or Recorder(), stored)
-        self._condition = threading.Condition()
-        self._commands = CommandQueue(self._condition)
+        self._commands = CommandQueue()
+        self._lock, self._condition = self._commands.lock, self._commands.condition
         ended = stored is not None and stored.status.get("state") == "finished"
         self._machine = StateMachine("finished" if ended else "idle")
         self._thread: threading.Thread | None = None
@@ -53,7 +53,7 @@ class Worker(Listeners):
     @property
     def ledger(self) -> Ledger:
         """What is in force once every command posted so far has taken effect."""
-        with self._condition:
+        with self._lock:
             return self._commands.ahead(self.snapshot.ledger, len(self.snapshot.evaluations))
 
     def check_writable(self) -> None:
@@ -62,7 +62,7 @@ class Worker(Listeners):
 
     def start(self, target: Callable[[int], int]) -> None:
         """Run until as many evaluations are made as ``target`` says of those made so far."""
-        with self._condition:
+        with self._lock:
             self._machine.check("start")
             self.check_writable()
             wanted = target(len(self.snapshot.evaluations))
@@ -81,7 +81,7 @@ class Worker(Listeners):
 
     def stop(self) -> None:
         """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
-        with self._condition:
+        with self._lock:
             if self._machine.active and not self._machine.stopping():
                 self._turn_to("stop")
 
@@ -89,7 +89,7 @@ class Worker(Listeners):
         """Wait until no run is on, or it is paused; returns whether that came before the timeout."""
         if timeout is None and self._machine.active:
             check_outside(self, "wait()")
-        with self._condition:
+        with self._lock:
             return self._condition.wait_for(
                 lambda: not self._machine.active or (self._machine.phase == "paused" and not through_pauses),
                 timeout,
@@ -103,7 +103,7 @@ class Worker(Listeners):
         while asked or self._commands.owner is me:
             try:
                 if asked:
-                    with self._condition:  # nobody steers between what is looked at and what is decided
+                    with self._lock:  # nobody steers between what is looked at and what is decided
                         one = asked.pop()
                         self._commands.put(one(self.ledger) if callable(one) else one, me)
                 else:
@@ -117,7 +117,7 @@ class Worker(Listeners):
 
     def abandon(self) -> None:
         """Stop, and let go of the journal as soon as the thread has ended; does not wait for it."""
-        with self._condition:
+        with self._lock:
             self.closed = True
             if not self._machine.active and self._commands.owner is None:
                 self._driver.close()
@@ -139,7 +139,7 @@ class Worker(Listeners):
             raise failure(self._cause, len(self.snapshot.evaluations)) from self._cause
 
     def _ask(self, event: Event) -> None:
-        with self._condition:
+        with self._lock:
             self._machine.check(event)
             self._turn_to(event)
 
@@ -177,7 +177,7 @@ class Worker(Listeners):
     def _turn(self) -> bool:
         """One evaluation for each worker, or one wait; returns whether the run goes on."""
         self._drain()
-        with self._condition:
+        with self._lock:
             if self._commands:
                 return True
             done = self._driver.done
@@ -211,7 +211,7 @@ class Worker(Listeners):
         """End a failed run once no command waits any more, so that every caller gets an answer."""
         with contextlib.suppress(BaseException):  # the first failure is the one to report
             self._drain()
-        with self._condition:
+        with self._lock:
             if self._commands:
                 return False
             self._end("fail")
@@ -224,7 +224,7 @@ class Worker(Listeners):
             fresh = self._driver.snapshot(0, self._machine.state, self._error)
             self._driver.keep(fresh, end=False)
         finally:
-            with self._condition:  # others may have changed the state meanwhile
+            with self._lock:  # others may have changed the state meanwhile
                 self.snapshot = self._shown(fresh)
                 self._commands.seen(applied)  # at once: nobody may count them twice
                 self._condition.notify_all()
