@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import random
 import sqlite3
 import threading
@@ -21,6 +20,7 @@ from hypothesis import Phase, given, settings
 from nemo_lab import NemoError, NemoWarning, Study, create_study, load_study
 from nemo_lab.errors import EvaluationError
 from tests.properties.test_ledger import ASKED, SPECIES
+from tests.scripts import made_by
 from tests.toy import ToyProblem
 
 FEW = (2, 4, 8)  # so that species often come upon the same configuration
@@ -58,13 +58,7 @@ def ask(study: Study, what: Asked) -> None:
 
 def by_script(study: Study) -> Study:
     text = study.to_script().replace("problem = ...", "problem = PROBLEM")
-    made: dict[str, Any] = {"PROBLEM": Shaky()}
-    sink = io.StringIO()
-    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NemoWarning)
-        exec(compile(text, "script", "exec"), made)
-    again: Study = made["study"]
-    return again
+    return made_by(text, PROBLEM=Shaky())
 
 
 def from_the_journal_alone(path: Path) -> Study:

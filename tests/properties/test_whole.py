@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import sqlite3
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +14,8 @@ import pytest
 from nemo_lab import NemoWarning, Study, create_study, load_study
 from nemo_lab.search.species import Species
 from nemo_lab.search.view import SearchView
+from tests.scripts import made_by
+from tests.study.journal.rewriting import execute
 from tests.toy import ToyProblem
 
 HOOKS = ("initial", "offspring", "decode", "imitate", "observe", "state_dict", "costs")
@@ -144,9 +144,7 @@ def table(study: Study) -> dict[str, list[Any]]:
 
 def loaded(path: Path, alone: bool) -> Study:
     if alone:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            connection.execute("DELETE FROM checkpoints")
-            connection.commit()
+        execute(path, "DELETE FROM checkpoints")
     problem = Priced(Once())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NemoWarning)
@@ -159,13 +157,7 @@ def by_script(study: Study) -> Study:
     text = text.replace("'shaky'", "SHAKY")  # where the object is to be given
     for call in ("reseed", "remove_species"):
         text = text.replace(f"study.{call}(SHAKY", f"study.{call}('shaky'")
-    made: dict[str, Any] = {"PROBLEM": problem, "SHAKY": Shaky(problem, Once())}
-    sink = io.StringIO()
-    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NemoWarning)
-        exec(compile(text, "script", "exec"), made)
-    found: Study = made["study"]
-    return found
+    return made_by(text, PROBLEM=problem, SHAKY=Shaky(problem, Once()))
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,18 @@ def twice(draw: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
         return draw(), draw()
 
 
+def check_own_numbers(draw: Callable[[], Tensor], mode: Any) -> None:
+    """Two draws differ, the same come again, and torch's own numbers are where they were."""
+    before = torch.get_rng_state()
+    with mode():
+        first, second = twice(draw)
+        again = twice(draw)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first, again[0])
+    assert torch.equal(second, again[1])
+    assert not torch.equal(first, second)
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
 def test_all_that_draws_leaves_the_process_its_numbers(
@@ -48,17 +60,10 @@ def test_all_that_draws_leaves_the_process_its_numbers(
         raise AssertionError("other threads would see that")
 
     torch.manual_seed(7)
-    before = torch.get_rng_state()
     for place in (torch, torch.random, torch.cuda):
         for name in ("manual_seed", "manual_seed_all", "set_rng_state"):
             monkeypatch.setattr(place, name, refuse, raising=False)
-    with mode():
-        first, second = twice(draw)
-        again = twice(draw)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(first, again[0])
-    assert torch.equal(second, again[1])
-    assert not torch.equal(first, second)
+    check_own_numbers(draw, mode)
 
 
 @pytest.mark.parametrize("draw", NO_GENERATOR.values(), ids=NO_GENERATOR)
@@ -69,14 +74,7 @@ def test_what_takes_no_generator_draws_alone_and_puts_back_what_it_took(
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     torch.manual_seed(7)
     seeded.clear()
-    before = torch.get_rng_state()
-    with torch.no_grad():
-        first, second = twice(draw)
-        again = twice(draw)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(first, again[0])
-    assert torch.equal(second, again[1])
-    assert not torch.equal(first, second)
+    check_own_numbers(draw, torch.no_grad)
     assert seeded == []
 
 
