@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from nemo_lab.interruption import LOOK_UP, check_interrupted
 from nemo_lab.search import Ledger
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.commands.registry import follow
@@ -15,10 +18,9 @@ class CommandQueue:
     """Who puts a command while nobody owns the engine owns it, until nothing waits any more.
 
     Attributes:
-        lock: under which everything here happens. ``with`` takes it or not, also where Ctrl-C comes; the
-            condition is Python code, and may keep it then.
+        lock: under which everything here happens.
         condition: on the lock, that wakes who waits.
-        owner: who owns the engine, None for nobody.
+        owned: whether somebody owns the engine.
     """
 
     def __init__(self) -> None:
@@ -26,37 +28,48 @@ class CommandQueue:
         self.condition = threading.Condition(self.lock)
         self._waiting: deque[Command] = deque()
         self._unseen: list[Command] = []  # put, and in no snapshot yet
-        self.owner: object = None
+        self.owned = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, command: Command, who: object) -> None:
-        """Queue a command; who puts it owns the engine now, unless somebody does, and has to apply it."""
+    def put(self, command: Command) -> bool:
+        """Queue a command; returns whether who puts it owns the engine now, and has to apply it."""
         with self.lock:
-            self.owner = self.owner or who  # first: what waits has somebody who applies it
+            mine, self.owned = not self.owned, True
             self._unseen.append(command)
             self._waiting.append(command)
             self.condition.notify_all()
+            return mine
+
+    def wait_for(self, look: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait for something, unless cancelled; returns whether it came before the timeout."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        with self.lock:
+            while (left := deadline - time.monotonic()) > 0:
+                if self.condition.wait_for(look, min(left, LOOK_UP)):
+                    return True
+                check_interrupted()
+            return look()
 
     def take(self) -> Command | None:
         """The next command, for the owner."""
         with self.lock:
             return self._waiting.popleft() if self._waiting else None
 
-    def own(self, who: object) -> None:
+    def own(self) -> None:
         """Become the owner; blocks while somebody else is."""
         with self.lock:
-            self.condition.wait_for(lambda: self.owner is None)
-            self.owner = who
+            self.condition.wait_for(lambda: not self.owned)
+            self.owned = True
 
-    def release(self) -> None:
-        """Own the engine no more, unless commands wait."""
+    def release(self) -> bool:
+        """Own the engine no more, unless commands wait; returns whether so."""
         with self.lock:
             if not self._waiting:
-                self._unseen.clear()  # also of one that Ctrl-C took away
-                self.owner = None
+                self.owned = False
                 self.condition.notify_all()
+            return not self.owned
 
     def seen(self, commands: Iterable[Command]) -> None:
         """These took effect, or failed, and the latest snapshot shows it."""

@@ -19,6 +19,7 @@ from nemo_lab.study.run.evaluation import failure
 from nemo_lab.study.run.events import Listeners
 from nemo_lab.study.run.inside import check_outside, inside, is_inside
 from nemo_lab.study.run.runner import Posted
+from nemo_lab.study.run.sheltered import sheltered
 from nemo_lab.study.run.state_machine import Event, StateMachine
 from nemo_lab.study.run.switch_interval import responsive
 
@@ -60,6 +61,7 @@ class Worker(Listeners):
         """Refuse what could not be stored any more."""
         self._driver.check_open()
 
+    @sheltered
     def start(self, target: Callable[[int], int]) -> None:
         """Run until as many evaluations are made as ``target`` says of those made so far."""
         with self._lock:
@@ -67,62 +69,62 @@ class Worker(Listeners):
             self.check_writable()
             wanted = target(len(self.snapshot.evaluations))
             thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
-            thread.start()  # waits for the condition; if there is no thread to be had, nothing has begun
+            thread.start()  # waits for the lock; if there is no thread to be had, nothing has begun
             self._driver.target, self._error, self._cause, self._thread = wanted, None, None, thread
             self._turn_to("start")
 
+    @sheltered
     def pause(self) -> None:
         """Hold after the evaluation in flight, which is made to its end."""
         self._ask("pause")
 
+    @sheltered
     def resume(self) -> None:
         """Go on after a pause."""
         self._ask("resume")
 
+    @sheltered
     def stop(self) -> None:
         """End the run; the evaluation in flight is left where it looks up. Harmless when none is on."""
         with self._lock:
             if self._machine.active and not self._machine.stopping():
                 self._turn_to("stop")
 
+    @sheltered
     def wait(self, timeout: float | None = None, *, through_pauses: bool = False) -> bool:
         """Wait until no run is on, or it is paused; returns whether that came before the timeout."""
         if timeout is None and self._machine.active:
             check_outside(self, "wait()")
-        with self._lock:
-            return self._condition.wait_for(
-                lambda: not self._machine.active or (self._machine.phase == "paused" and not through_pauses),
-                timeout,
-            )
+        pauses, machine = () if through_pauses else ("paused",), self._machine
+        return self._commands.wait_for(lambda: not machine.active or machine.phase in pauses, timeout)
 
+    @sheltered
     def post(self, command: Posted) -> None:
         """Have a command applied: by the worker's thread, or here and now where none runs."""
         self.check_writable()
+        with self._lock:  # nobody steers between what is looked at and what is decided
+            mine = self._commands.put(command(self.ledger) if callable(command) else command)
         first: BaseException | None = None
-        asked, me = [command], object()
-        while asked or self._commands.owner is me:
+        while mine:
             try:
-                if asked:
-                    with self._lock:  # nobody steers between what is looked at and what is decided
-                        one = asked.pop()
-                        self._commands.put(one(self.ledger) if callable(one) else one, me)
-                else:
-                    with inside(self):
-                        self._drain()
-                    self._commands.release()
+                with inside(self):
+                    self._drain()
+                mine = not self._commands.release()
             except BaseException as error:  # others may have queued commands: they are not to be stranded
                 first = first or error
         if first is not None:
             raise first
 
+    @sheltered
     def abandon(self) -> None:
         """Stop, and let go of the journal as soon as the thread has ended; does not wait for it."""
         with self._lock:
             self.closed = True
-            if not self._machine.active and self._commands.owner is None:
+            if not self._machine.active and not self._commands.owned:
                 self._driver.close()
         self.stop()
 
+    @sheltered
     def close(self) -> None:
         """Stop for good, wait for the thread to end, and let go of the journal."""
         self.closed = True
@@ -160,10 +162,7 @@ class Worker(Listeners):
     # the owner only
 
     def _run(self) -> None:
-        self._commands.own(self)  # somebody may be steering the idle study
-        if self._thread is not threading.current_thread() or not self._machine.active:
-            self._commands.release()  # Ctrl-C came while it was begun: nobody knows of it
-            return
+        self._commands.own()  # somebody may be steering the idle study
         self._driver.plan()
         try:
             with responsive(), inside(self):
@@ -244,7 +243,7 @@ class Worker(Listeners):
     def _end(self, event: Event) -> None:
         """End a run; under the condition."""
         self._arrive(event)
-        self._thread = self._commands.owner = None
+        self._thread, self._commands.owned = None, False
         if self.closed:
             self._driver.close()
         self.tell_listeners()
