@@ -203,3 +203,26 @@ def test_the_static_page_before_any_evaluation(open_dashboard: Open) -> None:
     page = parsed(data["text/html"])
     assert "0 evaluations" in "".join(page.words)
     assert "img" not in page.tags
+
+
+def test_a_page_that_opens_while_a_figure_is_drawn_gets_what_it_missed(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows the figure as it was asked for, and listens only after the kernel has drawn it."""
+    drawn, sent = Figure(lambda: bits_plot(study.problem.node_names, study.problem.bit_widths)), []
+    asked = drawn.get_state()
+    drawn.build()
+    drawn.show({"bits": {"key": np.arange(3)}})
+    monkeypatch.setattr(Figure, "_send", lambda self, message, buffers=None: sent.append(message))
+
+    def hello(state: dict[str, Any]) -> dict[str, Any]:
+        sent.clear()
+        have = {"frame": state["frame"]["number"], "root": state["item"].get("root_id")}
+        drawn._handle_custom_msg(have, [])
+        return {key: value for message in sent for key, value in message["state"].items()}
+
+    missed = hello(asked)
+    assert missed.keys() >= {"label", "item", "frame"}
+    assert missed["item"] == drawn.item
+    assert missed["frame"]["number"] == 1
+    assert hello(asked | missed) == {}

@@ -34,7 +34,8 @@ async function attached(el, gone) {
   return el.isConnected;
 }
 
-// Every view of a model shows the model's frame; messages bring what is new of it.
+// Every view of a model shows the model's frame; messages bring what is new of it. A page that opens while the
+// kernel draws misses what is sent before it listens: it says what it has, and gets the rest.
 function initialize({ model }) {
   model.on("msg:custom", (change, buffers) => {
     if (!("base" in change)) return;
@@ -52,6 +53,7 @@ function initialize({ model }) {
     }
     model.set("frame", { number: change.base + 1, columns, selected: change.selected });
   });
+  model.send({ frame: model.get("frame").number, root: model.get("item").root_id ?? null });
 }
 
 // a column with a new tail, and new values at some rows

@@ -121,6 +121,11 @@ class Figure(anywidget.AnyWidget):
     def _answer(self, content: Mapping[str, Any]) -> None:
         if "again" in content:  # a browser that missed a frame
             self.send_state("frame")
+        elif "root" in content:  # one that opens, and may have missed what was drawn meanwhile
+            if content["root"] != self.item.get("root_id"):
+                self.send_state(["label", "item", "ranges", "drag"])
+            if content["frame"] != self.frame["number"]:
+                self.send_state("frame")
         elif "box" in content and self._on_box is not None:
             self._on_box(str(content["plot"]), tuple(map(float, content["box"])))
         elif "keys" in content and self._on_select is not None:
