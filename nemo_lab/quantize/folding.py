@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nemo_lab.workload.operations import BATCH_NORMS, CONVOLUTIONS
 
-DEAD_VARIANCE = 1e-10
+DEAD = 1e-5  # of the power of the strongest channel
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> dict[str, str]:
@@ -18,41 +19,50 @@ def fold_batch_norms(graph: fx.GraphModule) -> dict[str, str]:
     Returns:
         the fx name of each folded batch norm -> its conv's.
     """
-    modules = dict(graph.named_modules())
     uses = Counter(id(tensor) for node in graph.graph.nodes for tensor in _read(graph, node))
     folded: dict[str, str] = {}
-    for norm in list(graph.graph.nodes):
-        if norm.op != "call_module" or not isinstance(modules[str(norm.target)], BATCH_NORMS):
+    for node in list(graph.graph.nodes):
+        norm = _called(graph, node, BATCH_NORMS)
+        before = node.all_input_nodes[0] if norm is not None else node
+        conv = _called(graph, before, CONVOLUTIONS)  # as it is now: one norm may follow another
+        if norm is None or conv is None or norm.running_var is None:
             continue
-        conv = norm.all_input_nodes[0]
-        if conv.op != "call_module" or not isinstance(modules[str(conv.target)], CONVOLUTIONS):
+        if len(before.users) > 1 or uses[id(conv.weight)] > 1:
             continue
-        if len(conv.users) > 1 or uses[id(modules[str(conv.target)].weight)] > 1:
+        if any(one._forward_hooks or one._forward_pre_hooks for one in (conv, norm)):
             continue
-        if modules[str(norm.target)].running_var is None or any(
-            modules[str(n.target)]._forward_hooks or modules[str(n.target)]._forward_pre_hooks
-            for n in (conv, norm)
-        ):
-            continue
-        fused = fuse_conv_bn_eval(modules[str(conv.target)], modules[str(norm.target)])
-        _silence_dead_channels(fused, modules[str(norm.target)])
-        graph.set_submodule(str(conv.target), fused)
-        norm.replace_all_uses_with(conv)
-        graph.graph.erase_node(norm)
-        folded[norm.name] = conv.name
+        fused = fuse_conv_bn_eval(conv, norm)
+        _silence_dead_channels(fused, norm)
+        graph.set_submodule(str(before.target), fused)
+        node.replace_all_uses_with(before)
+        graph.graph.erase_node(node)
+        folded[node.name] = before.name
     graph.graph.lint()
     graph.recompile()
     return folded
 
 
-def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
-    """Give channels that never varied in training their constant output.
+def _called(graph: fx.GraphModule, node: fx.Node, kinds: tuple[type[nn.Module], ...]) -> Any:
+    """The module of one of these kinds that a node calls; None if it calls none."""
+    if node.op != "call_module":
+        return None
+    module = graph.get_submodule(str(node.target))
+    return module if isinstance(module, kinds) else None
 
-    Folding divides a channel's weights by its deviation. Where that is zero (a channel that died),
-    the weights grow by 1 / sqrt(eps), some hundredfold, and widen the range of the whole tensor for
-    a channel that carries nothing; in full precision the two are the same.
+
+def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
+    """Give channels that did not vary in training their constant output.
+
+    Folding divides a channel's weights by its deviation. Where that is nothing beside ``eps`` (a channel that
+    died), the weights grow by 1 / sqrt(eps), some hundredfold, and widen the range of the whole tensor for
+    a channel that carries nothing beside the others; in full precision the two are the same. Where all
+    channels are as small, none is dead.
     """
-    dead = _tensor(norm, "running_var") < DEAD_VARIANCE
+    variance = _tensor(norm, "running_var").double()
+    power = variance / (variance + float(norm.eps))  # type: ignore[arg-type]
+    if norm.weight is not None:
+        power = power * _tensor(norm, "weight").data.double().square()
+    dead = power < DEAD * power.max()
     _tensor(conv, "weight").data[dead] = 0.0
     _tensor(conv, "bias").data[dead] = 0.0 if norm.bias is None else _tensor(norm, "bias").data[dead]
 

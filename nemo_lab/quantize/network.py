@@ -52,8 +52,8 @@ class QuantizedNetwork:
         with computing():
             own = copy.deepcopy(workload.graph)
         self.graph = own.eval().requires_grad_(False).float().to(self.device)
-        folded = fold_batch_norms(self.graph) if self.config.fold else {}
-        self.activations, columns = insert_quantizers(self.graph, workload, folded)
+        self.folded = fold_batch_norms(self.graph) if self.config.fold else {}
+        self.activations, columns = insert_quantizers(self.graph, workload, self.folded)
         self._stored: dict[str, Tensor] = {}
         axes = {}
         for node in workload.nodes:

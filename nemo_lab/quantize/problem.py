@@ -30,6 +30,7 @@ from nemo_lab.quantize.fingerprint import digest, fingerprint, former, settings_
 from nemo_lab.quantize.memory import check_memory, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics, bounded, functions, one_metric
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.quantize.verification import check_same
 from nemo_lab.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class QuantizationProblem(Problem):
 
     Raises:
         DataError: on data that is missing, empty, not finite, or does not fit.
+        TraceError: if the network, once traced and folded, no longer gives what the module gives.
         UnknownNameError: on a keyword that there is not.
         ArgumentError: on any other argument that cannot be used, or too little memory.
 
@@ -125,7 +127,9 @@ class QuantizationProblem(Problem):
         self.memory_bytes = check_memory(workload, len(images) + len(examples), together, kept, weights)
         self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
         with self._running() as network:
-            network.calibrate([batch for batch, _ in images.batches(calibrated)])
+            batches = [batch for batch, _ in images.batches(calibrated)]
+            check_same(network, batches[0])
+            network.calibrate(batches)
             self._task = make_task(network, examples, self.metrics, self.batch_size)
         model = self.cost_model
         costs = cost_objectives(model.cost_names, model.full_precision, model.bounds(self.bit_widths))

@@ -19,11 +19,18 @@ from torch.utils import _pytree as pytree
 from nemo_lab._torch import torch_threads
 from nemo_lab.errors import TraceError
 from nemo_lab.exclusion import alone, tracing
+from nemo_lab.workload.agreement import disagreement
 from nemo_lab.workload.attention import write_out_attention
 from nemo_lab.workload.exported import export
 from nemo_lab.workload.operations import Operations, read_what_was_written
 from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.shapes_and_macs import evaluating, measure, plain_attention, untouched
+from nemo_lab.workload.shapes_and_macs import (
+    evaluating,
+    measure,
+    outputs_of,
+    plain_attention,
+    untouched,
+)
 
 TORCH = str(Path(torch.__file__).parent)
 WAY_OUT = (
@@ -52,7 +59,7 @@ def capture(
     """
     with tracing(), _beside_others(), evaluating(module), plain_attention(module), torch_threads(1):
         try:
-            expected = _run(module, args, kwargs)
+            expected = outputs_of(module, args, kwargs)
         except Exception as error:
             raise TraceError(
                 f"{name} does not run on the example input: {_reason(error)}{_place(error)}",
@@ -137,27 +144,16 @@ def _checked(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, An
     batch, found = measure(graph, args, kwargs)
     if write_out_attention(graph):
         batch, found = measure(graph, args, kwargs)
-    wanted = pytree.tree_leaves(expected)
-    if len(found) != len(wanted) or not all(map(_same, found, wanted)):
-        raise TracedResultError("the traced graph gives another result than the module on the example")
+    differs = disagreement(found, expected) or ("other types" if _types(found) != _types(expected) else None)
+    if differs is not None:
+        raise TracedResultError(
+            f"the traced graph gives another result than the module on the example: {differs}"
+        )
     return batch
 
 
-def _run(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """One call on copies of the input, with the same random numbers each time."""
-    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
-    with untouched(module), OwnNumbers():
-        return module(*args, **kwargs)
-
-
-def _same(found: Any, wanted: Any) -> bool:
-    if not isinstance(wanted, Tensor):
-        return not isinstance(found, Tensor)
-    if not isinstance(found, Tensor) or found.shape != wanted.shape or found.dtype != wanted.dtype:
-        return False
-    rtol = 1e-2 if wanted.dtype in (torch.float16, torch.bfloat16) else 1e-3
-    scale = float(wanted.abs().nan_to_num(0, 0, 0).max()) if wanted.numel() else 0.0
-    return torch.allclose(found, wanted, rtol=rtol, atol=rtol * scale, equal_nan=True)
+def _types(outputs: Any) -> list[torch.dtype]:
+    return [leaf.dtype for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
 
 
 def _reason(error: BaseException) -> str:

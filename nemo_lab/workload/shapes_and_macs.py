@@ -122,6 +122,13 @@ def untouched(module: nn.Module) -> Iterator[None]:
                         part._buffers[name].copy_(before)  # type: ignore[union-attr]
 
 
+def outputs_of(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
+    """What a module gives for copies of an input, with the same random numbers each time."""
+    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs or {})))
+    with untouched(module), OwnNumbers():
+        return module(*args, **kwargs)
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """``module`` in evaluation mode, and afterwards as it was, each part of it."""

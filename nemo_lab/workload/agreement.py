@@ -1,0 +1,65 @@
+"""Whether two networks give the same on the same input, up to what rounding in the last digits explains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+# of the deviation of the outputs, and of the largest output: what another order of additions may change
+TOLERANCES: dict[torch.dtype, tuple[float, float]] = {
+    torch.float16: (1e-2, 1e-2),
+    torch.bfloat16: (5e-2, 2e-2),
+}
+USUAL = (1e-4, 1e-5)
+FLIPPED = 1e-3  # of whole numbers, such as the best class of each pixel: ties may fall the other way
+
+
+def disagreement(found: Any, wanted: Any) -> str | None:
+    """How the outputs of two networks differ: None if they do not.
+
+    Args:
+        found, wanted: outputs, however nested. What is no tensor is not compared.
+    """
+    left, right = (
+        pytree.tree_leaves(pytree.tree_map_only(Tensor, torch.Tensor.detach, one)) for one in (found, wanted)
+    )
+    if len(left) != len(right):
+        return f"{len(left)} outputs where there are {len(right)}"
+    for one, other in zip(left, right, strict=True):
+        differs = _differs(one, other)
+        if differs is not None:
+            return differs
+    return None
+
+
+def _differs(found: Any, wanted: Any) -> str | None:
+    if not isinstance(wanted, Tensor) or not isinstance(found, Tensor):
+        same = isinstance(wanted, Tensor) == isinstance(found, Tensor)
+        return None if same else f"{type(found).__name__} where there is {type(wanted).__name__}"
+    if found.shape != wanted.shape:
+        return f"an output of shape {tuple(found.shape)} where there is {tuple(wanted.shape)}"
+    if not wanted.numel():
+        return None
+    found, wanted, kind = found.cpu(), wanted.cpu(), wanted.dtype
+    if not (kind.is_floating_point or kind.is_complex):
+        flipped = float((found != wanted).double().mean())
+        return None if flipped <= FLIPPED else f"{flipped:.1%} of the whole numbers are others"
+    wide = torch.complex128 if kind.is_complex else torch.float64
+    found, wanted = found.to(wide), wanted.to(wide)
+    finite = wanted.isfinite()
+    if not torch.equal(found.isfinite(), finite) or not torch.equal(
+        found[~finite].nan_to_num(), wanted[~finite].nan_to_num()
+    ):
+        return "other places are not finite"
+    off, wanted = (found - wanted)[finite].abs(), wanted[finite]
+    if not off.numel():
+        return None
+    share, of_largest = TOLERANCES.get(kind, USUAL)
+    deviation = float(wanted.std()) if wanted.numel() > 1 else 0.0
+    away = float(off.square().mean().sqrt())
+    if away <= share * deviation + of_largest * float(wanted.abs().max()):
+        return None
+    return f"outputs are off by {away:.2g}, where they vary by {deviation:.2g}"
