@@ -21,7 +21,7 @@ def disagreement(found: Any, wanted: Any) -> str | None:
     """How the outputs of two networks differ: None if they do not.
 
     Args:
-        found, wanted: outputs, however nested. What is no tensor is not compared.
+        found, wanted: outputs, however nested. What is not a tensor is not compared.
     """
     left, right = (
         pytree.tree_leaves(pytree.tree_map_only(Tensor, torch.Tensor.detach, one)) for one in (found, wanted)
