@@ -70,9 +70,7 @@ def test_norms_behind_a_convolution_are_all_folded(chain: str) -> None:
 def test_small_signals_are_not_taken_for_dead_channels(gain: float, eps: float) -> None:
     torch.manual_seed(1)
     inputs = gain * torch.randn(64, 2, 12)
-    module = nn.Sequential(
-        nn.Conv1d(2, 6, 3, bias=False), nn.BatchNorm1d(6, eps=eps), nn.ELU(), nn.Flatten()
-    )
+    module = nn.Sequential(nn.Conv1d(2, 6, 3, bias=False), nn.BatchNorm1d(6, eps=eps), nn.ELU(), nn.Flatten())
     made = problem(randomised(module, inputs), inputs)
     channels = module(inputs).detach().unflatten(1, (6, 10))
     assert (channels.std((0, 2)) > 0).all()
