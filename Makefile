@@ -10,15 +10,13 @@ PYTEST = $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 lab: $(STAMP)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(LAB_OPTIONS)
 
-# what waits more than it computes, the browser and the soak test, runs beside all else, and is reported after it
 test: export OMP_NUM_THREADS = 1
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) browser check
-	mkdir -p test-results
-	$(PYTEST) tests/soak >test-results/soak.txt 2>&1 & soak=$$!; \
-	$(PYTEST) -m browser >test-results/browser.txt 2>&1 & browser=$$!; \
-	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; tests=$$?; \
-	wait $$soak; soak=$$?; wait $$browser; browser=$$?; cat test-results/*.txt; exit $$((tests + soak + browser))
+	$(PYTEST) -q tests/soak & soak=$$!; \
+	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; \
+	tests=$$?; wait $$soak && exit $$tests # beside each other: the soak mostly waits
+	$(PYTEST) -m browser # one by one: they share the cores with a server
 
 check: $(STAMP)
 	$(BIN)/ruff check .

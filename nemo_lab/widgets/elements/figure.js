@@ -34,8 +34,7 @@ async function attached(el, gone) {
   return el.isConnected;
 }
 
-// Every view of a model shows the model's frame; messages bring what is new of it. A page that opens while the
-// kernel draws misses what is sent before it listens: it says what it has, and gets the rest.
+// Every view of a model shows the model's frame; messages bring what is new of it.
 function initialize({ model }) {
   model.on("msg:custom", (change, buffers) => {
     if (!("base" in change)) return;
@@ -53,7 +52,6 @@ function initialize({ model }) {
     }
     model.set("frame", { number: change.base + 1, columns, selected: change.selected });
   });
-  model.send({ frame: model.get("frame").number, root: model.get("item").root_id ?? null });
 }
 
 // a column with a new tail, and new values at some rows
@@ -76,7 +74,11 @@ async function render({ model, el }) {
   let undo = () => {};
   const draw = async () => {
     const item = model.get("item");
-    if (!item.doc) return; // it comes
+    if (!item.doc) {
+      // it comes; or it was sent before this page listened, and comes again
+      model.send({ frame: model.get("frame").number, root: null });
+      return;
+    }
     const Bokeh = await bokeh(model);
     if (!(await attached(el, () => gone)) || gone) return;
     undo();
