@@ -11,7 +11,7 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(LAB_OPTIONS)
 
 test: export OMP_NUM_THREADS = 1
-test: export PYTHONDONTWRITEBYTECODE =
+test: export PYTHONDONTWRITEBYTECODE = # or every process that a test starts compiles the package again
 test: $(STAMP) browser check
 	$(PYTEST) -q tests/soak & soak=$$!; \
 	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; \

@@ -133,15 +133,15 @@ def test_a_configuration_that_is_out_is_waited_for(seed: int, retries: int) -> N
 @pytest.mark.parametrize("most", [2, 3, 50])
 def test_several_at_once_are_those_one_after_the_other(seed: int, most: int) -> None:
     together = make(seed)
-    while len(together.evaluations) < 120:
+    while len(together.evaluations) < 150:
         for candidate in itertools.islice(iter(together.ask, None), most):
             answer(together, candidate)
-    assert rows(together)[:120] == one_after_the_other(seed)
+    assert rows(together)[:150] == one_after_the_other(seed)
 
 
 @functools.cache
 def one_after_the_other(seed: int) -> list[bytes]:
-    return rows(run(make(seed), 120))
+    return rows(run(make(seed), 150))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 20, 34])

@@ -33,7 +33,7 @@ CALLS = {
     ],
 }
 SCRIPT = """
-import random, signal, sys, time, warnings
+import random, signal, sys, warnings
 import nemo_lab as nl
 from nemo_lab.errors import StudyStateError
 from tests.scripts import made_by
