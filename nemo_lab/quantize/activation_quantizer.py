@@ -15,17 +15,29 @@ from nemo_lab.workload.operations import (
     BATCH_NORMS,
     LAYERS,
     PRODUCTS,
-    changes_in_place,
     function_name,
     is_function,
 )
 from nemo_lab.workload.workload import Workload
+from nemo_lab.workload.written import THROUGH, changes_in_place
 
 FRESH = (
     *LAYERS, *BATCH_NORMS, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.LayerNorm,
     nn.AdaptiveAvgPool2d,
 )  # fmt: skip
-FRESH_FUNCTIONS = {*PRODUCTS, "add", "cat", "gelu", "layer_norm", "mul", "relu", "relu6", "silu", "softmax"}
+FRESH_FUNCTIONS = {
+    *PRODUCTS,
+    "add",
+    "cat",
+    "gelu",
+    "layer_norm",
+    "mul",
+    "relu",
+    "relu6",
+    "silu",
+    "softmax",
+    "_safe_softmax",
+}
 CLAMPS: dict[Any, tuple[float, float]] = {
     nn.ReLU: (0.0, math.inf),
     nn.ReLU6: (0.0, 6.0),
@@ -41,13 +53,14 @@ class ActivationQuantizer(nn.Module):
     same numbers in the pass that is needed anyway.
 
     Args:
+        path: what it is called in the graph.
         in_place: whether the tensor is nobody else's.
         floor, ceiling: of the activation function that was absorbed.
     """
 
-    def __init__(self, in_place: bool, floor: float, ceiling: float) -> None:
+    def __init__(self, path: str, in_place: bool, floor: float, ceiling: float) -> None:
         super().__init__()
-        self.in_place, self.floor, self.ceiling = in_place, floor, ceiling
+        self.path, self.in_place, self.floor, self.ceiling = path, in_place, floor, ceiling
         self.quantizer: Affine | None = None
         self.observe: Callable[[Tensor], None] | None = None
         self.keep = False
@@ -94,10 +107,11 @@ def insert_quantizers(
     by_name = {node.name: node for node in graph.graph.nodes}
     quantizers: dict[str, ActivationQuantizer] = {}
     columns: dict[str, int] = {}
+    called = _free_name(graph)
     for node in workload.nodes:
         for place in (q for q in node.quantizers if q.kind == "activation"):
             producer = by_name[folded.get(place.source, place.source)]
-            path = f"quantizer_{len(quantizers)}"
+            path = f"{called}_{len(quantizers)}"
             quantizers[place.name] = _insert(graph, producer, path)
             columns[path] = node.index
     graph.graph.lint()
@@ -105,18 +119,37 @@ def insert_quantizers(
     return quantizers, columns
 
 
+def _free_name(graph: fx.GraphModule) -> str:
+    """How nothing of the network's own begins."""
+    tensors = (name for of in (graph.named_parameters, graph.named_buffers) for name, _ in of())
+    taken = {name.partition(".")[0] for name in (*tensors, *(name for name, _ in graph.named_modules()))}
+    name = "quantizer"
+    while any(one.startswith(name) for one in taken):
+        name += "_"
+    return name
+
+
 def _insert(graph: fx.GraphModule, producer: fx.Node, path: str) -> ActivationQuantizer:
     clamp = _clamp(graph, producer)
     reads = producer if clamp is None else producer.all_input_nodes[0]
     alone = clamp is None or len(reads.users) == 1
-    quantizer = ActivationQuantizer(alone and _is_fresh(graph, reads), *(clamp or (-math.inf, math.inf)))
+    kept = {user for user in producer.users if _is_written_to(producer, user)}
+    in_place = alone and not kept and _is_fresh(graph, reads)
+    quantizer = ActivationQuantizer(path, in_place, *(clamp or (-math.inf, math.inf)))
     graph.add_submodule(path, quantizer)
     with graph.graph.inserting_after(producer):
         inserted = graph.graph.call_module(path, (reads,))
-    producer.replace_all_uses_with(inserted, delete_user_cb=lambda user: user is not inserted)
-    if clamp is not None:
+    producer.replace_all_uses_with(
+        inserted, delete_user_cb=lambda user: user is not inserted and user not in kept
+    )
+    if clamp is not None and not kept:
         graph.graph.erase_node(producer)
     return quantizer
+
+
+def _is_written_to(tensor: fx.Node, user: fx.Node) -> bool:
+    """Whether a node writes into a tensor of several names, or reads it after: not a rounded copy."""
+    return bool(user.meta.get(THROUGH)) and user.all_input_nodes[:1] == [tensor]
 
 
 def _clamp(graph: fx.GraphModule, node: fx.Node) -> tuple[float, float] | None:

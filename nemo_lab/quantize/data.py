@@ -40,9 +40,17 @@ class Examples:
         return len(self.inputs)
 
     def batches(self, size: int) -> list[tuple[Tensor, Tensor | None]]:
-        """Cut into batches of ``size``, the last may be smaller."""
-        parts = self.inputs.split(size)
-        labels = [None] * len(parts) if self.labels is None else self.labels.split(size)
+        """Cut into batches of ``size``, the last may be smaller.
+
+        It is not one example alone, of which many a network drops the axis of the batch: the last two share
+        theirs then.
+        """
+        sizes = [len(part) for part in torch.arange(len(self)).split(size)]
+        if len(sizes) > 1 and sizes[-1] == 1 < size:
+            both = size + 1
+            sizes[-2:] = [both - both // 2, both // 2]
+        parts = self.inputs.split(sizes)
+        labels = [None] * len(parts) if self.labels is None else self.labels.split(sizes)
         return list(zip(parts, labels, strict=True))
 
 
@@ -162,7 +170,8 @@ def _checked(inputs: Tensor, workload: Workload, what: str) -> Tensor:
     if inputs.shape[1:] != expected:
         raise DataError(
             f"an example of {what} has shape {tuple(inputs.shape[1:])}",
-            f"the network was traced with {tuple(expected)}",
+            f"the network was traced with {tuple(expected)}: resize, pad or crop all to one size, or "
+            "trace it with that one",
         )
     if inputs.is_complex():
         raise DataError(f"{what} has complex numbers", "give real ones, such as real and imaginary parts")

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
-from nemo_lab.errors import EvaluationError
+from nemo_lab.errors import DataError, EvaluationError
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.data import Examples
-from nemo_lab.quantize.memory import is_out_of_memory
-from nemo_lab.quantize.metrics import Metric, check_scores
+from nemo_lab.quantize.joined import joined
+from nemo_lab.quantize.memory import check_room, is_out_of_memory
+from nemo_lab.quantize.metrics import Metric
 from nemo_lab.quantize.network import QuantizedNetwork
 
 
@@ -26,11 +28,13 @@ class Task:
         metrics: what is measured.
         batches: inputs, labels or None, and outputs in full precision where a metric wants them.
         count: of examples.
+        of_set: whether each metric gives one number for all examples.
     """
 
     metrics: tuple[Metric, ...]
     batches: tuple[tuple[Tensor, Tensor | None, Any], ...]
     count: int
+    of_set: tuple[bool, ...]
 
 
 def make_task(
@@ -43,15 +47,53 @@ def make_task(
         Interrupted: between two batches, see ``nemo_lab.check_interrupted``.
     """
     network.set_bits(None)
-    check_scores(metrics, examples, network(network.prepare(examples.inputs[:1])))
     compares = any(m.needs_reference for m in metrics)
-    batches = []
+    batches: list[tuple[Tensor, Tensor | None, Any]] = []
     for inputs, labels in examples.batches(batch_size):
         check_interrupted()
         prepared = network.prepare(inputs)
-        reference = network(prepared) if compares else None
-        batches.append((prepared, None if labels is None else labels.to(network.device), reference))
-    return Task(metrics, tuple(batches), len(examples))
+        outputs = network(prepared) if compares or not batches else None
+        labels = None if labels is None else labels.to(network.device)
+        if not batches:
+            check_scores(metrics, examples, outputs, len(inputs))
+            of_set = tuple(one.is_of_the_set(outputs, labels, outputs) for one in metrics)
+            if any(of_set):
+                check_room(len(examples), len(inputs), outputs)
+        batches.append((prepared, labels, outputs if compares else None))
+    return Task(metrics, tuple(batches), len(examples), of_set)
+
+
+def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any, count: int) -> None:
+    """Hold what a network returns for a batch of ``count``, and the labels, against what the metrics need.
+
+    Raises:
+        DataError: if the output is not float[count, C], C at least 2, or the labels are not integers below C,
+            and must be.
+    """
+    needing = next((m.name for m in metrics if m.classes), None)
+    if needing is None:
+        return
+    if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[1] < 2 or len(output) != count:
+        found = type(output).__name__
+        if isinstance(output, Tensor):
+            one = output.shape[:1] == (count,)
+            found = f"{tuple(output.shape[one:])} for {'an example' if one else f'{count} examples'}"
+        raise DataError(
+            f"the network returns {found}, metric {needing!r} needs scores of classes",
+            "give a metric of your own: a function (outputs, labels) -> error",
+        )
+    if not any(m.needs_labels for m in metrics):
+        return
+    labels, classes = examples.labels, output.shape[1]
+    if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
+        dtype = "" if labels is None else str(labels.dtype).removeprefix("torch.")
+        what = "are missing" if labels is None else f"have shape {tuple(labels.shape)} and type {dtype}"
+        raise DataError(f"labels {what}", "give integers[N], the class of each example")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise DataError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}",
+            f"the network has {classes} classes: 0 to {classes - 1}",
+        )
 
 
 def mean_errors(
@@ -69,7 +111,9 @@ def mean_errors(
         EvaluationError: if a metric returns no finite number, or memory runs out.
         Interrupted: between two batches, see ``nemo_lab.check_interrupted``.
     """
-    sums = np.zeros((len(rows), len(task.metrics)))
+    if any(task.of_set) and len(rows) > 1:  # what is kept are the outputs of one configuration
+        return [mean_errors(network, task, [row], remember=remember)[0] for row in rows]
+    sums, kept = np.zeros((len(rows), len(task.metrics))), list[Any]()
     for number, (inputs, labels, reference) in enumerate(task.batches if rows else ()):
         for i, row in enumerate(rows):
             check_interrupted()
@@ -78,7 +122,11 @@ def mean_errors(
             try:
                 outputs = network.run(number, inputs) if remember else network(inputs)
                 with torch.no_grad():  # a metric may have parameters
-                    sums[i] += [m.sum(outputs, labels, reference, len(inputs)) for m in task.metrics]
+                    for k, metric in enumerate(task.metrics):
+                        if not task.of_set[k]:
+                            sums[i, k] += metric.sum(outputs, labels, reference, len(inputs))
+                if any(task.of_set):
+                    kept.append(pytree.tree_map_only(Tensor, torch.Tensor.cpu, outputs))
             except KeyboardInterrupt:
                 network.kept.clear()  # it comes anywhere, in the middle of keeping something, too
                 raise
@@ -90,4 +138,15 @@ def mean_errors(
                     f"out of memory in a batch of {len(inputs)} examples",
                     "make the problem again with a smaller batch_size, fewer images, or kept_mb=0",
                 ) from error
+    if kept:
+        outputs, labels = joined(kept), _labels(task)
+        for k, metric in enumerate(task.metrics):
+            if task.of_set[k]:
+                sums[0, k] = metric.sum(outputs, labels, None, task.count)
     return [tuple(row) for row in (sums / task.count).tolist()]
+
+
+def _labels(task: Task) -> Tensor | None:
+    """Of all examples."""
+    found = [labels.cpu() for _, labels, _ in task.batches if labels is not None]
+    return torch.cat(found) if found else None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from nemo_lab.errors import ArgumentError, NemoWarning
 from nemo_lab.workload.workload import Workload
@@ -107,6 +110,26 @@ def check_memory(workload: Workload, examples: int, batch_size: int, kept: int, 
             stacklevel=3,
         )
     return needed
+
+
+def check_room(examples: int, batch: int, outputs: Any) -> None:
+    """Whether the outputs for all examples fit into memory beside each other.
+
+    Args:
+        examples: in all.
+        batch: examples that ``outputs`` are for.
+        outputs: of the network.
+
+    Raises:
+        ArgumentError: if they are more than ``ANNOUNCED`` and than what is free.
+    """
+    leaves = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    needed, free = 2 * examples * sum(leaf.nbytes for leaf in leaves) // batch, free_bytes()  # and as one
+    if needed > ANNOUNCED and free is not None and needed > free:
+        raise ArgumentError(
+            f"a metric wants all outputs at once, {megabytes(needed)}, and {megabytes(free)} are free",
+            "return one number for each example, or use fewer images",
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

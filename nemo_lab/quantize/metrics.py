@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nemo_lab.contract import check_call
-from nemo_lab.errors import ArgumentError, DataError, EvaluationError, shown
+from nemo_lab.errors import ArgumentError, EvaluationError, shown
 from nemo_lab.objective import MEASURED, Objective, of_function
-from nemo_lab.quantize.data import Examples
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class Metric:
     needs_reference: bool = False
     classes: bool = True
 
+    def is_of_the_set(self, outputs: Any, labels: Tensor | None, reference: Any) -> bool:
+        """Whether it gives one number for all examples, such as an F1 score, and not one for each."""
+        return not self.classes and self._numbers(self.errors(outputs, labels, reference)).ndim == 0
+
     def sum(self, outputs: Any, labels: Tensor | None, reference: Any, count: int) -> float:
         """The errors of a batch of ``count`` examples, added up.
 
@@ -50,7 +53,7 @@ class Metric:
         if found.shape != (count,):
             raise EvaluationError(
                 f"metric {self.name!r} returned shape {tuple(found.shape)} for {count} examples",
-                "return one number for the batch, or one for each example",
+                "return one number for all of them, or one for each example",
             )
         if not bool(torch.isfinite(found).all()):
             raise EvaluationError(
@@ -69,7 +72,7 @@ class Metric:
         except (TypeError, ValueError, RuntimeError) as error:
             raise EvaluationError(
                 f"metric {self.name!r} returned a {type(returned).__name__}",
-                "return one number for the batch, or one for each example",
+                "return one number for all examples, or one for each",
             ) from error
 
 
@@ -119,7 +122,7 @@ def as_metrics(given: Any) -> tuple[Metric, ...]:
     metric, such as ``top5_error``. A function is called by its name, and shown as it is.
 
     Raises:
-        ArgumentError: on an unknown name, none at all, two of one name or objective, or impossible bounds.
+        ArgumentError: on an unknown name, none, two of one name or objective, or impossible bounds.
     """
     entries: Sequence[Any] = given if isinstance(given, tuple | list) else (given,)
     if not entries:
@@ -175,36 +178,6 @@ def bounded(metrics: Sequence[Metric], measure: Callable[[], NDArray[np.float64]
         one if one.low is not None else replace(one, low=low[k], high=high[k])
         for k, one in enumerate(objectives)
     )
-
-
-def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any) -> None:
-    """Hold what a network returns for one example, and the labels, against what the metrics need.
-
-    Raises:
-        DataError: if the output is not float[1, C], C at least 2, or the labels are not integers below C,
-            and must be.
-    """
-    needing = next((m.name for m in metrics if m.classes), None)
-    if needing is None:
-        return
-    if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[1] < 2:
-        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
-        raise DataError(
-            f"the network returns {shape} for an example, metric {needing!r} needs scores of classes",
-            "give a metric of your own: a function (outputs, labels) -> error",
-        )
-    if not any(m.needs_labels for m in metrics):
-        return
-    labels, classes = examples.labels, output.shape[1]
-    if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        dtype = "" if labels is None else str(labels.dtype).removeprefix("torch.")
-        what = "are missing" if labels is None else f"have shape {tuple(labels.shape)} and type {dtype}"
-        raise DataError(f"labels {what}", "give integers[N], the class of each example")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise DataError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}",
-            f"the network has {classes} classes: 0 to {classes - 1}",
-        )
 
 
 def _metric(entry: Any) -> Metric:

@@ -70,7 +70,7 @@ class QuantizedNetwork:
         self._cut()
 
     def _cut(self) -> None:
-        places = {f"quantizer_{i}": module for i, module in enumerate(self.activations.values())}
+        places = {module.path: module for module in self.activations.values()}
         self.segments = cut(self.graph, places, self._columns)
         self._modules = {n: places[n.target] for n in self.graph.graph.nodes if n.target in places}
         inputs = [n for n in self.graph.graph.nodes if n.op == "placeholder"]
@@ -92,6 +92,8 @@ class QuantizedNetwork:
         try:
             for batch in batches:
                 check_interrupted()
+                for observer in observers.values():
+                    observer.examples, observer.largest = len(batch), max(map(len, batches))
                 self(self.prepare(batch))
         finally:
             for quantizer in self.activations.values():

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import fx
 
 from nemo_lab.quantize.affine import Codes
-from nemo_lab.workload.operations import TRANSPARENT, changes_in_place, function_name, is_function
+from nemo_lab.workload.operations import TRANSPARENT, function_name, is_function
+from nemo_lab.workload.written import changes_in_place
 
 Prefix = bytes
 REMEMBERED = 50_000  # beginnings

@@ -50,8 +50,8 @@ class QuantizationProblem(Problem):
             such pairs; inputs alone for metrics without labels. What came with the workload by default.
         metric: ``"top1"``, ``"top5"``; without labels ``"agreement"`` (share of predictions that differ
             from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
-            ln(classes), at most 1); a function (outputs, labels) -> error, one number for the batch or
-            one for each example; or several, each an objective. A function's attribute ``bounds`` says what
+            ln(classes), at most 1); a function (outputs, labels) -> error, one number for each example, or
+            one for all of them at once; or several, each an objective. A function's ``bounds`` says what
             its errors lie between; without it, from 0 to 1, or as far as two configurations reach that are
             evaluated at once: all nodes at the lowest, and all at the highest width.
         bit_widths: the widths to choose from, ascending, each 2 to 16.
@@ -121,13 +121,14 @@ class QuantizationProblem(Problem):
         place = arguments.Device().check("device", device)
         images = as_examples(given(calibration, workload, "calibration"), workload, "calibration", "ignored")
         examples = self._examples(given(data, workload, "data"), self.metrics)
-        self._calibrated_by = digest([calibrated, images.inputs])
+        batches = [batch for batch, _ in images.batches(calibrated)]
+        alike = len({len(batch) for batch in batches}) == 1
+        self._calibrated_by = digest([calibrated, *([] if alike else ["by examples"]), images.inputs])
         weights = weight_bytes(workload, len(self.bit_widths))
         together = max(min(self.batch_size, len(examples)), min(calibrated, len(images)))
         self.memory_bytes = check_memory(workload, len(images) + len(examples), together, kept, weights)
         self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
         with self._running() as network:
-            batches = [batch for batch, _ in images.batches(calibrated)]
             check_same(network, batches[0])
             network.calibrate(batches)
             self._task = make_task(network, examples, self.metrics, self.batch_size)
@@ -143,11 +144,19 @@ class QuantizationProblem(Problem):
     def fingerprint(self) -> dict[str, str]:
         """Digests of what results depend on: ``workload``, ``data``, ``settings``, ``code`` of metrics."""
         data = [self._calibrated_by, *(x for batch in self._task.batches for x in batch[:2] if x is not None)]
-        return fingerprint(self.workload, data, self._settings[0], functions(self.metrics))
+        return fingerprint(self.workload, data, self._settings[0], self._functions)
 
     def former_fingerprints(self, now: Mapping[str, str]) -> tuple[dict[str, str], ...]:
         """The same as earlier versions wrote it, so that what they stored is known again."""
-        return former(now, self._settings, functions(self.metrics))
+        averaged = any(self._task.of_set) and len(self._task.batches) > 1  # by those versions
+        return () if averaged else former(now, self._settings, self._functions)
+
+    @property
+    def _functions(self) -> list[str]:
+        """What tells metrics of one's own from others of the same names."""
+        whole = [m.name for m, of_set in zip(self.metrics, self._task.of_set, strict=True) if of_set]
+        marks = [f"{name} of all at once" for name in whole if len(self._task.batches) > 1]
+        return [*functions(self.metrics), *marks]
 
     @property
     def _settings(self) -> tuple[str, ...]:

@@ -49,7 +49,9 @@ class _Writer:
         transposed = self._method("transpose", key, -2, -1)
         scores = self._function(torch.matmul, query, transposed, name="scores")
         masked = self._masked(self._function(torch.mul, scores, scale), query, key)
-        probabilities = self._function(torch.softmax, masked, -1)
+        # rows in which a mask leaves nothing: zeros, as in torch's own, where a softmax gives NaN
+        softmax = torch._safe_softmax if argument(self.node, 3, "attn_mask") is not None else torch.softmax
+        probabilities = self._function(softmax, masked, -1)
         return self._function(torch.matmul, probabilities, value, name="context")
 
     def _masked(self, scores: fx.Node, query: fx.Node, key: fx.Node) -> fx.Node:

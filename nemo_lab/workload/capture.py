@@ -22,7 +22,7 @@ from nemo_lab.exclusion import alone, tracing
 from nemo_lab.workload.agreement import disagreement
 from nemo_lab.workload.attention import write_out_attention
 from nemo_lab.workload.exported import export
-from nemo_lab.workload.operations import Operations, read_what_was_written
+from nemo_lab.workload.operations import Operations
 from nemo_lab.workload.own_numbers import OwnNumbers
 from nemo_lab.workload.shapes_and_macs import (
     evaluating,
@@ -31,6 +31,7 @@ from nemo_lab.workload.shapes_and_macs import (
     plain_attention,
     untouched,
 )
+from nemo_lab.workload.written import read_what_was_written
 
 TORCH = str(Path(torch.__file__).parent)
 WAY_OUT = (
@@ -71,7 +72,7 @@ def capture(
         try:
             with untouched(module), OwnNumbers():
                 traced = fx.GraphModule(module, tracer.trace(module), type(module).__name__)
-            read_what_was_written(traced)
+            read_what_was_written(traced, args, kwargs)
             batch = _checked(traced, args, kwargs, expected)
             operations = Operations(traced)
             if not any(map(operations.hides_products, traced.graph.nodes)):
@@ -83,7 +84,7 @@ def capture(
             try:
                 with untouched(module):
                     exported = export(module, args, kwargs)
-                read_what_was_written(exported)
+                read_what_was_written(exported, args, kwargs)
                 return exported, "torch.export", _checked(exported, args, kwargs, expected)
             except Exception as error:
                 if opaque is not None:

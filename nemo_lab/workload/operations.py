@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -33,11 +34,17 @@ TRANSPARENT = {
     "movedim", "permute", "reshape", "squeeze", "stochastic_depth", "swapaxes", "t", "transpose", "unflatten",
     "unsqueeze", "view",
 }  # fmt: skip
+RESHAPING = {  # the same numbers in another shape
+    "alias", "clone", "contiguous", "detach", "dropout", "expand", "flatten", "permute", "reshape", "squeeze",
+    "transpose", "unflatten", "unsqueeze", "view", "view_as",
+}  # fmt: skip
 ALIASES = {
     **dict.fromkeys(("bmm", "mm", "addmm", "baddbmm", "einsum"), "matmul"),
     **dict.fromkeys(("select", "getitem", "narrow", "slice"), "part"),
+    "_safe_softmax": "softmax",
 }
 ATTENTION = "scaled_dot_product_attention"
+SOFTMAX = {"softmax", "_softmax", "_safe_softmax"}
 
 # the two arguments that are multiplied: (position, keyword) of each
 PRODUCTS: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {
@@ -75,16 +82,6 @@ def is_function(node: fx.Node) -> bool:
     return node.op in ("call_function", "call_method")
 
 
-def works_in_place(node: fx.Node) -> bool:
-    """Whether a function writes its result into its first argument."""
-    target: Any = node.target
-    if isinstance(target, torch._ops.OpOverload):
-        return bool(target._schema.is_mutable)
-    name = getattr(target, "__name__", str(target))
-    in_place = name.endswith("_") and not name.endswith("__")
-    return target is operator.iadd or in_place or bool(node.kwargs.get("inplace"))
-
-
 def argument(node: fx.Node, position: int, keyword: str, default: Any = None) -> Any:
     """An argument of a call, however it was passed."""
     return node.args[position] if len(node.args) > position else node.kwargs.get(keyword, default)
@@ -103,6 +100,7 @@ class Operations:
     """
 
     def __init__(self, graph: fx.GraphModule) -> None:
+        self.graph = graph
         self.modules: Mapping[str, nn.Module] = dict(graph.named_modules())
         self.names = {node: function_name(node) for node in graph.graph.nodes if is_function(node)}
 
@@ -138,7 +136,7 @@ class Operations:
         right = argument(node, 1, "other")
         if not (is_tensor(left) and is_tensor(right)) or any(map(self._is_bias, (left, right))):
             return ()
-        if any(self._is_softmax(user) for user in node.users):
+        if self._becomes_scores(node):
             return ()
         return (left, right)
 
@@ -199,33 +197,25 @@ class Operations:
         return "depthwise conv" if 1 < groups == channels else "conv"
 
     def _is_bias(self, node: fx.Node) -> bool:
-        if self.producer(node).op != "get_attr":
+        producer = self.producer(node)
+        if producer.op != "get_attr":
             return False
+        if not isinstance(attrgetter(str(producer.target))(self.graph), nn.Parameter):
+            return True  # a mask, or another constant
         shape = node.meta["shape"]
         return bool(max(shape, default=1) == node.meta["numel"])
 
+    def _becomes_scores(self, node: fx.Node) -> bool:
+        """Whether a softmax reads it, behind other masks and changes of shape perhaps."""
+        for user in node.users:
+            if self._is_softmax(user):
+                return True
+            if self.names.get(user) in {*RESHAPING, "add"} and self._becomes_scores(user):
+                return True
+        return False
+
     def _is_softmax(self, node: fx.Node) -> bool:
-        return isinstance(self.module(node), nn.Softmax) or self.names.get(node) in ("softmax", "_softmax")
-
-
-def changes_in_place(graph: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node, a function or a module, writes into its first input."""
-    if node.op == "call_module":
-        return bool(getattr(graph.get_submodule(str(node.target)), "inplace", False)) and bool(
-            node.all_input_nodes
-        )
-    return is_function(node) and works_in_place(node) and bool(node.all_input_nodes)
-
-
-def read_what_was_written(graph: fx.GraphModule) -> None:
-    """Where a tensor is changed in place and used again under its old name, use the changed one."""
-    order = {node: place for place, node in enumerate(graph.graph.nodes)}
-    for node in list(graph.graph.nodes):
-        if changes_in_place(graph, node):
-            changed, now = node.all_input_nodes[0], order[node]
-            changed.replace_all_uses_with(node, delete_user_cb=lambda user, now=now: order[user] > now)
-    graph.graph.lint()
-    graph.recompile()
+        return isinstance(self.module(node), nn.Softmax) or self.names.get(node) in SOFTMAX
 
 
 def _is_complex(module: nn.Module) -> bool:

@@ -67,7 +67,7 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
     """
     inputs = [leaf for leaf in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(leaf, Tensor)]
     batch = inputs[0].shape[0] if inputs[0].ndim else 1
-    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
+    args, kwargs = copied(args, kwargs)
     with plain_attention(graph), untouched(graph), OwnNumbers():
         values = placeholders(graph, args, kwargs)
         outputs = pytree.tree_leaves(_Measure(graph).run(*values, enable_io_processing=False))
@@ -77,6 +77,14 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
             flowing.add(node)
             node.meta["macs"] = math.ceil(node.meta["macs"] / max(batch, 1))
     return batch, outputs
+
+
+def copied(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The same input in tensors of its own, which may be written to."""
+    found: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_map_only(
+        Tensor, torch.clone, (tuple(args), dict(kwargs))
+    )
+    return found
 
 
 def placeholders(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
@@ -124,7 +132,7 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
 def outputs_of(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
     """What a module gives for copies of an input, with the same random numbers each time."""
-    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs or {})))
+    args, kwargs = copied(args, kwargs or {})
     with untouched(module), OwnNumbers():
         return module(*args, **kwargs)
 
