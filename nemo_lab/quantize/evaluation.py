@@ -52,7 +52,7 @@ def make_task(
     for inputs, labels in examples.batches(batch_size):
         check_interrupted()
         prepared = network.prepare(inputs)
-        outputs = network(prepared) if compares or not batches else None
+        outputs = network(prepared, len(batches)) if compares or not batches else None
         labels = None if labels is None else labels.to(network.device)
         if not batches:
             check_scores(metrics, examples, outputs, len(inputs))
@@ -120,7 +120,7 @@ def mean_errors(
             if number == 0 or len(rows) > 1:
                 network.set_bits(row)
             try:
-                outputs = network.run(number, inputs) if remember else network(inputs)
+                outputs = network.run(number, inputs) if remember else network(inputs, number)
                 with torch.no_grad():  # a metric may have parameters
                     for k, metric in enumerate(task.metrics):
                         if not task.of_set[k]:

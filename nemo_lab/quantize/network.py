@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,10 @@ from nemo_lab.quantize.folding import fold_batch_norms, stored
 from nemo_lab.quantize.observers import Observer, Ranges, sqnr
 from nemo_lab.quantize.prefix_cache import KeptStates, cut
 from nemo_lab.quantize.weights import Weights
+from nemo_lab.workload.own_numbers import OwnNumbers
+from nemo_lab.workload.shapes_and_macs import untouched
 from nemo_lab.workload.workload import Workload
+from nemo_lab.workload.written import STATE
 
 
 class QuantizedNetwork:
@@ -67,6 +70,8 @@ class QuantizedNetwork:
         self.kept = KeptStates(kept)
         self.channels_last = False
         self._columns = columns
+        metas = [node.meta for node in self.graph.graph.nodes]
+        self._draws, self._remembers = (any(meta.get(key) for meta in metas) for key in ("random", STATE))
         self._cut()
 
     def _cut(self) -> None:
@@ -90,11 +95,11 @@ class QuantizedNetwork:
         for name, quantizer in self.activations.items():
             quantizer.observe = observers[name].observe
         try:
-            for batch in batches:
+            for number, batch in enumerate(batches):
                 check_interrupted()
                 for observer in observers.values():
                     observer.examples, observer.largest = len(batch), max(map(len, batches))
-                self(self.prepare(batch))
+                self(self.prepare(batch), number)
         finally:
             for quantizer in self.activations.values():
                 quantizer.observe = None
@@ -146,9 +151,14 @@ class QuantizedNetwork:
                     self.activations[name].set(found)
         self._row = None if bits is None else np.asarray(bits, dtype=np.uint8)
 
-    def __call__(self, inputs: Tensor) -> Any:
-        """The output for a prepared batch at the widths last set."""
-        with torch.inference_mode():
+    def __call__(self, inputs: Tensor, number: int = 0) -> Any:
+        """The output for a prepared batch at the widths last set, the same each time.
+
+        Args:
+            inputs: the batch.
+            number: of the batch, from which its random numbers come where the network draws some.
+        """
+        with torch.inference_mode(), self._as_at_first(number):
             values: Any = (inputs.clone() if self._copies_input else inputs,)
             for segment in self.segments:
                 values = segment.run.forward(*values)
@@ -172,7 +182,7 @@ class QuantizedNetwork:
     def run(self, batch: int, inputs: Tensor) -> Any:
         """The same for batch number ``batch`` of a data set, from where an earlier run agrees."""
         if self._row is None or len(self.segments) < 2:
-            return self(inputs)
+            return self(inputs, batch)
         last, row = len(self.segments) - 1, self._row.tobytes()
         beginnings = [(k, self._row[segment.decisions].tobytes()) for k, segment in enumerate(self.segments)]
         begin, parts = 0, dict[fx.Node, Codes]()
@@ -197,6 +207,15 @@ class QuantizedNetwork:
                     kept = tuple(parts[node] for node in self.segments[k].outputs)
                     self.kept.put((batch, beginnings[k]), kept)
             return self.graph.graph.process_outputs(self.segments[last].run.forward(*values))
+
+    @contextmanager
+    def _as_at_first(self, number: int) -> Iterator[None]:
+        """Random numbers from the beginning, and buffers afterwards as before."""
+        with (
+            OwnNumbers(number) if self._draws else nullcontext(),
+            untouched(self.graph) if self._remembers else nullcontext(),
+        ):
+            yield
 
     @contextmanager
     def _coding(self, nodes: set[fx.Node]) -> Iterator[None]:

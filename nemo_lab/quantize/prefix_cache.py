@@ -21,7 +21,7 @@ from torch import fx
 
 from nemo_lab.quantize.affine import Codes
 from nemo_lab.workload.operations import TRANSPARENT, function_name, is_function
-from nemo_lab.workload.written import changes_in_place
+from nemo_lab.workload.written import STATE, changes_in_place
 
 Prefix = bytes
 REMEMBERED = 50_000  # beginnings
@@ -99,7 +99,9 @@ class KeptStates:
 
 
 def cut(graph: fx.GraphModule, quantizers: Mapping[str, Any], decisions: Mapping[str, int]) -> list[Segment]:
-    """Cut a network after every quantizer; once only, at its end, if something in it works in place.
+    """Cut a network after every quantizer.
+
+    It is one piece if something in it draws, remembers, or works in place on what is used later.
 
     Args:
         graph: a network with quantizer modules.
@@ -108,7 +110,7 @@ def cut(graph: fx.GraphModule, quantizers: Mapping[str, Any], decisions: Mapping
     """
     nodes = [n for n in graph.graph.nodes if n.op not in ("placeholder", "get_attr", "output")]
     ends = [i for i, n in enumerate(nodes) if n.op == "call_module" and n.target in quantizers]
-    if _overwrites(graph):
+    if _overwrites(graph) or any(n.meta.get("random") or n.meta.get(STATE) for n in nodes):
         ends = []
     bounds = [0, *(end + 1 for end in ends), len(nodes)]
     segments: list[Segment] = []

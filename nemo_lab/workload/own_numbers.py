@@ -38,10 +38,8 @@ class OwnNumbers(NoCompiler):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator") is not None:
-            return func(*args, **kwargs)
         device = _device(args, kwargs)
-        if device.type == "meta" or not _dropout(func, args, kwargs):
+        if not draws(func, args, kwargs) or kwargs.get("generator") is not None or device.type == "meta":
             return func(*args, **kwargs)
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self._seed)
@@ -52,6 +50,11 @@ class OwnNumbers(NoCompiler):
         with self:  # by the operations that it is made of
             result = func.decompose(*args, **kwargs)
         return result if result is not NotImplemented else _in_place(generator, func, args, kwargs)
+
+
+def draws(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether a call of an operation draws random numbers."""
+    return torch.Tag.nondeterministic_seeded in func.tags and bool(_dropout(func, args, kwargs))
 
 
 def _native_dropout(given: Tensor, p: float, train: bool | None, *, generator: torch.Generator) -> Any:

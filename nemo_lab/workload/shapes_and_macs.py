@@ -13,7 +13,7 @@ from torch.overrides import BaseTorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import flop_registry
 
-from nemo_lab.workload.own_numbers import NoCompiler, OwnNumbers
+from nemo_lab.workload.own_numbers import NoCompiler, OwnNumbers, draws
 
 
 def _recurrent(x: Any, weight: Any, recurrent: Any, *args: Any, **kwargs: Any) -> int:
@@ -25,13 +25,19 @@ FLOPS: dict[Any, Any] = {**flop_registry, torch.ops.aten.mkldnn_rnn_layer: _recu
 
 
 class _CountMacs(NoCompiler):
-    """Adds up what every matrix product and convolution costs, wherever it is called from."""
+    """Adds up what every matrix product and convolution costs, wherever it is called from.
+
+    Attributes:
+        macs: so far.
+        random: whether anything drew random numbers.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.macs = 0
+        self.macs, self.random = 0, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.random = self.random or draws(func, args, kwargs or {})
         out = func(*args, **(kwargs or {}))
         formula = FLOPS.get(func._overloadpacket)
         if formula is not None:
@@ -46,7 +52,7 @@ class _Measure(fx.Interpreter):
         """One node."""
         with _CountMacs() as counter:
             result = super().run_node(n)
-        n.meta["macs"] = counter.macs
+        n.meta["macs"], n.meta["random"] = counter.macs, counter.random
         n.meta["flows"] = any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(result))
         if isinstance(result, Tensor):
             n.meta["shape"] = tuple(result.shape)
@@ -59,7 +65,8 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
     """Run ``graph`` once and note what flowed, in ``node.meta``.
 
     ``shape``, ``numel`` and ``dtype`` of every tensor, whether anything ``flows`` at all (sizes do not),
-    and ``macs``: the multiply-accumulates of the node for one example, whatever it calls inside. (torch's
+    whether the node draws ``random`` numbers, and ``macs``: the multiply-accumulates of the node for one
+    example, whatever it calls inside. (torch's
     own pass imports sympy, which takes as long as all the rest.)
 
     Returns:

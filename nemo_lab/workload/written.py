@@ -13,9 +13,8 @@ from nemo_lab.workload.operations import is_function
 from nemo_lab.workload.own_numbers import OwnNumbers
 from nemo_lab.workload.shapes_and_macs import copied, placeholders, plain_attention, untouched
 
-THROUGH = (
-    "written through"  # in the meta of a node that writes into a tensor of several names, or reads it after
-)
+# in the meta of a node: it writes into a tensor of several names, or reads it after; it changes a buffer
+THROUGH, STATE = "written through", "state"
 
 
 def read_what_was_written(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -88,15 +87,27 @@ class _Watch(fx.Interpreter):
         """One node."""
         given = {one: self._tensors[one] for one in n.all_input_nodes if one in self._tensors}
         before = {one: tensor._version for one, tensor in given.items()}
+        held = self._held(n)
         result = super().run_node(n)
+        if any(tensor._version != version for tensor, version in held):
+            n.meta[STATE] = True
         changed = {_storage(tensor) for one, tensor in given.items() if tensor._version != before[one]}
         touched = [holder for storage in changed for holder in self._holders[storage]]
         if touched:
             self.writes.append((n, touched))
+        if any(one.op == "get_attr" for one in touched):
+            n.meta[STATE] = True
         if isinstance(result, Tensor) and n.op != "output":
             self._tensors[n] = result
             self._holders.setdefault(_storage(result), []).append(n)
         return result
+
+    def _held(self, node: fx.Node) -> list[tuple[Tensor, int]]:
+        """The buffers of the module that a node calls, with their versions."""
+        if node.op != "call_module":
+            return []
+        buffers = self.fetch_attr(str(node.target)).buffers()
+        return [(buffer, buffer._version) for buffer in buffers]
 
     def gives(self, node: fx.Node, other: fx.Node) -> bool:
         """Whether a node gives the very tensor of another: the same numbers in the same shape."""
