@@ -25,7 +25,7 @@ def fold_batch_norms(graph: fx.GraphModule) -> dict[str, str]:
         norm = _called(graph, node, BATCH_NORMS)
         before = node.all_input_nodes[0] if norm is not None else node
         conv = _called(graph, before, CONVOLUTIONS)  # as it is now: one norm may follow another
-        if norm is None or conv is None or norm.running_var is None:
+        if norm is None or conv is None or norm.running_var is None or norm.training:
             continue
         if len(before.users) > 1 or uses[id(conv.weight)] > 1:
             continue

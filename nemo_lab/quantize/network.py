@@ -55,6 +55,8 @@ class QuantizedNetwork:
         with computing():
             own = copy.deepcopy(workload.graph)
         self.graph = own.eval().requires_grad_(False).float().to(self.device)
+        for path in workload.graph.meta["training"]:
+            self.graph.get_submodule(path).training = True
         self.folded = fold_batch_norms(self.graph) if self.config.fold else {}
         self.activations, columns = insert_quantizers(self.graph, workload, self.folded)
         self._stored: dict[str, Tensor] = {}

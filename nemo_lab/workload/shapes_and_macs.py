@@ -62,12 +62,12 @@ class _Measure(fx.Interpreter):
 
 
 def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int, Any]:
-    """Run ``graph`` once and note what flowed, in ``node.meta``.
+    """Run ``graph`` once, in evaluation mode, and note what flowed, in ``node.meta``.
 
     ``shape``, ``numel`` and ``dtype`` of every tensor, whether anything ``flows`` at all (sizes do not),
     whether the node draws ``random`` numbers, and ``macs``: the multiply-accumulates of the node for one
-    example, whatever it calls inside. (torch's
-    own pass imports sympy, which takes as long as all the rest.)
+    example, whatever it calls inside. (torch's own pass imports sympy, which takes as long as all the rest.)
+    ``graph.meta["training"]`` names the parts that stay in training mode, as a network may want them to.
 
     Returns:
         examples in the batch, the first axis of the first tensor; and the leaves of the output.
@@ -75,6 +75,7 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
     inputs = [leaf for leaf in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(leaf, Tensor)]
     batch = inputs[0].shape[0] if inputs[0].ndim else 1
     args, kwargs = copied(args, kwargs)
+    graph.meta["training"] = [name for name, part in graph.named_modules() if name and part.training]
     with plain_attention(graph), untouched(graph), OwnNumbers():
         values = placeholders(graph, args, kwargs)
         outputs = pytree.tree_leaves(_Measure(graph).run(*values, enable_io_processing=False))

@@ -84,8 +84,9 @@ def test_the_same_bits_have_the_same_error_whatever_came_before(kind: type[Stack
     module, inputs = kind(guarded).eval(), torch.randn(128, 10)
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     before = torch.get_rng_state()
-    problem, rows = made(module, inputs), np.random.default_rng(0).integers(2, 9, (10, 4))
+    problem = made(module, inputs)
     other = made(module, inputs, problem.workload)
+    rows = np.random.default_rng(0).integers(2, 9, (10, problem.num_nodes))
     found = problem.evaluate(rows)
     assert found.tolist() == other.evaluate(rows[::-1])[::-1].tolist()
     assert len(np.unique(found[:, 0])) > 5
