@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Task:
     """
 
     metrics: tuple[Metric, ...]
-    batches: tuple[tuple[Tensor, Tensor | None, Any], ...]
+    batches: tuple[tuple[tuple[Tensor, ...], Tensor | None, Any], ...]
     count: int
     of_set: tuple[bool, ...]
 
@@ -48,17 +49,18 @@ def make_task(
     """
     network.set_bits(None)
     compares = any(m.needs_reference for m in metrics)
-    batches: list[tuple[Tensor, Tensor | None, Any]] = []
-    for inputs, labels in examples.batches(batch_size):
+    batches: list[tuple[tuple[Tensor, ...], Tensor | None, Any]] = []
+    for batch in examples.batches(batch_size):
         check_interrupted()
-        prepared = network.prepare(inputs)
+        prepared = network.prepare(batch.inputs)
         outputs = network(prepared, len(batches)) if compares or not batches else None
-        labels = None if labels is None else labels.to(network.device)
+        labels = None if batch.labels is None else batch.labels.to(network.device)
         if not batches:
-            check_scores(metrics, examples, outputs, len(inputs))
-            of_set = tuple(one.is_of_the_set(outputs, labels, outputs) for one in metrics)
+            check_scores(metrics, examples, outputs, len(batch))
+            with _measuring(network, len(batch)):
+                of_set = tuple(one.is_of_the_set(outputs, labels, outputs) for one in metrics)
             if any(of_set):
-                check_room(len(examples), len(inputs), outputs)
+                check_room(len(examples), len(batch), outputs)
         batches.append((prepared, labels, outputs if compares else None))
     return Task(metrics, tuple(batches), len(examples), of_set)
 
@@ -115,35 +117,44 @@ def mean_errors(
         return [mean_errors(network, task, [row], remember=remember)[0] for row in rows]
     sums, kept = np.zeros((len(rows), len(task.metrics))), list[Any]()
     for number, (inputs, labels, reference) in enumerate(task.batches if rows else ()):
+        count = len(inputs[0])
         for i, row in enumerate(rows):
             check_interrupted()
             if number == 0 or len(rows) > 1:
                 network.set_bits(row)
-            try:
+            with _measuring(network, count):
                 outputs = network.run(number, inputs) if remember else network(inputs, number)
-                with torch.no_grad():  # a metric may have parameters
-                    for k, metric in enumerate(task.metrics):
-                        if not task.of_set[k]:
-                            sums[i, k] += metric.sum(outputs, labels, reference, len(inputs))
+                for k, metric in enumerate(task.metrics):
+                    if not task.of_set[k]:
+                        sums[i, k] += metric.sum(outputs, labels, reference, count)
                 if any(task.of_set):
                     kept.append(pytree.tree_map_only(Tensor, torch.Tensor.cpu, outputs))
-            except KeyboardInterrupt:
-                network.kept.clear()  # it comes anywhere, in the middle of keeping something, too
-                raise
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                network.kept.clear()
-                raise EvaluationError(
-                    f"out of memory in a batch of {len(inputs)} examples",
-                    "make the problem again with a smaller batch_size, fewer images, or kept_mb=0",
-                ) from error
     if kept:
-        outputs, labels = joined(kept), _labels(task)
-        for k, metric in enumerate(task.metrics):
-            if task.of_set[k]:
-                sums[0, k] = metric.sum(outputs, labels, None, task.count)
+        with _measuring(network, task.count):
+            outputs, labels = joined(kept), _labels(task)
+            for k, metric in enumerate(task.metrics):
+                if task.of_set[k]:
+                    sums[0, k] = metric.sum(outputs, labels, None, task.count)
     return [tuple(row) for row in (sums / task.count).tolist()]
+
+
+@contextmanager
+def _measuring(network: QuantizedNetwork, count: int) -> Iterator[None]:
+    """Without gradients, as a metric may have parameters; what a network keeps is sound afterwards."""
+    try:
+        with torch.no_grad():
+            yield
+    except KeyboardInterrupt:
+        network.kept.clear()  # it comes anywhere, in the middle of keeping something, too
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        network.kept.clear()
+        raise EvaluationError(
+            f"out of memory in a batch of {count} examples",
+            "make the problem again with a smaller batch_size, fewer images, or kept_mb=0",
+        ) from error
 
 
 def _labels(task: Task) -> Tensor | None:

@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
-from nemo_lab.quantize.activation_quantizer import ActivationQuantizer, insert_quantizers
-from nemo_lab.quantize.affine import Codes
+from nemo_lab.quantize.activation_quantizer import insert_quantizers
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.folding import fold_batch_norms, stored
 from nemo_lab.quantize.observers import Observer, Ranges, sqnr
-from nemo_lab.quantize.prefix_cache import KeptStates, cut
+from nemo_lab.quantize.precision import compute_in
+from nemo_lab.quantize.prefix_cache import KeptStates
+from nemo_lab.quantize.segments import cut
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.shapes_and_macs import untouched
+from nemo_lab.workload.shapes_and_macs import placeholders, untouched
 from nemo_lab.workload.workload import Workload
 from nemo_lab.workload.written import STATE
+
+Batch = tuple[Tensor, ...]
 
 
 class QuantizedNetwork:
@@ -54,7 +57,7 @@ class QuantizedNetwork:
         self.device = torch.device(device)
         with computing():
             own = copy.deepcopy(workload.graph)
-        self.graph = own.eval().requires_grad_(False).float().to(self.device)
+        self.graph = compute_in(own.eval().requires_grad_(False), torch.float32).to(self.device)
         for path in workload.graph.meta["training"]:
             self.graph.get_submodule(path).training = True
         self.folded = fold_batch_norms(self.graph) if self.config.fold else {}
@@ -83,7 +86,7 @@ class QuantizedNetwork:
         inputs = [n for n in self.graph.graph.nodes if n.op == "placeholder"]
         self._copies_input = any(user not in self._modules for n in inputs for user in n.users)
 
-    def calibrate(self, batches: Sequence[Tensor]) -> None:
+    def calibrate(self, batches: Sequence[Tensor | Batch]) -> None:
         """Find the range of every activation.
 
         Raises:
@@ -92,7 +95,8 @@ class QuantizedNetwork:
         if not batches:
             raise DataError("the calibration set is empty", "give at least one batch of training images")
         self.set_bits(None)
-        self._try_channels_last(batches[0])
+        sizes = [len(_several(batch)[0]) for batch in batches]
+        self._try_channels_last(_several(batches[0]))
         observers = {name: Observer(self.config) for name in self.activations}
         for name, quantizer in self.activations.items():
             quantizer.observe = observers[name].observe
@@ -100,7 +104,7 @@ class QuantizedNetwork:
             for number, batch in enumerate(batches):
                 check_interrupted()
                 for observer in observers.values():
-                    observer.examples, observer.largest = len(batch), max(map(len, batches))
+                    observer.examples, observer.largest = sizes[number], max(sizes)
                 self(self.prepare(batch), number)
         finally:
             for quantizer in self.activations.values():
@@ -113,11 +117,11 @@ class QuantizedNetwork:
         if other.channels_last:
             self._use_layout(True, {name: channels_last(full) for name, full in self.weights.full.items()})
 
-    def _try_channels_last(self, batch: Tensor) -> None:
+    def _try_channels_last(self, batch: Batch) -> None:
         """Convolutions are faster where channels lie together, if nothing asks for the other layout."""
-        if batch.ndim != 4 or self.device.type != "cpu":
+        if any(tensor.ndim != 4 for tensor in batch) or self.device.type != "cpu":
             return
-        few = batch[:2] if len(batch) > 1 else torch.cat([batch, batch])  # one permits more views
+        few = tuple(x[:2] if len(x) > 1 else torch.cat([x, x]) for x in batch)  # one permits more views
         expected = self(few)
         before = self.weights.full
         self._use_layout(True, {name: channels_last(weight) for name, weight in before.items()})
@@ -134,8 +138,10 @@ class QuantizedNetwork:
         self.channels_last, self.weights.full = channels_last, weights
         self.set_bits(None)
 
-    def prepare(self, batch: Tensor) -> Tensor:
-        """A batch where and as the network wants it."""
+    def prepare(self, batch: Any) -> Any:
+        """A batch, one tensor or several, where and as the network wants it."""
+        if not isinstance(batch, Tensor):
+            return tuple(map(self.prepare, batch))
         batch = batch.to(self.device)
         return channels_last(batch) if self.channels_last else batch.contiguous()
 
@@ -153,15 +159,15 @@ class QuantizedNetwork:
                     self.activations[name].set(found)
         self._row = None if bits is None else np.asarray(bits, dtype=np.uint8)
 
-    def __call__(self, inputs: Tensor, number: int = 0) -> Any:
+    def __call__(self, inputs: Tensor | Batch, number: int = 0) -> Any:
         """The output for a prepared batch at the widths last set, the same each time.
 
         Args:
-            inputs: the batch.
+            inputs: the batch: one tensor, or those that the network takes, in the order of ``Inputs.leaves``.
             number: of the batch, from which its random numbers come where the network draws some.
         """
         with torch.inference_mode(), self._as_at_first(number):
-            values: Any = (inputs.clone() if self._copies_input else inputs,)
+            values: Any = self._entering(inputs)
             for segment in self.segments:
                 values = segment.run.forward(*values)
             return self.graph.graph.process_outputs(values)
@@ -181,34 +187,20 @@ class QuantizedNetwork:
             return sqnr(self.weights.full[name], self.weights.at(name, bits))
         return self.ranges[name].sqnr(bits)
 
-    def run(self, batch: int, inputs: Tensor) -> Any:
+    def _entering(self, inputs: Tensor | Batch) -> list[Any]:
+        """The value of each placeholder, with what does not change from batch to batch."""
+        batch = _several(inputs)
+        if self._copies_input:
+            batch = tuple(map(torch.clone, batch))
+        return placeholders(self.graph, *self.workload.inputs.call(batch, torch.float32))
+
+    def run(self, batch: int, inputs: Tensor | Batch) -> Any:
         """The same for batch number ``batch`` of a data set, from where an earlier run agrees."""
         if self._row is None or len(self.segments) < 2:
             return self(inputs, batch)
-        last, row = len(self.segments) - 1, self._row.tobytes()
-        beginnings = [(k, self._row[segment.decisions].tobytes()) for k, segment in enumerate(self.segments)]
-        begin, parts = 0, dict[fx.Node, Codes]()
-        values: Any = (inputs.clone() if self._copies_input else inputs,)
-        wanted = [k for k in range(last) if self.kept.recurs(beginnings[k], row)]
-        flowing = {node for k in wanted for node in self.segments[k].outputs}
-        with torch.inference_mode(), self._coding(flowing):
-            for k in range(last - 1, -1, -1):
-                state = self.kept.get((batch, beginnings[k]))
-                if state is not None:
-                    begin = k + 1
-                    parts = dict(zip(self.segments[k].outputs, state, strict=True))
-                    values = tuple(part.decode() for part in state)
-                    break
-            for k in range(begin, last):
-                values = self.segments[k].run.forward(*values)
-                for node in flowing.intersection(self.segments[k].outputs).intersection(self._modules):
-                    codes = self._modules[node].codes
-                    if node not in parts and codes is not None:
-                        parts[node] = codes
-                if k in wanted and parts.keys() >= set(self.segments[k].outputs):
-                    kept = tuple(parts[node] for node in self.segments[k].outputs)
-                    self.kept.put((batch, beginnings[k]), kept)
-            return self.graph.graph.process_outputs(self.segments[last].run.forward(*values))
+        with torch.inference_mode():
+            values = self.kept.run(self.segments, batch, self._row, self._entering(inputs), self._modules)
+            return self.graph.graph.process_outputs(values)
 
     @contextmanager
     def _as_at_first(self, number: int) -> Iterator[None]:
@@ -219,26 +211,9 @@ class QuantizedNetwork:
         ):
             yield
 
-    @contextmanager
-    def _coding(self, nodes: set[fx.Node]) -> Iterator[None]:
-        """Have the quantizers at these nodes give codes."""
-        modules = [module for node, module in self._modules.items() if node in nodes]
-        try:
-            for module in modules:
-                module.keep = True
-            yield
-        finally:
-            try:
-                _give_none(modules)
-            except BaseException:  # Ctrl-C at this very moment: none may be left giving codes
-                _give_none(modules)
-                raise
 
-
-def _give_none(modules: Sequence[ActivationQuantizer]) -> None:
-    """Have quantizers give no codes, and forget those they gave."""
-    for module in modules:
-        module.keep, module.codes = False, None
+def _several(inputs: Tensor | Batch) -> Batch:
+    return (inputs,) if isinstance(inputs, Tensor) else inputs
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -1,45 +1,53 @@
-"""A network cut into segments, and runs that begin where an earlier run agrees.
+"""Runs of a network in segments that begin where an earlier run agrees.
 
 Every segment ends with an activation quantizer, so what flows between segments is whole numbers that
 fit a byte. Two configurations with the same widths in the first segments have the same numbers there:
 a later one starts behind them. What is kept is exact, so no result depends on what was kept. Kept is
 only what has come up twice: most beginnings never return, and would push out those that do; and only
-where all that flows is such numbers.
+where all that flows is such numbers, or depends on no decision, as a mask does.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import fx
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
+from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
 from nemo_lab.quantize.affine import Codes
-from nemo_lab.workload.operations import TRANSPARENT, function_name, is_function
-from nemo_lab.workload.written import STATE, changes_in_place
+from nemo_lab.quantize.segments import Segment
 
 Prefix = bytes
 REMEMBERED = 50_000  # beginnings
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of the network.
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """What flows as it is: a number, or a tensor that depends on no decision.
 
     Attributes:
-        run: takes the tensors that flow in, returns those that flow out (the last: the output).
-        outputs: the fx node of each tensor that flows out.
-        decisions: int[D], columns of bits that this and all earlier segments depend on.
+        value: not to be written to.
+        nbytes: in memory.
     """
 
-    run: fx.GraphModule
-    outputs: tuple[fx.Node, ...]
-    decisions: NDArray[np.int64]
+    value: Any
+    nbytes: int
+
+    def decode(self) -> Any:
+        """The value."""
+        return self.value
+
+
+Part = Codes | Plain
+State = tuple[Part, ...]
 
 
 class KeptStates:
@@ -48,9 +56,10 @@ class KeptStates:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.bytes = 0
-        self._states: OrderedDict[Hashable, tuple[Codes, ...]] = OrderedDict()
+        self._states: OrderedDict[Hashable, State] = OrderedDict()
         self._users: dict[int, int] = {}
         self._first: OrderedDict[Hashable, Prefix] = OrderedDict()
+        self._plain: WeakValueDictionary[tuple[int, fx.Node], Plain] = WeakValueDictionary()
 
     def recurs(self, beginning: Hashable, configuration: Prefix) -> bool:
         """Whether another configuration began like this before; takes note that this one does."""
@@ -63,18 +72,18 @@ class KeptStates:
     def __len__(self) -> int:
         return len(self._states)
 
-    def __iter__(self) -> Iterator[tuple[Codes, ...]]:
+    def __iter__(self) -> Iterator[State]:
         """Every state, least recently used first."""
         return iter(tuple(self._states.values()))
 
-    def get(self, key: Hashable) -> tuple[Codes, ...] | None:
+    def get(self, key: Hashable) -> State | None:
         """A state, if it is still there."""
         state = self._states.get(key)
         if state is not None:
             self._states.move_to_end(key)
         return state
 
-    def put(self, key: Hashable, state: tuple[Codes, ...]) -> None:
+    def put(self, key: Hashable, state: State) -> None:
         """Keep a state; parts that other states have too are counted once."""
         if key in self._states or sum(part.nbytes for part in state) > self.limit // 8:
             return
@@ -97,76 +106,79 @@ class KeptStates:
         self._users.clear()
         self.bytes = 0
 
+    def run(
+        self,
+        segments: Sequence[Segment],
+        batch: int,
+        row: NDArray[np.uint8],
+        values: Sequence[Any],
+        quantizers: Mapping[fx.Node, ActivationQuantizer],
+    ) -> Any:
+        """Run all segments, or begin where an earlier run agrees.
 
-def cut(graph: fx.GraphModule, quantizers: Mapping[str, Any], decisions: Mapping[str, int]) -> list[Segment]:
-    """Cut a network after every quantizer.
+        Args:
+            segments: of a network.
+            batch: number of the batch.
+            row: widths that the network is set to.
+            values: that flow into the first segment.
+            quantizers: that some nodes call.
 
-    It is one piece if something in it draws, remembers, or works in place on what is used later.
+        Returns:
+            what flows out of the last.
+        """
+        last, configuration = len(segments) - 1, row.tobytes()
+        beginnings = [(k, row[segment.decisions].tobytes()) for k, segment in enumerate(segments)]
+        begin, parts = 0, dict[fx.Node, Part]()
+        wanted = [k for k in range(last) if self.recurs(beginnings[k], configuration)]
+        flowing = {node for k in wanted for node in segments[k].outputs}
+        with _coding([module for node, module in quantizers.items() if node in flowing]):
+            for k in range(last - 1, -1, -1):
+                state = self.get((batch, beginnings[k]))
+                if state is not None:
+                    begin = k + 1
+                    parts = dict(zip(segments[k].outputs, state, strict=True))
+                    values = tuple(part.decode() for part in state)
+                    break
+            for k in range(begin, last):
+                values = segments[k].run.forward(*values)
+                for node, value in zip(segments[k].outputs, values, strict=True):
+                    if node in flowing and node not in parts:
+                        coded = quantizers[node].codes if node in quantizers else None
+                        part = coded or self._as_it_is(batch, node, value, node in segments[k].fixed)
+                        parts.update({} if part is None else {node: part})
+                if k in wanted and parts.keys() >= set(segments[k].outputs):
+                    self.put((batch, beginnings[k]), tuple(parts[node] for node in segments[k].outputs))
+            return segments[last].run.forward(*values)
 
-    Args:
-        graph: a network with quantizer modules.
-        quantizers: path of each quantizer module -> the module.
-        decisions: path of each quantizer module, and of each quantized parameter -> its column of bits.
-    """
-    nodes = [n for n in graph.graph.nodes if n.op not in ("placeholder", "get_attr", "output")]
-    ends = [i for i, n in enumerate(nodes) if n.op == "call_module" and n.target in quantizers]
-    if _overwrites(graph) or any(n.meta.get("random") or n.meta.get(STATE) for n in nodes):
-        ends = []
-    bounds = [0, *(end + 1 for end in ends), len(nodes)]
-    segments: list[Segment] = []
-    seen: set[int] = set()
-    flowing = [n for n in graph.graph.nodes if n.op == "placeholder"]
-    (output,) = (n for n in graph.graph.nodes if n.op == "output")
-    for begin, end in pairwise(bounds):
-        inside = nodes[begin:end]
-        last = end == len(nodes)
-        later = {n for node in (*nodes[end:], output) for n in node.all_input_nodes}
-        leaving = [n for n in (*flowing, *inside) if n in later]
-        for node in inside:
-            seen |= _decisions(graph, node, decisions)
-        piece = _piece(graph, flowing, inside, output.args[0] if last else tuple(leaving))
-        segments.append(Segment(piece, tuple(leaving), np.array(sorted(seen), dtype=np.int64)))
-        flowing = leaving
-        if last:
-            break
-    return segments
-
-
-def _piece(graph: fx.GraphModule, inputs: Sequence[fx.Node], inside: Sequence[fx.Node], result: Any) -> Any:
-    piece = fx.Graph()
-    new = {node: piece.placeholder(node.name) for node in inputs}
-
-    def of(node: fx.Node) -> fx.Node:
-        if node not in new and node.op == "get_attr":
-            new[node] = piece.get_attr(str(node.target))
-        return new[node]
-
-    for node in inside:
-        new[node] = piece.node_copy(node, of)
-    piece.output(fx.node.map_arg(result, of))
-    return fx.GraphModule(graph, piece)
+    def _as_it_is(self, batch: int, node: fx.Node, value: Any, fixed: bool) -> Plain | None:
+        """A value as a part, the same object for the same one; None for tensors that decisions change."""
+        tensors = [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, Tensor)]
+        if tensors and not fixed:
+            return None
+        found = self._plain.get((batch, node))
+        if found is None:
+            found = Plain(value, sum(tensor.nbytes for tensor in tensors))
+            if tensors:
+                self._plain[batch, node] = found
+        return found
 
 
-def _decisions(graph: fx.GraphModule, node: fx.Node, decisions: Mapping[str, int]) -> set[int]:
-    paths = [str(n.target) for n in node.all_input_nodes if n.op == "get_attr"]
-    if node.op == "call_module":
-        names = [name for name, _ in graph.get_submodule(str(node.target)).named_parameters()]
-        paths += [str(node.target), *(f"{node.target}.{name}" for name in names)]
-    return {decisions[path] for path in paths if path in decisions}
+@contextmanager
+def _coding(modules: Sequence[ActivationQuantizer]) -> Iterator[None]:
+    """Have quantizers give codes."""
+    try:
+        for module in modules:
+            module.keep = True
+        yield
+    finally:
+        try:
+            _give_none(modules)
+        except BaseException:  # Ctrl-C at this very moment: none may be left giving codes
+            _give_none(modules)
+            raise
 
 
-def _overwrites(graph: fx.GraphModule) -> bool:
-    """Whether an operation in place changes a tensor that is used again later under its old name."""
-    order = {node: place for place, node in enumerate(graph.graph.nodes)}
-    for node in graph.graph.nodes:
-        if not changes_in_place(graph, node):
-            continue
-        changed = node.all_input_nodes[0]
-        while True:
-            if any(order[user] > order[node] for user in changed.users):
-                return True
-            view = is_function(changed) and function_name(changed) in {*TRANSPARENT, "getitem", "chunk"}
-            if not view:
-                break
-            changed = changed.all_input_nodes[0]
-    return False
+def _give_none(modules: Sequence[ActivationQuantizer]) -> None:
+    """Have quantizers give no codes, and forget those they gave."""
+    for module in modules:
+        module.keep, module.codes = False, None

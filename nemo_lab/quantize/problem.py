@@ -48,6 +48,8 @@ class QuantizationProblem(Problem):
             came with the workload by default. Labels, if there are any, are not looked at.
         data: examples on which the task error is measured: ``Split``, pair (inputs, labels), or a loader of
             such pairs; inputs alone for metrics without labels. What came with the workload by default.
+            Where the network takes several tensors, inputs are a dictionary by the names of forward's
+            parameters, or a tuple in their order; what else forward takes is as in the workload's example.
         metric: ``"top1"``, ``"top5"``; without labels ``"agreement"`` (share of predictions that differ
             from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
             ln(classes), at most 1); a function (outputs, labels) -> error, one number for each example, or
@@ -121,16 +123,16 @@ class QuantizationProblem(Problem):
         place = arguments.Device().check("device", device)
         images = as_examples(given(calibration, workload, "calibration"), workload, "calibration", "ignored")
         examples = self._examples(given(data, workload, "data"), self.metrics)
-        batches = [batch for batch, _ in images.batches(calibrated)]
-        alike = len({len(batch) for batch in batches}) == 1
-        self._calibrated_by = digest([calibrated, *([] if alike else ["by examples"]), images.inputs])
+        batches = images.batches(calibrated)
+        alike = len(set(map(len, batches))) == 1
+        self._calibrated_by = digest([calibrated, *([] if alike else ["by examples"]), *images.inputs])
         weights = weight_bytes(workload, len(self.bit_widths))
         together = max(min(self.batch_size, len(examples)), min(calibrated, len(images)))
         self.memory_bytes = check_memory(workload, len(images) + len(examples), together, kept, weights)
         self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
         with self._running() as network:
-            check_same(network, batches[0])
-            network.calibrate(batches)
+            check_same(network, batches[0].inputs)
+            network.calibrate([batch.inputs for batch in batches])
             self._task = make_task(network, examples, self.metrics, self.batch_size)
         model = self.cost_model
         costs = cost_objectives(model.cost_names, model.full_precision, model.bounds(self.bit_widths))
@@ -143,7 +145,8 @@ class QuantizationProblem(Problem):
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of what results depend on: ``workload``, ``data``, ``settings``, ``code`` of metrics."""
-        data = [self._calibrated_by, *(x for batch in self._task.batches for x in batch[:2] if x is not None)]
+        batches = [(*inputs, labels) for inputs, labels, _ in self._task.batches]
+        data = [self._calibrated_by, *(tensor for batch in batches for tensor in batch if tensor is not None)]
         return fingerprint(self.workload, data, self._settings[0], self._functions)
 
     def former_fingerprints(self, now: Mapping[str, str]) -> tuple[dict[str, str], ...]:

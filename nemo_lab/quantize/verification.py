@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -12,13 +13,14 @@ from torch import Tensor, fx
 
 from nemo_lab.errors import DataError, TraceError
 from nemo_lab.exclusion import tracing
-from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.quantize.network import Batch, QuantizedNetwork
+from nemo_lab.quantize.precision import compute_in, narrowest
 from nemo_lab.workload.agreement import disagreement
-from nemo_lab.workload.shapes_and_macs import evaluating, outputs_of
+from nemo_lab.workload.shapes_and_macs import evaluating, outputs_of, placeholders
 from nemo_lab.workload.workload import Workload
 
 
-def check_same(network: QuantizedNetwork, batch: Tensor) -> None:
+def check_same(network: QuantizedNetwork, batch: Batch) -> None:
     """Hold a network in full precision against the module that it was traced from.
 
     Tracing may have decided by the example what depends on the data; folding may have changed numbers. What
@@ -28,68 +30,92 @@ def check_same(network: QuantizedNetwork, batch: Tensor) -> None:
         DataError: if the module does not run on the batch.
         TraceError: if they do not give the same; it names what may be changed.
     """
+    workload, config = network.workload, network.config
     network.set_bits(None)
-    given = _as_given(network.workload, batch)
+    given = _as_given(workload, batch)
     try:
         found = network(network.prepare(batch))
     except Exception as error:
-        raise _does_not_run(f"{network.workload.name}, as it was traced,", batch, error) from error
-    if disagreement(found, given) is None:
+        raise _does_not_run(f"{workload.name}, as it was traced,", batch, error) from error
+    if disagreement(found, given, narrowest(workload.graph)) is None:
         return
-    wanted = _as_given(network.workload, batch, wide=True)
-    differs = disagreement(_run(network, batch), wanted)
+    wanted = _in_double(workload, batch, given)
+    differs = disagreement(_run(network.graph, workload, batch), wanted)
     if differs is None:
         return
-    name, config = network.workload.name, network.config
     if config.fold:
-        unfolded = QuantizedNetwork(network.workload, dataclasses.replace(config, fold=False))
-        if disagreement(_run(unfolded, batch), wanted) is None:
+        unfolded = QuantizedNetwork(workload, dataclasses.replace(config, fold=False))
+        if disagreement(_run(unfolded.graph, workload, batch), wanted) is None:
             where = _first_that_differs(network, unfolded, batch)
             raise TraceError(
-                f"folding batch norms changes {name}: {differs}{where}",
+                f"folding batch norms changes {workload.name}: {differs}{where}",
                 "pass fold=False, or check the running variances of its batch norms",
             )
-    raise TraceError(
-        f"{name}, as it was traced, gives other outputs than the module itself: {differs}",
+    raise _other_outputs(workload, differs)
+
+
+def _other_outputs(workload: Workload, differs: str) -> TraceError:
+    return TraceError(
+        f"{workload.name}, as it was traced, gives other outputs than the module itself: {differs}",
         "see that no branch of its forward depends on the data, that its weights are those it was traced "
         "with, and that nobody changes it meanwhile; then trace it again on a batch of the calibration set",
     )
 
 
-def _as_given(workload: Workload, batch: Tensor, *, wide: bool = False) -> Any:
+def _as_given(workload: Workload, batch: Batch) -> Any:
     """What the module itself gives for a batch."""
-    (entry,) = (n for n in workload.graph.graph.nodes if n.op == "placeholder" and "dtype" in n.meta)
-    module = copy.deepcopy(workload.module).double() if wide else workload.module
-    kind = torch.float64 if wide and batch.is_floating_point() else entry.meta["dtype"]
-    first = next(itertools.chain(module.parameters(), module.buffers()), batch)
+    module = workload.module
+    device = next(itertools.chain(module.parameters(), module.buffers()), batch[0]).device
+    own = [x.to(device, leaf.dtype) for x, leaf in zip(batch, workload.inputs.leaves, strict=True)]
     try:
         with tracing(), evaluating(module):
-            return outputs_of(module, (batch.to(first.device, kind),))
+            return outputs_of(module, *workload.inputs.call(own))
     except Exception as error:
         raise _does_not_run(workload.name, batch, error) from error
 
 
-def _does_not_run(what: str, batch: Tensor, error: Exception) -> DataError:
+def _in_double(workload: Workload, batch: Batch, given: Any) -> Any:
+    """What the module gives in double precision.
+
+    Where its code names other types, its trace gives that, which gives what the module does in their own.
+    """
+    if narrowest(workload.graph) is None:
+        with suppress(Exception), tracing(), evaluating(workload.module):  # it may mix types
+            module = copy.deepcopy(workload.module).double()
+            return outputs_of(module, *workload.inputs.call(_double(batch), torch.float64))
+    own = [x.to(leaf.dtype) for x, leaf in zip(batch, workload.inputs.leaves, strict=True)]
+    differs = disagreement(outputs_of(workload.graph, *workload.inputs.call(own)), given)
+    if differs is not None:
+        raise _other_outputs(workload, differs)
+    return _run(workload.graph, workload, batch)
+
+
+def _does_not_run(what: str, batch: Batch, error: Exception) -> DataError:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return DataError(
-        f"{what} does not run on a batch of {len(batch)} of the calibration set: {lines[0]}",
+        f"{what} does not run on a batch of {len(batch[0])} of the calibration set: {lines[0]}",
         "give examples as in training, or trace it on a batch of that size",
     )
 
 
-def _run(network: QuantizedNetwork, batch: Tensor) -> Any:
-    """The same of a network in double precision."""
-    graph = copy.deepcopy(network.graph).double()
-    batch = network.prepare(batch)
-    return outputs_of(graph, (batch.double() if batch.is_floating_point() else batch,))
+def _double(batch: Batch) -> Batch:
+    return tuple(tensor.double() if tensor.is_floating_point() else tensor for tensor in batch)
 
 
-def _first_that_differs(network: QuantizedNetwork, unfolded: QuantizedNetwork, batch: Tensor) -> str:
+def _run(graph: fx.GraphModule, workload: Workload, batch: Batch) -> Any:
+    """What a graph gives in double precision."""
+    wide = compute_in(copy.deepcopy(graph), torch.float64).cpu()
+    return outputs_of(wide, *workload.inputs.call(_double(batch), torch.float64))
+
+
+def _first_that_differs(network: QuantizedNetwork, unfolded: QuantizedNetwork, batch: Batch) -> str:
     """The first batch norm behind which folding shows."""
-    before, after = (_Noted(copy.deepcopy(one.graph).double()) for one in (unfolded, network))
+    graphs = (copy.deepcopy(one.graph) for one in (unfolded, network))
+    before, after = (_Noted(compute_in(graph, torch.float64).cpu()) for graph in graphs)
+    args = network.workload.inputs.call(_double(batch), torch.float64)
     with torch.no_grad():
         for noted in (before, after):
-            noted.run(batch.to(network.device).double() if batch.is_floating_point() else batch)
+            noted.run(*placeholders(network.graph, *args), enable_io_processing=False)
     for norm, conv in network.folded.items():
         if norm in before.seen and disagreement(after.seen.get(conv), before.seen[norm]) is not None:
             path = next(str(n.target) for n in unfolded.graph.graph.nodes if n.name == norm)

@@ -17,11 +17,12 @@ USUAL = (1e-4, 1e-5)
 FLIPPED = 1e-3  # of whole numbers, such as the best class of each pixel: ties may fall the other way
 
 
-def disagreement(found: Any, wanted: Any) -> str | None:
+def disagreement(found: Any, wanted: Any, within: torch.dtype | None = None) -> str | None:
     """How the outputs of two networks differ: None if they do not.
 
     Args:
         found, wanted: outputs, however nested. What is not a tensor is not compared.
+        within: the type of least precision in which one of them computes; that of the outputs by default.
     """
     left, right = (
         pytree.tree_leaves(pytree.tree_map_only(Tensor, torch.Tensor.detach, one)) for one in (found, wanted)
@@ -29,13 +30,13 @@ def disagreement(found: Any, wanted: Any) -> str | None:
     if len(left) != len(right):
         return f"{len(left)} outputs where there are {len(right)}"
     for one, other in zip(left, right, strict=True):
-        differs = _differs(one, other)
+        differs = _differs(one, other, within)
         if differs is not None:
             return differs
     return None
 
 
-def _differs(found: Any, wanted: Any) -> str | None:
+def _differs(found: Any, wanted: Any, within: torch.dtype | None) -> str | None:
     if not isinstance(wanted, Tensor) or not isinstance(found, Tensor):
         same = isinstance(wanted, Tensor) == isinstance(found, Tensor)
         return None if same else f"{type(found).__name__} where there is {type(wanted).__name__}"
@@ -57,7 +58,7 @@ def _differs(found: Any, wanted: Any) -> str | None:
     off, wanted = (found - wanted)[finite].abs(), wanted[finite]
     if not off.numel():
         return None
-    share, of_largest = TOLERANCES.get(kind, USUAL)
+    share, of_largest = TOLERANCES.get(within or kind, USUAL)
     deviation = float(wanted.std()) if wanted.numel() > 1 else 0.0
     away = float(off.square().mean().sqrt())
     if away <= share * deviation + of_largest * float(wanted.abs().max()):

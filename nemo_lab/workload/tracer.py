@@ -9,6 +9,7 @@ norm and ReLU fuse.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from nemo_lab.workload.capture import capture
 from nemo_lab.workload.decisions import decisions
 from nemo_lab.workload.declared import ignored, tied
 from nemo_lab.workload.full_precision import left_in_full_precision, not_quantizable
+from nemo_lab.workload.inputs import Inputs
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FullPrecision, Layer, Node
@@ -42,6 +44,7 @@ class Traced:
     graph: fx.GraphModule
     example_shapes: tuple[tuple[int, ...], ...]
     traced_by: str
+    inputs: Inputs
 
 
 def trace(
@@ -82,7 +85,7 @@ def trace(
         raise TraceError(
             f"the network is a {type(module).__name__}", "pass the module as it was before torch.jit.script"
         )
-    args, kwargs = _arguments(example_input)
+    args, kwargs = _arguments(module, example_input)
     name = name or type(module).__name__
     graph, traced_by, batch = capture(module, args, kwargs, name)
     quantizers = Quantizers(graph, batch)
@@ -108,6 +111,7 @@ def trace(
             tuple(t.shape) for t in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(t, Tensor)
         ),
         traced_by=traced_by,
+        inputs=Inputs.of(module, args, kwargs),
     )
 
 
@@ -124,11 +128,14 @@ def _nothing_to_quantize(name: str, quantizers: Quantizers, parts: Sequence[Full
     )
 
 
-def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(module: nn.Module, example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments, the latter in the order of ``forward``'s parameters."""
     if isinstance(example, Mapping):
-        args, kwargs = (), dict(example)
-        if any(not isinstance(key, str) for key in kwargs):
+        args = ()
+        if any(not isinstance(key, str) for key in example):
             raise TraceError("example_input has keys that are not text", "name the keyword arguments")
+        ordered = [name for name in inspect.signature(module.forward).parameters if name in example]
+        kwargs = {name: example[name] for name in dict.fromkeys((*ordered, *example))}
     else:
         args, kwargs = (tuple(example) if isinstance(example, tuple | list) else (example,)), {}
     if not any(isinstance(leaf, Tensor) for leaf in pytree.arg_tree_leaves(*args, **kwargs)):

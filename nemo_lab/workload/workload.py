@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.arguments import Choice, OrNone, Text
+from nemo_lab.workload.inputs import Inputs
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.records import FullPrecision, Layer, Node, Quantizer, Splits
 
@@ -42,6 +43,7 @@ class Workload:
         graph: its trace, sharing the weights of ``module``; called like ``module``.
         example_shapes: of each tensor of the input that the network was traced with.
         traced_by: ``"torch.fx"`` or ``"torch.export"``.
+        inputs: how the network is called, learned from the example.
         data: images that come with the workload, if any.
         trained: False if the weights are random, which costs do not mind but accuracy does.
     """
@@ -57,6 +59,7 @@ class Workload:
     traced_by: str = "torch.fx"
     data: Splits | None = None
     trained: bool = True
+    inputs: Inputs = field(default_factory=Inputs)
 
     @classmethod
     def from_module(
@@ -83,6 +86,7 @@ class Workload:
             graph=traced.graph,
             example_shapes=traced.example_shapes,
             traced_by=traced.traced_by,
+            inputs=traced.inputs,
         )
 
     @property

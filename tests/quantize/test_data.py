@@ -60,7 +60,7 @@ class Tokens(nn.Module):
 )
 def test_inputs_and_labels(workload: Workload, data: Any) -> None:
     found = as_examples(data, workload, "data")
-    assert torch.equal(found.inputs, X)
+    assert torch.equal(found.inputs[0], X)
     assert found.labels is not None
     assert torch.equal(found.labels, Y)
     assert as_examples(data, workload, "calibration", "ignored").labels is None
@@ -82,7 +82,7 @@ def test_inputs_and_labels(workload: Workload, data: Any) -> None:
 def test_inputs_alone(workload: Workload, data: Any) -> None:
     for labels in ("taken", "ignored"):
         found = as_examples(data, workload, "data", labels)  # type: ignore[arg-type]
-        assert torch.equal(found.inputs, X)
+        assert torch.equal(found.inputs[0], X)
         assert found.labels is None
 
 
@@ -103,13 +103,13 @@ def test_labels_that_look_like_inputs_are_a_pair_in_a_tuple(workload: Workload) 
     ("data", "message"),
     [
         ([], "data is empty; give at least one batch"),
-        ({"x": X}, r"data is a dict; give a Split, a pair \(inputs, labels\)"),
+        ({"x": X}, r"data is a dictionary with the keys x; give batches that are inputs, or \(inputs, lab"),
         ("digits", "data is a str; give"),
         (TensorDataset(X, Y), "data is a TensorDataset; give"),
         ((X, Y, Y), r"data is a tuple of 3; give a Split, a pair \(inputs, labels\)"),
         (
             [{"x": X, "y": Y}],
-            r"a batch of data is a dict; give batches that are inputs, or \(inputs, labels\)",
+            r"a batch of data is a dictionary with the keys x, y; give batches that are inputs, or \(inputs",
         ),
         ([(X, Y, Y)], r"a batch of data is a tuple of 3; give batches"),
         (
@@ -119,7 +119,7 @@ def test_labels_that_look_like_inputs_are_a_pair_in_a_tuple(workload: Workload) 
         (list(X), r"data holds single examples, of shape \(1, 6, 6\); give batches"),
         ([1, 2, 3], "data has a single number where inputs should be; give batches"),
         ((X, np.int64(3)), r"the labels of data are a single number; give one label per input"),
-        ((X, None), "the labels of data cannot be turned into a tensor"),
+        ((X, None), "data has no labels; give a Split"),
         ((X, ["cat"] * 24), "the labels of data cannot be turned into a tensor"),
         (
             ([X[0].numpy(), X[0, :, :5].numpy()], Y[:2]),
@@ -145,7 +145,7 @@ def test_batches_with_and_without_labels_do_not_mix(workload: Workload) -> None:
 
 def test_labels_of_the_calibration_set_are_not_looked_at(workload: Workload) -> None:
     for labels in (["cat"] * 24, None, Y[:3], 1):
-        assert torch.equal(as_examples((X, labels), workload, "calibration", "ignored").inputs, X)
+        assert torch.equal(as_examples((X, labels), workload, "calibration", "ignored").inputs[0], X)
 
 
 def test_the_argument_that_is_missing_is_named(workload: Workload) -> None:
@@ -178,33 +178,19 @@ def test_a_table_is_a_batch() -> None:
     torch.manual_seed(0)
     workload = Workload.from_module(nn.Sequential(nn.Linear(36, 4)), rows[:1])
     table, labels = pd.DataFrame(rows.numpy()), pd.Series(Y.numpy())
-    assert torch.equal(as_examples(table, workload, "calibration", "ignored").inputs, rows)
+    assert torch.equal(as_examples(table, workload, "calibration", "ignored").inputs[0], rows)
     found = as_examples((table, labels), workload, "data")
     assert found.labels is not None
-    assert torch.equal(found.inputs, rows)
+    assert torch.equal(found.inputs[0], rows)
     assert torch.equal(found.labels, Y)
 
 
 def test_examples_are_cut_in_step_with_their_labels(workload: Workload) -> None:
     batches = as_examples((X, Y), workload, "data").batches(10)
-    assert [len(inputs) for inputs, _ in batches] == [10, 10, 4]
-    assert torch.equal(torch.cat([labels for _, labels in batches if labels is not None]), Y)
-    assert [labels for _, labels in as_examples(X, workload, "data", "taken").batches(10)] == [None] * 3
-
-
-def test_a_network_of_two_inputs_is_refused() -> None:
-    class Sum(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.last = nn.Linear(4, 4)
-
-        def forward(self, x: Tensor, y: Tensor) -> Tensor:
-            out: Tensor = self.last(x + y)
-            return out
-
-    workload = Workload.from_module(Sum(), (torch.zeros(1, 4), torch.zeros(1, 4)))
-    with pytest.raises(DataError, match=r"takes 2 tensors, a problem feeds one; wrap the network"):
-        as_examples(torch.zeros(3, 4), workload, "calibration", "ignored")
+    assert [len(batch) for batch in batches] == [10, 10, 4]
+    assert torch.equal(torch.cat([batch.labels for batch in batches if batch.labels is not None]), Y)
+    unlabelled = as_examples(X, workload, "data", "taken").batches(10)
+    assert [batch.labels for batch in unlabelled] == [None] * 3
 
 
 def test_examples_that_are_missing_or_not_finite_are_counted(workload: Workload) -> None:

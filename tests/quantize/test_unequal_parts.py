@@ -58,8 +58,8 @@ def test_no_example_is_left_alone(workload: Workload, count: int, size: int, siz
     from nemo_lab.quantize.data import as_examples
 
     parts = as_examples(images(count), workload, "data", "taken").batches(size)
-    assert [len(part) for part, _ in parts] == sizes
-    assert torch.equal(torch.cat([part for part, _ in parts]), images(count))
+    assert [len(part) for part in parts] == sizes
+    assert torch.equal(torch.cat([part.inputs[0] for part in parts]), images(count))
 
 
 class Squeezed(nn.Module):

@@ -1,0 +1,167 @@
+"""What a network is called with: tensors that every batch brings, and the rest of the example as it was."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """A tensor of which every batch brings its own.
+
+    Attributes:
+        name: of the parameter of ``forward``, and where inside it the tensor is.
+        shape: of one example.
+        dtype: in the example.
+        infinite: whether the example has infinities in it, as masks of scores have.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    infinite: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """How a network is called, learned from an example of one batch.
+
+    A tensor whose first axis is as long as that of the first tensor has a row for each example: every batch
+    brings its own. Anything else is fixed: numbers, None, flags, tensors of another first axis.
+
+    Attributes:
+        args, kwargs: the example; of a tensor that every batch brings, a ``Leaf`` in its place.
+        parameters: name of each argument in ``args``.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs:
+        """Those of a module and an example."""
+        import torch
+        from torch.utils import _pytree as pytree
+
+        flatten: Any = pytree.tree_flatten_with_path
+        found, spec = flatten((tuple(args), dict(kwargs)))
+        parameters = _parameters(module, len(args))
+        tensors = [leaf for _, leaf in found if isinstance(leaf, torch.Tensor) and leaf.ndim]
+        leaves: list[Any] = []
+        for path, leaf in found:
+            if isinstance(leaf, torch.Tensor) and leaf.ndim and len(leaf) == len(tensors[0]):
+                name = parameters[path[1].idx] if path[0].idx == 0 else str(path[1].key)
+                infinite = leaf.is_floating_point() and bool(leaf.isinf().any())
+                name += pytree.keystr(path[2:])
+                leaf = Leaf(name, tuple(leaf.shape[1:]), leaf.dtype, infinite)
+            leaves.append(leaf)
+        args, kwargs = pytree.tree_unflatten(leaves, spec)
+        return cls(tuple(args), kwargs, parameters)
+
+    @cached_property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The tensors of a batch, in order."""
+        from torch.utils import _pytree as pytree
+
+        found = pytree.tree_leaves((self.args, dict(self.kwargs)))
+        return tuple(leaf for leaf in found if isinstance(leaf, Leaf))
+
+    @cached_property
+    def brought(self) -> dict[str, Any]:
+        """The arguments that hold tensors of a batch: name -> structure, with a ``Leaf`` for each."""
+        from torch.utils import _pytree as pytree
+
+        named = {**dict(zip(self.parameters, self.args, strict=True)), **self.kwargs}
+        return {
+            name: value
+            for name, value in named.items()
+            if any(isinstance(leaf, Leaf) for leaf in pytree.tree_leaves(value))
+        }
+
+    @property
+    def plain(self) -> bool:
+        """Whether a batch is one tensor."""
+        return len(self.brought) == 1 and isinstance(next(iter(self.brought.values())), Leaf)
+
+    def call(
+        self, tensors: Sequence[Tensor], dtype: torch.dtype | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of ``forward`` for the tensors of a batch.
+
+        Args:
+            tensors: in the order of ``leaves``.
+            dtype: of the real numbers among the fixed tensors; their own by default.
+        """
+        import torch
+        from torch.utils import _pytree as pytree
+
+        rest = iter(tensors)
+
+        def filled(leaf: Any) -> Any:
+            if isinstance(leaf, Leaf):
+                return next(rest)
+            if not isinstance(leaf, torch.Tensor):
+                return leaf
+            return leaf.to(tensors[0].device, dtype=dtype if leaf.is_floating_point() else None)
+
+        args, kwargs = pytree.tree_map(filled, (self.args, dict(self.kwargs)))
+        return args, kwargs
+
+    def apart(self, batch: Any) -> list[Any] | None:
+        """The tensors of a batch in the order of ``leaves``, as they are; None if it is built otherwise.
+
+        Args:
+            batch: what the network takes if that is one argument; a dictionary by names of parameters; or a
+                tuple in their order.
+        """
+        arguments = tuple(self.brought.values())
+        if len(arguments) == 1:
+            found = _matched(arguments[0], batch)
+            if found is not None:
+                return found
+        if isinstance(batch, Mapping):
+            return _matched(self.brought, batch)
+        return _matched(arguments, batch) if isinstance(batch, tuple | list) else None
+
+    def described(self) -> str:
+        """What a batch of several tensors is, for messages."""
+        names = ", ".join(self.brought)
+        return f"a dictionary with the keys {names}, or a tuple ({names})"
+
+
+def _matched(argument: Any, value: Any) -> list[Any] | None:
+    """What a value has where an argument of the example has a ``Leaf``; None if it is built otherwise."""
+    if isinstance(argument, Leaf):
+        return None if isinstance(value, Mapping | tuple | list | str | bytes) else [value]
+    if isinstance(argument, Mapping):
+        if not isinstance(value, Mapping) or value.keys() != argument.keys():
+            return None
+        pairs = [(argument[key], value[key]) for key in argument]
+    elif isinstance(argument, tuple | list):
+        if not isinstance(value, tuple | list) or len(value) != len(argument):
+            return None
+        pairs = list(zip(argument, value, strict=True))
+    else:
+        return []
+    parts = [_matched(*pair) for pair in pairs]
+    return None if None in parts else [leaf for part in parts if part is not None for leaf in part]
+
+
+def _parameters(module: nn.Module, count: int) -> tuple[str, ...]:
+    """The names of the first parameters of ``forward``."""
+    names: list[str] = []
+    for one in inspect.signature(module.forward).parameters.values():
+        if one.kind is one.VAR_POSITIONAL:
+            names += [f"{one.name}[{i}]" for i in range(count - len(names))]
+        elif one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
+            names.append(one.name)
+    return tuple(names[:count])
