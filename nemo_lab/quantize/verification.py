@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +17,8 @@ from nemo_lab.exclusion import tracing
 from nemo_lab.quantize.network import Batch, QuantizedNetwork
 from nemo_lab.quantize.precision import compute_in, narrowest
 from nemo_lab.workload.agreement import disagreement
-from nemo_lab.workload.shapes_and_macs import evaluating, outputs_of, placeholders
+from nemo_lab.workload.own_numbers import OwnNumbers
+from nemo_lab.workload.shapes_and_macs import copied, evaluating, outputs_of, placeholders, untouched
 from nemo_lab.workload.workload import Workload
 
 
@@ -84,7 +86,7 @@ def _in_double(workload: Workload, batch: Batch, given: Any) -> Any:
             module = copy.deepcopy(workload.module).double()
             return outputs_of(module, *workload.inputs.call(_double(batch), torch.float64))
     own = [x.to(leaf.dtype) for x, leaf in zip(batch, workload.inputs.leaves, strict=True)]
-    differs = disagreement(outputs_of(workload.graph, *workload.inputs.call(own)), given)
+    differs = disagreement(_outputs(workload.graph, *workload.inputs.call(own)), given)
     if differs is not None:
         raise _other_outputs(workload, differs)
     return _run(workload.graph, workload, batch)
@@ -105,7 +107,15 @@ def _double(batch: Batch) -> Batch:
 def _run(graph: fx.GraphModule, workload: Workload, batch: Batch) -> Any:
     """What a graph gives in double precision."""
     wide = compute_in(copy.deepcopy(graph), torch.float64).cpu()
-    return outputs_of(wide, *workload.inputs.call(_double(batch), torch.float64))
+    return _outputs(wide, *workload.inputs.call(_double(batch), torch.float64))
+
+
+def _outputs(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What a graph gives for copies of an input, of another size than the example's, too."""
+    args, kwargs = copied(args, kwargs)
+    with untouched(graph), OwnNumbers():
+        found = fx.Interpreter(graph).run(*placeholders(graph, args, kwargs), enable_io_processing=False)
+        return graph.graph.process_outputs(found)
 
 
 def _first_that_differs(network: QuantizedNetwork, unfolded: QuantizedNetwork, batch: Batch) -> str:
