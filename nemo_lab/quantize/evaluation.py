@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from nemo_lab.errors import DataError, EvaluationError
+from nemo_lab.errors import EvaluationError
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.data import Examples
 from nemo_lab.quantize.joined import joined
 from nemo_lab.quantize.memory import check_room, is_out_of_memory
 from nemo_lab.quantize.metrics import Metric
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.quantize.scores import check_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,46 +57,15 @@ def make_task(
         outputs = network(prepared, len(batches)) if compares or not batches else None
         labels = None if batch.labels is None else batch.labels.to(network.device)
         if not batches:
-            check_scores(metrics, examples, outputs, len(batch))
+            labelled = any(m.needs_labels for m in metrics)
+            for name in [m.name for m in metrics if m.classes][:1]:
+                check_scores(name, outputs, examples.labels, len(batch), labelled=labelled)
             with _measuring(network, len(batch)):
                 of_set = tuple(one.is_of_the_set(outputs, labels, outputs) for one in metrics)
             if any(of_set):
                 check_room(len(examples), len(batch), outputs)
         batches.append((prepared, labels, outputs if compares else None))
     return Task(metrics, tuple(batches), len(examples), of_set)
-
-
-def check_scores(metrics: Sequence[Metric], examples: Examples, output: Any, count: int) -> None:
-    """Hold what a network returns for a batch of ``count``, and the labels, against what the metrics need.
-
-    Raises:
-        DataError: if the output is not float[count, C], C at least 2, or the labels are not integers below C,
-            and must be.
-    """
-    needing = next((m.name for m in metrics if m.classes), None)
-    if needing is None:
-        return
-    if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[1] < 2 or len(output) != count:
-        found = type(output).__name__
-        if isinstance(output, Tensor):
-            one = output.shape[:1] == (count,)
-            found = f"{tuple(output.shape[one:])} for {'an example' if one else f'{count} examples'}"
-        raise DataError(
-            f"the network returns {found}, metric {needing!r} needs scores of classes",
-            "give a metric of your own: a function (outputs, labels) -> error",
-        )
-    if not any(m.needs_labels for m in metrics):
-        return
-    labels, classes = examples.labels, output.shape[1]
-    if labels is None or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        dtype = "" if labels is None else str(labels.dtype).removeprefix("torch.")
-        what = "are missing" if labels is None else f"have shape {tuple(labels.shape)} and type {dtype}"
-        raise DataError(f"labels {what}", "give integers[N], the class of each example")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise DataError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}",
-            f"the network has {classes} classes: 0 to {classes - 1}",
-        )
 
 
 def mean_errors(
@@ -128,13 +98,15 @@ def mean_errors(
                     if not task.of_set[k]:
                         sums[i, k] += metric.sum(outputs, labels, reference, count)
                 if any(task.of_set):
-                    kept.append(pytree.tree_map_only(Tensor, torch.Tensor.cpu, outputs))
+                    kept.append(_on_cpu(outputs))
     if kept:
         with _measuring(network, task.count):
             outputs, labels = joined(kept), _labels(task)
+            compares = any(m.needs_reference for m in task.metrics)
+            whole = joined([_on_cpu(reference) for _, _, reference in task.batches]) if compares else None
             for k, metric in enumerate(task.metrics):
                 if task.of_set[k]:
-                    sums[0, k] = metric.sum(outputs, labels, None, task.count)
+                    sums[0, k] = metric.sum(outputs, labels, whole, task.count)
     return [tuple(row) for row in (sums / task.count).tolist()]
 
 
@@ -155,6 +127,10 @@ def _measuring(network: QuantizedNetwork, count: int) -> Iterator[None]:
             f"out of memory in a batch of {count} examples",
             "make the problem again with a smaller batch_size, fewer images, or kept_mb=0",
         ) from error
+
+
+def _on_cpu(outputs: Any) -> Any:
+    return pytree.tree_map_only(Tensor, torch.Tensor.cpu, outputs)
 
 
 def _labels(task: Task) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from torch import Tensor
 from nemo_lab.contract import check_call
 from nemo_lab.errors import ArgumentError, EvaluationError, shown
 from nemo_lab.objective import MEASURED, Objective, of_function
+from nemo_lab.quantize.scores import disagreement, divergence, top
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Metric:
         errors: (outputs, labels, full-precision outputs) -> float[N], the error of each example.
         needs_labels: whether ``labels`` may not be None.
         needs_reference: whether the outputs in full precision may not be None.
-        classes: whether outputs must be scores of classes, float[N, C].
+        classes: whether outputs must be scores of classes, float[N, C] or float[N, T, C].
     """
 
     name: str
@@ -76,30 +78,6 @@ class Metric:
             ) from error
 
 
-def _top(k: int) -> Callable[[Tensor, Any, Any], Tensor]:
-    def errors(outputs: Tensor, labels: Any, _: Any) -> Tensor:
-        best = outputs.topk(min(k, outputs.shape[1])).indices if k > 1 else outputs.argmax(1, keepdim=True)
-        right = (best == labels[:, None]).any(1)
-        wrong: Tensor = ~right | outputs.isnan().any(1)  # NaN ranks first, and would count
-        return wrong
-
-    return errors
-
-
-def _disagreement(outputs: Tensor, _: Any, reference: Any) -> Tensor:
-    differs: Tensor = outputs.argmax(1) != reference.argmax(1)
-    return differs | outputs.isnan().any(1)
-
-
-def _divergence(outputs: Tensor, _: Any, reference: Any) -> Tensor:
-    """KL(full precision || quantized) in units of ln(classes), at most 1: more is a guess or worse."""
-    wanted, found = (torch.log_softmax(x.double(), dim=1) for x in (reference, outputs))
-    terms = wanted.exp() * (wanted - found)
-    terms[(wanted == -math.inf) & ~found.isnan()] = 0.0  # 0 ln 0
-    share: Tensor = (terms.sum(1) / math.log(outputs.shape[1])).nan_to_num(1.0, 1.0, 1.0).clamp(0.0, 1.0)
-    return share
-
-
 def _ours(name: str, errors: Callable[[Any, Any, Any], Any], **needs: bool) -> Metric:
     return Metric(name, MEASURED[name], errors, **needs)
 
@@ -107,10 +85,10 @@ def _ours(name: str, errors: Callable[[Any, Any, Any], Any], **needs: bool) -> M
 METRICS = {
     metric.name: metric
     for metric in (
-        _ours("top1", _top(1)),
-        _ours("top5", _top(5)),
-        _ours("agreement", _disagreement, needs_labels=False, needs_reference=True),
-        _ours("kl", _divergence, needs_labels=False, needs_reference=True),
+        _ours("top1", top(1)),
+        _ours("top5", top(5)),
+        _ours("agreement", disagreement, needs_labels=False, needs_reference=True),
+        _ours("kl", divergence, needs_labels=False, needs_reference=True),
     )
 }
 
@@ -182,19 +160,20 @@ def bounded(metrics: Sequence[Metric], measure: Callable[[], NDArray[np.float64]
 
 def _metric(entry: Any) -> Metric:
     if callable(entry):
+        compares = _takes_reference(entry)
 
-        def errors(outputs: Any, labels: Any, _: Any) -> Any:
-            return entry(outputs, labels)
+        def errors(outputs: Any, labels: Any, reference: Any) -> Any:
+            return entry(outputs, labels, reference) if compares else entry(outputs, labels)
 
         own = of_function(entry)
-        check_call(entry, own.name, ("outputs", "labels"))
+        check_call(entry, own.name, ("outputs", "labels", "reference")[: 2 + compares])
         if own.name in METRICS:
             raise ArgumentError(
                 f"a function is called {own.name!r}, as a metric of nemo_lab is",
                 f"rename the function, or give metric={own.name!r}",
             )
         own = replace(own, **_bounds(entry, own.name))
-        return Metric(own.name, own, errors, needs_labels=False, classes=False)
+        return Metric(own.name, own, errors, needs_labels=False, needs_reference=compares, classes=False)
     found = METRICS.get(entry) if isinstance(entry, str) else None
     if found is None:
         raise ArgumentError(
@@ -202,6 +181,14 @@ def _metric(entry: Any) -> Metric:
             f"use one of {', '.join(METRICS)}, or a function (outputs, labels) -> error",
         )
     return found
+
+
+def _takes_reference(entry: Any) -> bool:
+    """Whether a function calls its third argument ``reference``: the outputs in full precision."""
+    try:
+        return "reference" in list(inspect.signature(entry).parameters)[2:3]
+    except Exception:  # compiled code does not say, and what an object's own methods raise
+        return False
 
 
 def _bounds(entry: Any, name: str) -> dict[str, Any]:

@@ -53,7 +53,9 @@ class QuantizationProblem(Problem):
         metric: ``"top1"``, ``"top5"``; without labels ``"agreement"`` (share of predictions that differ
             from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
             ln(classes), at most 1); a function (outputs, labels) -> error, one number for each example, or
-            one for all of them at once; or several, each an objective. A function's ``bounds`` says what
+            one for all of them at once, which may take ``reference``, the outputs in full precision, as a
+            third argument; or several, each an objective. Scores are float[N, C], or float[N, T, C] for
+            sequences, whose places count alike unless labelled -100. A function's ``bounds`` says what
             its errors lie between; without it, from 0 to 1, or as far as two configurations reach that are
             evaluated at once: all nodes at the lowest, and all at the highest width.
         bit_widths: the widths to choose from, ascending, each 2 to 16.
