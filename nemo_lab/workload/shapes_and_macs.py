@@ -147,11 +147,21 @@ def outputs_of(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """``module`` in evaluation mode, and afterwards as it was, each part of it."""
+    """``module`` in evaluation mode, and afterwards as it was, each part of it.
+
+    Language models of the transformers library return what they keep for the next token, too, unless their
+    configuration says not to: it does so meanwhile.
+    """
     training = {part: part.training for part in module.modules()}
+    configs = {id(config): config for config in (getattr(part, "config", None) for part in training)}
+    keeping = [config for config in configs.values() if getattr(config, "use_cache", None) is True]
     module.eval()
+    for config in keeping:
+        config.use_cache = False
     try:
         yield
     finally:
         for part, flag in training.items():
             part.training = flag
+        for config in keeping:
+            config.use_cache = True
