@@ -74,11 +74,12 @@ def former(
 
 
 def workload_digest(workload: Workload) -> str:
-    """Of the network's code, its weights, and the names of its decisions."""
+    """Of the network's code, its weights, the names of its decisions, and the fixed part of its input."""
     layers = [(one.name, one.aliases) for one in workload.nodes]
     with computing():
         named = sorted(workload.module.state_dict().items())
-        return digest([*layers, workload.graph.code, *(part for pair in named for part in pair)])
+        weights = (part for pair in named for part in pair)
+        return digest([*layers, workload.graph.code, *weights, *workload.inputs.fixed])
 
 
 def settings_digests(

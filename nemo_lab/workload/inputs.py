@@ -63,7 +63,7 @@ class Inputs:
                 infinite = leaf.is_floating_point() and bool(leaf.isinf().any())
                 name += pytree.keystr(path[2:])
                 leaf = Leaf(name, tuple(leaf.shape[1:]), leaf.dtype, infinite)
-            leaves.append(leaf)
+            leaves.append(leaf.clone() if isinstance(leaf, torch.Tensor) else leaf)
         args, kwargs = pytree.tree_unflatten(leaves, spec)
         return cls(tuple(args), kwargs, parameters)
 
@@ -74,6 +74,17 @@ class Inputs:
 
         found = pytree.tree_leaves((self.args, dict(self.kwargs)))
         return tuple(leaf for leaf in found if isinstance(leaf, Leaf))
+
+    @property
+    def fixed(self) -> tuple[Any, ...]:
+        """What stays as in the example: tensors, and what can be written down of the rest."""
+        import torch
+        from torch.utils import _pytree as pytree
+
+        plain = (torch.Tensor, bool, int, float, complex, str, torch.dtype)
+        found = pytree.tree_leaves((self.args, dict(self.kwargs)))
+        rest = (leaf for leaf in found if not isinstance(leaf, Leaf))
+        return tuple(leaf if isinstance(leaf, plain) else type(leaf).__qualname__ for leaf in rest)
 
     @cached_property
     def brought(self) -> dict[str, Any]:

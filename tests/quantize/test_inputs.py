@@ -205,6 +205,26 @@ def test_what_a_batch_does_not_bring_is_as_in_the_example(example: Any, data: An
     assert 0 < problem.evaluate([8] * problem.num_nodes)[0, 0] < 0.01
 
 
+def test_what_is_fixed_is_part_of_the_fingerprint() -> None:
+    torch.manual_seed(0)
+    module, bias = Scaled().eval(), drawn(8)
+    examples: list[Any] = [
+        X[:4],
+        (X[:4], 0.5),
+        (X[:4], 2),
+        {"x": X[:4], "mode": "other"},
+        {"x": X[:4], "bias": bias},
+    ]
+    examples.append({"x": X[:4], "bias": bias + 1})
+    problems = [QuantizationProblem(Workload.from_module(module, one), X, X, "kl") for one in examples]
+    found = [problem.fingerprint()["workload"] for problem in problems]
+    assert len(set(found)) == len(found)
+    before = problems[-2].evaluate([4] * problems[-2].num_nodes)
+    bias += 1  # the caller's own
+    again = QuantizationProblem(problems[-2].workload, X, X, "kl")
+    assert again.evaluate([4] * again.num_nodes).tolist() == before.tolist()
+
+
 class Masked(nn.Module):
     def __init__(self) -> None:
         super().__init__()
