@@ -80,6 +80,12 @@ def stored(graph: fx.GraphModule, path: str) -> Tensor:
     return _tensor(graph.get_submodule(owner), name)
 
 
+def paths_of(graph: fx.GraphModule, path: str) -> list[str]:
+    """Every path of the parameter or buffer at a path, which may be shared."""
+    tensor = stored(graph, path)
+    return [path, *(other for other, one in graph.named_parameters(remove_duplicate=False) if one is tensor)]
+
+
 def _tensor(module: nn.Module, name: str) -> Tensor:
     """A parameter or buffer that is known to be there."""
     found = getattr(module, name)

@@ -16,7 +16,7 @@ from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.activation_quantizer import insert_quantizers
 from nemo_lab.quantize.config import QuantizationConfig
-from nemo_lab.quantize.folding import fold_batch_norms, stored
+from nemo_lab.quantize.folding import fold_batch_norms, paths_of, stored
 from nemo_lab.quantize.observers import Observer, Ranges, sqnr
 from nemo_lab.quantize.precision import compute_in
 from nemo_lab.quantize.prefix_cache import KeptStates
@@ -63,14 +63,14 @@ class QuantizedNetwork:
         self.folded = fold_batch_norms(self.graph) if self.config.fold else {}
         self.activations, columns = insert_quantizers(self.graph, workload, self.folded)
         self._stored: dict[str, Tensor] = {}
-        axes = {}
+        scales = {}
         for node in workload.nodes:
             for quantizer in (q for q in node.quantizers if q.kind == "weight"):
-                columns[quantizer.source] = node.index
+                columns |= dict.fromkeys(paths_of(self.graph, quantizer.source), node.index)
                 self._stored[quantizer.name] = stored(self.graph, quantizer.source)
-                axes[quantizer.name] = quantizer.axis
+                scales[quantizer.name] = quantizer.scales
         full = {name: tensor.data for name, tensor in self._stored.items()}
-        self.weights = Weights(full, axes, self.config, weights)
+        self.weights = Weights(full, scales, self.config, weights)
         self.ranges: dict[str, Ranges] = {}
         self.kept = KeptStates(kept)
         self.channels_last = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ class Weights:
 
     Args:
         full: name of each -> float32 tensor in full precision.
-        axes: name of each -> the axis of its output channels.
+        scales: name of each -> how many ranges lie along each of its axes, if it has one per channel.
         config: how their ranges are found.
         limit: bytes of quantized weights to keep.
     """
@@ -28,11 +28,11 @@ class Weights:
     def __init__(
         self,
         full: Mapping[str, Tensor],
-        axes: Mapping[str, int],
+        scales: Mapping[str, Sequence[int]],
         config: QuantizationConfig,
         limit: int = 2**28,
     ) -> None:
-        self.full, self.axes = dict(full), dict(axes)
+        self.full, self.scales = dict(full), dict(scales)
         self.config, self.limit = config, limit
         self.bytes = 0
         self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
@@ -61,24 +61,27 @@ class Weights:
             raise DataError(
                 f"weight {name!r} is not finite", "train the network again, or load other weights"
             )
-        axis = self.axes[name] if config.per_channel else None
-        return quantize_weight(full, bits, axis, symmetric=config.symmetric, mse=config.ranges == "mse")
+        scales = self.scales[name] if config.per_channel else ()
+        return quantize_weight(full, bits, scales, symmetric=config.symmetric, mse=config.ranges == "mse")
 
 
 def quantize_weight(
-    weight: Tensor, bits: int, axis: int | None = None, *, symmetric: bool = False, mse: bool = False
+    weight: Tensor, bits: int, scales: Sequence[int] = (), *, symmetric: bool = False, mse: bool = False
 ) -> Tensor:
-    """A float32 tensor fake-quantized over the range of its own numbers: a new one with the same strides.
+    """A float32 tensor fake-quantized over the ranges of its own numbers: a new one with the same strides.
 
     Args:
         weight: finite numbers.
         bits: the width.
-        axis: of the channels that have a range each; None for one range.
+        scales: how many ranges lie along each axis, for runs of equal length; none for one range.
         symmetric: see ``nemo_lab.quantize.affine.affine``.
         mse: use the shrunken version of a range that leaves the least squared error.
     """
     found = weight.clone()
-    for part in (found,) if axis is None else found.movedim(axis, 0).split(1):
+    parts = [found]
+    for axis, count in enumerate(scales):
+        parts = [run for part in parts for run in part.tensor_split(count, axis)]
+    for part in parts:
         low, high = (float(value) for value in torch.aminmax(part))
         if mse:
             low, high = best_range(part, min(low, 0.0), max(high, 0.0), bits, symmetric)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx
 
+from nemo_lab.workload.arranged import stored
 from nemo_lab.workload.operations import argument, label
 from nemo_lab.workload.quantization_points import Quantizers, Source
 from nemo_lab.workload.records import Layer, Node, Quantizer
@@ -123,7 +124,7 @@ def _weight(source: Source, quantizers: Quantizers) -> dict[str, Any]:
             "in_channels": int(channels),
             "out_channels": int(user.meta["shape"][1]),
             "feature_size": math.prod(spatial),
-            "kernel_size": math.prod(weight[2:]),
+            "kernel_size": math.prod(weight[2:] if operands[0] is None else operands[0].meta["shape"][2:]),
             "stride": int(stride[0] if isinstance(stride, list | tuple) else stride),
             "depthwise": op == "depthwise conv",
         }
@@ -146,7 +147,7 @@ def _contracted(source: Source, user: fx.Node, quantizers: Quantizers) -> tuple[
     if operands is None or operands[0] is None or quantizers.operations.op(user) == "linear":
         return shape[-1], shape[0]
     for place, operand in enumerate(operands):
-        if operand is not None and quantizers.operations.producer(operand).op == "get_attr":
+        if operand is not None and stored(operand) is not None:
             rows, columns = (1, *operand.meta["shape"])[-2:]
             return (columns, rows) if place == 0 else (rows, columns)
     return shape[-1], shape[0]

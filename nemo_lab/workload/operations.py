@@ -224,6 +224,8 @@ def _is_complex(module: nn.Module) -> bool:
 
 
 def _einsum_operands(node: fx.Node) -> int:
+    if not isinstance(node.args[0], str):  # tensors and lists of axes by turns
+        return len(node.args) // 2
     given = node.args[1] if len(node.args) > 1 else ()
     return len(given) if isinstance(given, list | tuple) else len(node.args) - 1
 

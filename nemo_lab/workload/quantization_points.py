@@ -11,8 +11,12 @@ from operator import attrgetter
 from torch import Tensor, fx, nn
 
 from nemo_lab.errors import TraceError
+from nemo_lab.workload.arranged import stored
+from nemo_lab.workload.channels import Scales, common
+from nemo_lab.workload.computed import way_out
 from nemo_lab.workload.operations import Operations, label
 from nemo_lab.workload.records import Quantizer
+from nemo_lab.workload.stored_weights import SCALES
 
 
 @dataclass
@@ -23,11 +27,13 @@ class Source:
         path: of a stored tensor, None for one that flows.
         node: the fx node that produces it; for a stored tensor the one that uses it first.
         uses: name of each place that consumes it, such as ``"conv1.input"``.
+        scales: of a stored tensor, as each product that reads it permits them.
     """
 
     path: str | None
     node: fx.Node
     uses: list[str] = field(default_factory=list)
+    scales: list[Scales] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,11 @@ class Quantizers:
             left, right = operands
             own = f"{node.target}.weight" if left is None else None
             second = "input" if own or ops.op(node) != "matmul" else "other"
-            first = self._source(left, own, node, "input")
-            self.products.append(Product(node, (first, self._source(right, None, node, second))))
+            sources = self._source(left, own, node, "input"), self._source(right, None, node, second)
+            self.products.append(Product(node, sources))
+            for source, scales in zip(sources, node.meta[SCALES], strict=True):
+                if scales is not None:
+                    source.scales.append(scales)
         for addend in ops.addends(node):
             self._source(addend, None, node, None)
         pooled = ops.pooled(node)
@@ -80,7 +89,7 @@ class Quantizers:
 
     def _source(self, tensor: fx.Node | None, path: str | None, user: fx.Node, use: str | None) -> Source:
         """The source of an operand, made on first sight."""
-        producer = None if tensor is None else self.operations.producer(tensor)
+        producer = None if tensor is None else self._producer(tensor)
         if producer is not None and producer.op == "get_attr":
             path = str(producer.target)
         if path is not None:
@@ -92,16 +101,15 @@ class Quantizers:
             source.uses += [f"{name}.{use}" for name in self._labels(user)]
         return source
 
+    def _producer(self, tensor: fx.Node) -> fx.Node:
+        return stored(tensor) or self.operations.producer(tensor)
+
     def _tensor(self, path: str) -> Tensor:
         parent, _, name = path.rpartition(".")
         owner = self.graph.get_submodule(parent)
         found = owner._parameters.get(name, owner._buffers.get(name))
         if not isinstance(found, Tensor) or isinstance(found, nn.UninitializedParameter):
-            raise TraceError(
-                f"the weight of layer {parent!r} is not a plain parameter",
-                "remove parametrizations such as weight norm first, with "
-                "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')",
-            )
+            raise TraceError(f"the weight of layer {parent!r} is not a plain parameter", way_out(owner))
         return found
 
     def tensor(self, source: Source) -> Tensor:
@@ -144,22 +152,10 @@ class Quantizers:
 
     def _quantizer(self, source: Source, name: str, aliases: tuple[str, ...]) -> Quantizer:
         if source.path is None:
-            return Quantizer(name, "activation", source.node.name, self.shape(source.node), 1, aliases)
+            return Quantizer(name, "activation", source.node.name, self.shape(source.node), aliases=aliases)
         shape = tuple(self.tensor(source).shape)
-        axis = self._channel_axis(source, len(shape))
-        return Quantizer(name, "weight", source.path, shape, int(shape[axis]), aliases, axis)
-
-    def _channel_axis(self, source: Source, dimensions: int) -> int:
-        """Where a weight has its output channels: in front, unless it is transposed or on the right."""
-        op = self.operations.op(source.node)
-        if op == "transposed conv":
-            return 1
-        operands = self.operations.operands(source.node)
-        if op != "matmul" or operands is None or dimensions < 2:
-            return 0
-        left, right = operands
-        plain = right.op == "get_attr" and (left is None or self.operations.producer(left).op != "get_attr")
-        return dimensions - 1 if plain else 0
+        scales = common(source.scales) if source.scales else (*shape[:1], *[1] * (len(shape) - 1))
+        return Quantizer(name, "weight", source.path, shape, scales, aliases)
 
     def _names(self, source: Source) -> Iterator[str]:
         if source.path is None:
@@ -184,7 +180,7 @@ class Quantizers:
         if node.op in ("call_module", "get_attr"):
             return [full]
         operands = self.operations.operands(node) or ()
-        producers = [self.operations.producer(n) for n in operands if n is not None]
+        producers = [self._producer(n) for n in operands if n is not None]
         stems = [re.sub(r"[._]weight$", "", str(n.target)) for n in producers if n.op == "get_attr"]
         return [*stems[:1], re.sub(r"_\d+$", "", full), full]
 

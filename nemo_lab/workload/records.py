@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,19 +27,22 @@ class Quantizer:
         source: where it is in the traced graph: the path of a parameter or buffer for a weight, the
             name of the fx node that produces the tensor for an activation.
         shape: of the stored tensor, or of the activation for one example.
-        channels: output channels of a weight, that is, how many scales it has if it is quantized per
-            channel; 1 for an activation.
+        scales: how many scales lie along each axis of ``shape`` if a weight is quantized per channel, such
+            as (8, 1, 1, 1), see ``nemo_lab.workload.channels``; () for an activation, which has one.
         aliases: further names that mean this quantizer.
-        axis: of the output channels in ``shape``.
     """
 
     name: str
     kind: Kind
     source: str
     shape: tuple[int, ...]
-    channels: int = 1
+    scales: tuple[int, ...] = ()
     aliases: tuple[str, ...] = ()
-    axis: int = 0
+
+    @property
+    def channels(self) -> int:
+        """Output channels of a weight, of all its groups and experts: its scales if quantized per channel."""
+        return math.prod(self.scales)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from nemo_lab._torch import torch_threads
 from nemo_lab.errors import NemoWarning, TraceError
+from nemo_lab.exclusion import tracing
 from nemo_lab.workload.capture import capture
+from nemo_lab.workload.computed import deployed
 from nemo_lab.workload.decisions import decisions
 from nemo_lab.workload.declared import ignored, tied
 from nemo_lab.workload.full_precision import left_in_full_precision, not_quantizable
@@ -30,6 +33,7 @@ from nemo_lab.workload.inputs import Inputs
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FullPrecision, Layer, Node
+from nemo_lab.workload.stored_weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,11 @@ def trace(
             f"the network is a {type(module).__name__}", "pass the module as it was before torch.jit.script"
         )
     args, kwargs = _arguments(module, example_input)
-    name = name or type(module).__name__
-    graph, traced_by, batch = capture(module, args, kwargs, name)
+    with tracing(), deployed(module) as network:
+        name = name or type(network).__name__
+        graph, traced_by, batch = capture(network, args, kwargs, name)
+        with torch_threads(1):
+            read_weights(graph, network, args, kwargs)
     quantizers = Quantizers(graph, batch)
     parts = not_quantizable(quantizers, module)
     whole = decisions(quantizers, set(), {})

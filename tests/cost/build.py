@@ -25,7 +25,8 @@ def node(
     kind: Kind = "weight" if params else "activation"
     name = name or f"n{index}.{kind}"
     quantizers = tuple(
-        Quantizer(f"{name}:{i}" if i else name, kind, name, (1,), count) for i, count in enumerate(channels)
+        Quantizer(f"{name}:{i}" if i else name, kind, name, (count,), (count,))
+        for i, count in enumerate(channels)
     )
     return Node(index, name, kind, "conv", (1,), 1, 1, 1, 1, 1, params, 0, False, quantizers, aliases)
 

@@ -176,8 +176,8 @@ def test_weights_use_their_own_extremes_tensor_by_tensor_or_channel_by_channel(
 def test_rows_are_quantized_each_by_itself() -> None:
     rows = torch.tensor([[-1.0, 0.3, 0.6, 2.0], [0.0, 10.0, 14.0, 30.0], [0.0, 0.0, 0.0, 0.0]])
     expected = [[-1, 0, 1, 2], [0, 10, 10, 30], [0, 0, 0, 0]]
-    assert quantize_weight(rows, 2, 0).tolist() == expected
-    symmetric = quantize_weight(rows, 2, 0, symmetric=True)
+    assert quantize_weight(rows, 2, (3, 1)).tolist() == expected
+    symmetric = quantize_weight(rows, 2, (3, 1), symmetric=True)
     assert symmetric.tolist() == [[0, 0, 0, 2], [0, 10, 10, 30], [0, 0, 0, 0]]
 
 
@@ -207,7 +207,8 @@ def test_a_channel_that_stands_out_is_in_the_percentile() -> None:
 def test_quantized_weights_keep_their_strides(axis: int | None, layout: torch.memory_format) -> None:
     for shape in ((6, 1, 3, 3), (6, 4, 1, 1), (6, 4, 3, 3)):
         weight = torch.randn(shape, generator=torch.Generator().manual_seed(0)).clone(memory_format=layout)
-        found = quantize_weight(weight, 4, axis)
+        scales = () if axis is None else tuple(n if i == axis else 1 for i, n in enumerate(shape))
+        found = quantize_weight(weight, 4, scales)
         assert found.stride() == weight.stride()
         pairs = (
             [(weight, found)]
@@ -228,7 +229,7 @@ def test_mse_weights_are_never_worse_row_by_row(bits: int, symmetric: bool) -> N
     def error(found: Tensor) -> Tensor:
         return (found - rows).double().square().sum(1)
 
-    best, plain = (quantize_weight(rows, bits, 0, symmetric=symmetric, mse=mse) for mse in (True, False))
+    best, plain = (quantize_weight(rows, bits, (6, 1), symmetric=symmetric, mse=mse) for mse in (True, False))
     assert bool((error(best) <= error(plain) * (1 + 1e-6)).all())
     assert bits > 3 or bool((error(best)[[0, 1, 4, 5]] < error(plain)[[0, 1, 4, 5]]).all())
 
