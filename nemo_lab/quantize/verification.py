@@ -14,6 +14,7 @@ from nemo_lab.errors import DataError, TraceError
 from nemo_lab.exclusion import tracing
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.agreement import disagreement
+from nemo_lab.workload.regions import LESS_PRECISE
 from nemo_lab.workload.shapes_and_macs import evaluating, outputs_of
 from nemo_lab.workload.workload import Workload
 
@@ -34,7 +35,7 @@ def check_same(network: QuantizedNetwork, batch: Tensor) -> None:
         found = network(network.prepare(batch))
     except Exception as error:
         raise _does_not_run(f"{network.workload.name}, as it was traced,", batch, error) from error
-    if disagreement(found, given) is None:
+    if disagreement(found, given, network.workload.graph.meta.get(LESS_PRECISE)) is None:
         return
     wanted = _as_given(network.workload, batch, wide=True)
     differs = disagreement(_run(network, batch), wanted)
