@@ -3,7 +3,8 @@
     size = stored + sum over nodes q of params[q] * b_q
     work = done + sum over layers l of macs[l] * f(b_left(l), b_right(l)),   f being max or the product
 
-(arXiv 2106.07611 for the maximum; HAQ and HAWQ for the product). What stays in full precision counts 32 bits.
+(arXiv 2106.07611 for the maximum; HAQ and HAWQ for the product). What stays in full precision counts 32 bits,
+weights that came packed in fewer count those, and MACs that nobody knows count none.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
                 "trace a network with at least one convolution or linear layer",
             )
     per_mac = FULL_PRECISION if bitops == "max" else FULL_PRECISION**2
-    stored = FULL_PRECISION * sum(part.params for part in workload.full_precision)
-    done = per_mac * sum(part.macs for part in workload.full_precision)
+    stored = sum(round(part.params * part.bits) for part in workload.full_precision)
+    done = per_mac * sum(part.macs or 0 for part in workload.full_precision)
     params = [node.params for node in workload.nodes]
     for node in workload.nodes if scales != "none" else ():
         for quantizer in node.quantizers:

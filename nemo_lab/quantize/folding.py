@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -71,7 +72,8 @@ def _read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
     """The stored tensors that a node reads."""
     if node.op == "call_module":
         return list(graph.get_submodule(str(node.target)).parameters())
-    return [stored(graph, str(node.target))] if node.op == "get_attr" else []
+    found = attrgetter(str(node.target))(graph) if node.op == "get_attr" else None
+    return [found] if isinstance(found, Tensor) else []  # and not a graph, or what is scripted
 
 
 def stored(graph: fx.GraphModule, path: str) -> Tensor:

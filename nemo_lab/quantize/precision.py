@@ -8,6 +8,7 @@ import torch
 from torch import fx
 
 from nemo_lab.workload.operations import function_name, is_function
+from nemo_lab.workload.regions import LESS_PRECISE
 
 HALF = (torch.float16, torch.bfloat16)
 METHODS = {"half": torch.float16, "bfloat16": torch.bfloat16, "float": torch.float32}  # of a tensor
@@ -43,8 +44,8 @@ def compute_in(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
 
 
 def narrowest(graph: fx.GraphModule) -> torch.dtype | None:
-    """The half type of least precision in a measured graph; None if it has none."""
-    found = {node.meta.get("dtype") for node in graph.graph.nodes}
+    """The half type of least precision that a traced network computes in; None if it does in none."""
+    found = {graph.meta.get(LESS_PRECISE), *(node.meta.get("dtype") for node in graph.graph.nodes)}
     return next((one for one in reversed(HALF) if one in found), None)
 
 

@@ -17,12 +17,12 @@ USUAL = (1e-4, 1e-5)
 FLIPPED = 1e-3  # of whole numbers, such as the best class of each pixel: ties may fall the other way
 
 
-def disagreement(found: Any, wanted: Any, within: torch.dtype | None = None) -> str | None:
+def disagreement(found: Any, wanted: Any, computed_in: torch.dtype | None = None) -> str | None:
     """How the outputs of two networks differ: None if they do not.
 
     Args:
         found, wanted: outputs, however nested. What is not a tensor is not compared.
-        within: the type of least precision in which one of them computes; that of the outputs by default.
+        computed_in: the type in which what is wanted was computed, if not the type of each output.
     """
     left, right = (
         pytree.tree_leaves(pytree.tree_map_only(Tensor, torch.Tensor.detach, one)) for one in (found, wanted)
@@ -30,13 +30,13 @@ def disagreement(found: Any, wanted: Any, within: torch.dtype | None = None) -> 
     if len(left) != len(right):
         return f"{len(left)} outputs where there are {len(right)}"
     for one, other in zip(left, right, strict=True):
-        differs = _differs(one, other, within)
+        differs = _differs(one, other, computed_in)
         if differs is not None:
             return differs
     return None
 
 
-def _differs(found: Any, wanted: Any, within: torch.dtype | None) -> str | None:
+def _differs(found: Any, wanted: Any, computed_in: torch.dtype | None) -> str | None:
     if not isinstance(wanted, Tensor) or not isinstance(found, Tensor):
         same = isinstance(wanted, Tensor) == isinstance(found, Tensor)
         return None if same else f"{type(found).__name__} where there is {type(wanted).__name__}"
@@ -47,7 +47,8 @@ def _differs(found: Any, wanted: Any, within: torch.dtype | None) -> str | None:
     found, wanted, kind = found.cpu(), wanted.cpu(), wanted.dtype
     if not (kind.is_floating_point or kind.is_complex):
         flipped = float((found != wanted).double().mean())
-        return None if flipped <= FLIPPED else f"{flipped:.1%} of the whole numbers are others"
+        permitted = FLIPPED if computed_in is None else TOLERANCES[computed_in][0]
+        return None if flipped <= permitted else f"{flipped:.1%} of the whole numbers are others"
     wide = torch.complex128 if kind.is_complex else torch.float64
     found, wanted = found.to(wide), wanted.to(wide)
     finite = wanted.isfinite()
@@ -58,7 +59,7 @@ def _differs(found: Any, wanted: Any, within: torch.dtype | None) -> str | None:
     off, wanted = (found - wanted)[finite].abs(), wanted[finite]
     if not off.numel():
         return None
-    share, of_largest = TOLERANCES.get(within or kind, USUAL)
+    share, of_largest = TOLERANCES.get(computed_in or kind, USUAL)
     deviation = float(wanted.std()) if wanted.numel() > 1 else 0.0
     away = float(off.square().mean().sqrt())
     if away <= share * deviation + of_largest * float(wanted.abs().max()):

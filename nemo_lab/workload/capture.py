@@ -21,9 +21,10 @@ from nemo_lab.errors import TraceError
 from nemo_lab.exclusion import alone, tracing
 from nemo_lab.workload.agreement import disagreement
 from nemo_lab.workload.attention import write_out_attention
-from nemo_lab.workload.exported import export
+from nemo_lab.workload.exported import export, written_as_known
 from nemo_lab.workload.operations import Operations
 from nemo_lab.workload.own_numbers import OwnNumbers
+from nemo_lab.workload.regions import LESS_PRECISE
 from nemo_lab.workload.shapes_and_macs import (
     evaluating,
     measure,
@@ -58,7 +59,14 @@ def capture(
     Raises:
         TraceError: if the module does not run on the example, or neither way leads to a graph.
     """
-    with tracing(), _beside_others(), evaluating(module), plain_attention(module), torch_threads(1):
+    with (
+        tracing(),
+        _beside_others(),
+        torch.inference_mode(False),  # there, nobody sees what is written to
+        evaluating(module),
+        plain_attention(module),
+        torch_threads(1),
+    ):
         try:
             expected = outputs_of(module, args, kwargs)
         except Exception as error:
@@ -81,9 +89,12 @@ def capture(
         except Exception as error:  # the second way is open
             first = error
         with alone():
+            failed = "torch.export says"
             try:
                 with untouched(module):
-                    exported = export(module, args, kwargs)
+                    exported, plain = export(module, args, kwargs)
+                failed = "the graph that torch.export made cannot be used:"
+                written_as_known(exported, plain)
                 read_what_was_written(exported, args, kwargs)
                 return exported, "torch.export", _checked(exported, args, kwargs, expected)
             except Exception as error:
@@ -92,7 +103,7 @@ def capture(
                 inside = f" in module {tracer.failed}" if tracer.failed else ""
                 raise TraceError(
                     f"cannot trace {name}{inside}: torch.fx says {_reason(first)}{_place(first)}; "
-                    f"torch.export says {_reason(error)}",
+                    f"{failed} {_reason(error)}",
                     WAY_OUT,
                 ) from first
 
@@ -145,7 +156,9 @@ def _checked(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, An
     batch, found = measure(graph, args, kwargs)
     if write_out_attention(graph):
         batch, found = measure(graph, args, kwargs)
-    differs = disagreement(found, expected) or ("other types" if _types(found) != _types(expected) else None)
+    differs = disagreement(found, expected, graph.meta.get(LESS_PRECISE)) or (
+        "other types" if _types(found) != _types(expected) else None
+    )
     if differs is not None:
         raise TracedResultError(
             f"the traced graph gives another result than the module on the example: {differs}"

@@ -14,18 +14,23 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from nemo_lab._quiet import importing, no_logging, no_warnings
+from nemo_lab.workload.regions import keep_output_types, write_regions_in_line
+
+Plain = dict[str, nn.Module]
 
 
-def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> fx.GraphModule:
+def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[fx.GraphModule, Plain]:
     """``module`` as torch.export sees it on this input, sharing its weights.
 
-    The first axis of every tensor is exported for any size, if the network permits it. Calls of a
-    module of ``torch.nn`` that became one operation are that module's call again.
+    The first axis of every tensor is exported for any size, if the network permits it.
+
+    Returns:
+        the graph, and the modules of ``torch.nn`` in it that were called with one tensor and nothing else.
 
     Raises:
         Exception: whatever torch.export raises.
     """
-    with importing(), no_warnings(), no_logging("torch"), _no_printing():
+    with importing(), no_warnings(), no_logging("torch"), _no_printing(), _noting_calls(module) as plain:
         try:
             program = _export(module, args, kwargs, any_batch=True)
         except Exception:  # a batch size that is built in
@@ -33,10 +38,47 @@ def export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         graph = program.module()
     if not isinstance(graph, fx.GraphModule):
         raise TypeError(f"torch.export gave a {type(graph).__name__}")
-    _put_modules_back(graph, module)
+    return graph, plain
+
+
+def written_as_known(graph: fx.GraphModule, plain: Plain) -> None:
+    """Write regions in line, and calls of modules that became one operation as calls of the module again.
+
+    Args:
+        graph: exported; it is changed.
+        plain: modules that may be called with one tensor, by path.
+    """
+    write_regions_in_line(graph)
+    _put_modules_back(graph, plain)
+    keep_output_types(graph)
     graph.graph.lint()
     graph.recompile()
-    return graph
+
+
+@contextmanager
+def _noting_calls(module: nn.Module) -> Iterator[Plain]:
+    """The modules of torch.nn by path; gone are those that are called with anything besides one tensor."""
+    plain = {
+        path: part
+        for path, part in module.named_modules()
+        if path and type(part).__module__.startswith("torch.nn.")
+    }
+    paths = {part: path for path, part in plain.items()}
+
+    def note(part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if kwargs or len(args) != 1 or not isinstance(args[0], Tensor):
+            plain.pop(paths[part], None)
+
+    hooks = [
+        part.register_forward_pre_hook(note, with_kwargs=True)
+        for part in plain.values()
+        if not any(part.children())
+    ]
+    try:
+        yield plain
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
@@ -73,9 +115,8 @@ def _any_first_axis(value: Any) -> Any:
     return {0: torch.export.Dim.AUTO} if isinstance(value, Tensor) and value.ndim else None
 
 
-def _put_modules_back(graph: fx.GraphModule, module: nn.Module) -> None:
+def _put_modules_back(graph: fx.GraphModule, plain: Plain) -> None:
     """Where a module of torch.nn became one operation on one tensor, call the module instead."""
-    modules = dict(module.named_modules())
     calls: dict[str, list[fx.Node]] = {}
     for node in list(graph.graph.nodes):
         stack = node.meta.get("nn_module_stack")
@@ -83,12 +124,10 @@ def _put_modules_back(graph: fx.GraphModule, module: nn.Module) -> None:
             calls.setdefault(list(stack.values())[-1][0], []).append(node)
     for call, nodes in calls.items():
         path = re.sub(r"@\d+", "", call)
-        original = modules.get(path)
         inputs = [n for n in nodes[0].all_input_nodes if n.op != "get_attr"]
-        own = type(original).__module__.startswith("torch.nn.")
-        if len(nodes) != 1 or not path or not own or len(inputs) != 1:
+        if len(nodes) != 1 or path not in plain or len(inputs) != 1:
             continue
-        graph.set_submodule(path, modules[path])
+        graph.add_submodule(path, plain[path])
         with graph.graph.inserting_before(nodes[0]):
             restored = graph.graph.call_module(path, (inputs[0],))
         restored.meta = dict(nodes[0].meta)

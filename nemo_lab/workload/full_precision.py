@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import attrgetter
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -11,6 +12,7 @@ from torch import Tensor, fx, nn
 from nemo_lab.workload.operations import Operations, label
 from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FullPrecision
+from nemo_lab.workload.uncounted import packed
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
@@ -31,7 +33,7 @@ def left_in_full_precision(quantizers: Quantizers, names: set[str]) -> tuple[Ful
 
 
 def not_quantizable(quantizers: Quantizers, module: nn.Module) -> tuple[FullPrecision, ...]:
-    """What has weights or multiply-accumulates, and no quantizer stands for.
+    """What has weights or multiply-accumulates, known or not, and no quantizer stands for.
 
     Args:
         quantizers: of the graph.
@@ -42,12 +44,15 @@ def not_quantizable(quantizers: Quantizers, module: nn.Module) -> tuple[FullPrec
     known = {product.node for product in quantizers.products}
     seen = {id(quantizers.tensor(source)) for source in quantizers.sources if source.path is not None}
     for node in quantizers.graph.graph.nodes:
-        if node.meta.get("macs", 0) and node not in known:
-            parts.add(*owners.of(label(node), node), 0, node.meta["macs"])
+        if node.meta.get("uncounted") or (node.meta.get("macs", 0) and node not in known):
+            macs = None if node.meta.get("uncounted") else node.meta["macs"]
+            parts.add(*owners.of(label(node), node), 0, macs)
         for path, tensor in owners.weights(node, quantizers.graph):
             if id(tensor) not in seen:
                 parts.add(*owners.of(path, node), tensor.numel(), 0)
                 seen.add(id(tensor))
+        for tensor, bits in owners.packed(node, quantizers.graph):
+            parts.add(*owners.of(label(node), node), tensor.numel(), 0, bits)
     return parts.all()
 
 
@@ -70,16 +75,25 @@ class _Owners:
                 named = [(f"{owner}.{name}", p) for name, p in self.modules[owner].named_parameters()]
         else:
             return []
-        return [
-            (path, tensor)
-            for path, tensor in named
-            if isinstance(tensor, nn.Parameter) and tensor.numel() > max(tensor.shape, default=1)
-        ]
+        return [(path, p) for path, p in named if isinstance(p, nn.Parameter) and _is_weight(p)]
+
+    def packed(self, node: fx.Node, graph: fx.GraphModule) -> list[tuple[Tensor, int]]:
+        """Weights that only quantized operations can read, as this one does, and in how many bits each."""
+        holder: Any = self.operations.module(node)
+        if node.op == "get_attr":
+            holder = attrgetter(str(node.target))(graph)
+        return [(tensor, bits) for tensor, bits in packed(holder) if _is_weight(tensor)]
 
     def of(self, path: str, node: fx.Node) -> tuple[str, str]:
-        """The name and operation type under which a part is listed: its module of torch.nn, or itself."""
+        """The name and operation type under which a part is listed: its module of torch.nn, or itself.
+
+        Weights that an operation reads of which nobody knows what it does are listed with that.
+        """
         if node.op == "call_module":
             return str(node.target), self.operations.op(node)
+        reader = next((user for user in node.users if user.meta.get("uncounted")), None)
+        if node.op == "get_attr" and reader is not None:
+            return self.of(label(reader), reader)
         parent = path.rpartition(".")[0]
         module = self.modules.get(parent)
         own = type(module).__module__.startswith(("torch.nn.", "torch.jit."))
@@ -88,17 +102,29 @@ class _Owners:
         return path, self.operations.op(node)
 
 
+def _is_weight(tensor: Tensor) -> bool:
+    """Whether a stored tensor is more than a bias, or another vector."""
+    return tensor.numel() > max(tensor.shape, default=1)
+
+
 class _Parts:
     """Adds up what belongs to the same part."""
 
     def __init__(self) -> None:
-        self.found: dict[str, tuple[str, int, int]] = {}
+        self.found: dict[str, FullPrecision] = {}
 
-    def add(self, name: str, op: str, params: int, macs: int) -> None:
-        """Count weights and multiply-accumulates under a name."""
-        first, p, m = self.found.get(name, (op, 0, 0))
-        self.found[name] = (first, p + params, m + macs)
+    def add(self, name: str, op: str, params: int, macs: int | None, bits: float = 32) -> None:
+        """Count weights of so many bits each, and multiply-accumulates, under a name."""
+        before = self.found.get(name, FullPrecision(name, op, 0, 0))
+        both = before.params + params
+        self.found[name] = FullPrecision(
+            name,
+            before.op,
+            both,
+            None if before.macs is None or macs is None else before.macs + macs,
+            (before.params * before.bits + params * bits) / both if both else before.bits,
+        )
 
     def all(self) -> tuple[FullPrecision, ...]:
         """One record a part."""
-        return tuple(FullPrecision(name, *counted) for name, counted in self.found.items())
+        return tuple(self.found.values())

@@ -43,6 +43,7 @@ ALIASES = {
     **dict.fromkeys(("select", "getitem", "narrow", "slice"), "part"),
     "_safe_softmax": "softmax",
 }
+OF_TORCH = ("aten", "prims")  # namespaces whose operations are those of the same name in Python
 ATTENTION = "scaled_dot_product_attention"
 SOFTMAX = {"softmax", "_softmax", "_safe_softmax"}
 
@@ -64,10 +65,15 @@ PRODUCTS: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {
 
 
 def function_name(node: fx.Node) -> str:
-    """What a call is called, whichever way it was traced: ``"add"`` for ``+=`` and ``aten.add_.Tensor``."""
+    """What a call is called, whichever way it was traced: ``"add"`` for ``+=`` and ``aten.add_.Tensor``.
+
+    Somebody's own operation keeps its whole name, such as ``"mine::add"``: nobody knows what it does.
+    """
     target: Any = node.target
-    if isinstance(target, torch._ops.OpOverload):
-        name = target._schema.name.partition("::")[2]
+    if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        packet: Any = getattr(target, "_overloadpacket", target)
+        space, _, name = packet._qualified_op_name.partition("::")
+        name = name if space in OF_TORCH else packet._qualified_op_name
     elif target is operator.iadd:
         name = "add"
     elif target is getattr:

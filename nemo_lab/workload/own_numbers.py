@@ -16,8 +16,11 @@ from nemo_lab.exclusion import alone, tracing
 class NoCompiler(TorchDispatchMode):
     """A mode of dispatch under which nothing is compiled.
 
-    Torch's guard against compiling imports its compiler: a second, and 150 MB.
+    Torch's guard against compiling imports its compiler: a second, and 150 MB. Operators that run graphs,
+    such as ``torch.cond``, are operations like any other; what their graphs do is not seen.
     """
+
+    supports_higher_order_operators = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -54,7 +57,9 @@ class OwnNumbers(NoCompiler):
 
 def draws(func: Any, args: Any, kwargs: Any) -> bool:
     """Whether a call of an operation draws random numbers."""
-    return torch.Tag.nondeterministic_seeded in func.tags and bool(_dropout(func, args, kwargs))
+    return torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()) and bool(
+        _dropout(func, args, kwargs)
+    )
 
 
 def _native_dropout(given: Tensor, p: float, train: bool | None, *, generator: torch.Generator) -> Any:

@@ -108,14 +108,17 @@ class FullPrecision:
     Attributes:
         name: path of the module, parameter or function call.
         op: operation type, such as ``"lstm"``.
-        params: stored numbers that stay in full precision.
-        macs: multiply-accumulates between two operands in full precision, for one example.
+        params: stored numbers that stay as they are.
+        macs: multiply-accumulates between two operands in full precision, for one example; None if nothing
+            tells how many, as of somebody's own operation. Costs count none then.
+        bits: of each stored number, on average; less than 32 of weights that came packed in fewer.
     """
 
     name: str
     op: str
     params: int
-    macs: int
+    macs: int | None
+    bits: float = 32
 
 
 @dataclass(frozen=True)

@@ -11,37 +11,29 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import BaseTorchFunctionMode
 from torch.utils import _pytree as pytree
-from torch.utils.flop_counter import flop_registry
 
 from nemo_lab.workload.own_numbers import NoCompiler, OwnNumbers, draws
-
-
-def _recurrent(x: Any, weight: Any, recurrent: Any, *args: Any, **kwargs: Any) -> int:
-    """One direction of one recurrent layer over input [T, N, ...]: every weight once a step."""
-    return int(2 * x.shape[0] * x.shape[1] * (weight.numel() + recurrent.numel()))
-
-
-FLOPS: dict[Any, Any] = {**flop_registry, torch.ops.aten.mkldnn_rnn_layer: _recurrent}
+from nemo_lab.workload.uncounted import macs
 
 
 class _CountMacs(NoCompiler):
     """Adds up what every matrix product and convolution costs, wherever it is called from.
 
     Attributes:
-        macs: so far.
+        macs: so far, of what can be counted.
+        uncounted: whether anything multiplies of which the MACs are unknown.
         random: whether anything drew random numbers.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.macs, self.random = 0, False
+        self.macs, self.uncounted, self.random = 0, False, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.random = self.random or draws(func, args, kwargs or {})
         out = func(*args, **(kwargs or {}))
-        formula = FLOPS.get(func._overloadpacket)
-        if formula is not None:
-            self.macs += formula(*args, **(kwargs or {}), out_val=out) // 2
+        found = macs(func, args, kwargs or {}, out)
+        self.macs, self.uncounted = self.macs + (found or 0), self.uncounted or found is None
         return out
 
 
@@ -52,7 +44,8 @@ class _Measure(fx.Interpreter):
         """One node."""
         with _CountMacs() as counter:
             result = super().run_node(n)
-        n.meta["macs"], n.meta["random"] = counter.macs, counter.random
+        n.meta["macs"], n.meta["uncounted"] = counter.macs, counter.uncounted
+        n.meta["random"] = counter.random
         n.meta["flows"] = any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(result))
         if isinstance(result, Tensor):
             n.meta["shape"] = tuple(result.shape)
@@ -66,7 +59,8 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
 
     ``shape``, ``numel`` and ``dtype`` of every tensor, whether anything ``flows`` at all (sizes do not),
     whether the node draws ``random`` numbers, and ``macs``: the multiply-accumulates of the node for one
-    example, whatever it calls inside. (torch's own pass imports sympy, which takes as long as all the rest.)
+    example, whatever it calls inside, and whether more of them are ``uncounted``. (torch's own pass imports
+    sympy, which takes as long as all the rest.)
     ``graph.meta["training"]`` names the parts that stay in training mode, as a network may want them to.
 
     Returns:

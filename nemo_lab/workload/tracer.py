@@ -81,7 +81,8 @@ def trace(
 
     Warns:
         NemoWarning: once, if something with weights or multiply-accumulates cannot be quantized. It
-            stays in full precision and counts with 32 bits. It points at the caller's caller.
+            stays in full precision and counts with 32 bits; MACs of operations that nobody knows are said
+            to be unknown, and count none. It points at the caller's caller.
     """
     if not isinstance(module, nn.Module):
         raise TraceError(f"expected a torch.nn.Module, got {type(module).__name__}", "pass the network")
@@ -155,12 +156,17 @@ def _arguments(module: nn.Module, example: Any) -> tuple[tuple[Any, ...], dict[s
 
 
 def _listed(name: str, parts: Sequence[FullPrecision]) -> str:
+    none = "" if all(part.macs is not None for part in parts) else "; MACs that are unknown count none"
     return (
         f"{name}: {len(parts)} parts cannot be quantized, stay in full precision and count with 32 bits: "
-        f"{_named(parts)}; see to_frame('full_precision'), or name them in ignore= if that is meant"
+        f"{_named(parts)}{none}; see to_frame('full_precision'), or name them in ignore= if that is meant"
     )
 
 
 def _named(parts: Sequence[FullPrecision]) -> str:
-    named = [f"{part.name} ({part.op}: {part.params:,} weights, {part.macs:,} MACs)" for part in parts[:5]]
+    macs = ["MACs unknown" if part.macs is None else f"{part.macs:,} MACs" for part in parts]
+    named = [
+        f"{part.name} ({part.op}: {part.params:,} weights, {known})"
+        for part, known in zip(parts[:5], macs, strict=False)
+    ]
     return ", ".join(named) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")

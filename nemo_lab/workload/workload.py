@@ -91,8 +91,8 @@ class Workload:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates for one example, what stays in full precision included."""
-        return sum(layer.macs for layer in self.layers) + sum(part.macs for part in self.full_precision)
+        """Multiply-accumulates for one example, in full precision too; where unknown they count none."""
+        return sum(layer.macs for layer in self.layers) + sum(part.macs or 0 for part in self.full_precision)
 
     @property
     def params(self) -> int:
@@ -166,11 +166,12 @@ class Workload:
                 columns=["op", "left", "right", "macs"],
                 index=pd.Index([layer.name for layer in self.layers], name="layer"),
             )
-        return pd.DataFrame(
+        parts = pd.DataFrame(
             [[part.op, part.params, part.macs] for part in self.full_precision],
             columns=["op", "params", "macs"],
             index=pd.Index([part.name for part in self.full_precision], name="part"),
         )
+        return parts.astype({"macs": "Int64"})  # which has a place for what is unknown
 
     def _operand(self, index: int | None) -> str:
         return "(full precision)" if index is None else self.names[index]
@@ -184,8 +185,10 @@ class Workload:
         )
         if self.full_precision:
             params = sum(part.params for part in self.full_precision)
-            macs = sum(part.macs for part in self.full_precision)
+            macs = sum(part.macs or 0 for part in self.full_precision)
             line += f"; {params:,} weights and {macs:,} MACs of them stay in full precision"
+            unknown = sum(part.macs is None for part in self.full_precision)
+            line += f", the MACs of {unknown} more parts are unknown" if unknown else ""
         return line if self.trained else f"{line}; random weights"
 
     def __repr__(self) -> str:

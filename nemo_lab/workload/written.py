@@ -86,12 +86,12 @@ class _Watch(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """One node."""
         given = {one: self._tensors[one] for one in n.all_input_nodes if one in self._tensors}
-        before = {one: tensor._version for one, tensor in given.items()}
+        before = {one: _version(tensor) for one, tensor in given.items()}
         held = self._held(n)
         result = super().run_node(n)
-        if any(tensor._version != version for tensor, version in held):
+        if any(_version(tensor) != version for tensor, version in held):
             n.meta[STATE] = True
-        changed = {_storage(tensor) for one, tensor in given.items() if tensor._version != before[one]}
+        changed = {_storage(tensor) for one, tensor in given.items() if _version(tensor) != before[one]}
         touched = [holder for storage in changed for holder in self._holders[storage]]
         if touched:
             self.writes.append((n, touched))
@@ -107,7 +107,7 @@ class _Watch(fx.Interpreter):
         if node.op != "call_module":
             return []
         buffers = self.fetch_attr(str(node.target)).buffers()
-        return [(buffer, buffer._version) for buffer in buffers]
+        return [(buffer, _version(buffer)) for buffer in buffers]
 
     def gives(self, node: fx.Node, other: fx.Node) -> bool:
         """Whether a node gives the very tensor of another: the same numbers in the same shape."""
@@ -116,6 +116,11 @@ class _Watch(fx.Interpreter):
             (one.data_ptr(), one.shape, one.stride(), one.dtype)
             == (two.data_ptr(), two.shape, two.stride(), two.dtype)
         )
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was written to; what was made in inference mode cannot be, outside of it."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _storage(tensor: Tensor) -> int:

@@ -263,3 +263,34 @@ def test_layers_of_every_kind_by_hand() -> None:
     assert (up.stride, up.kernel_size, up.in_channels, up.out_channels) == (2, 4, 4, 6)
     x = torch.randn(3, 4, 4, 4)
     torch.testing.assert_close(workload.graph(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+class Sized(nn.Module):
+    """Modules without parameters in parents without any, and one that is called with a size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pools = nn.ModuleDict({"none": nn.Sequential(nn.AdaptiveAvgPool2d((None, 3)), nn.Hardswish())})
+        self.up = nn.ConvTranspose2d(3, 4, 3, stride=2)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        if x.shape[1] != 3:
+            raise ValueError("three channels, please")
+        x = self.up(self.pools["none"](x), output_size=[18, 8])
+        return self.head(x.flatten(2).transpose(1, 2))
+
+
+def test_a_module_is_put_back_only_if_one_tensor_is_all_it_is_called_with() -> None:
+    torch.manual_seed(0)
+    workload = Workload.from_module(Sized().eval(), torch.zeros(1, 3, 8, 8))
+    assert workload.traced_by == "torch.export"
+    called = [str(n.target) for n in workload.graph.graph.nodes if n.op == "call_module"]
+    assert called == ["pools.none.0", "pools.none.1", "head"]
+    assert [(layer.name, layer.op, layer.macs) for layer in workload.layers] == [
+        ("up", "transposed conv", 8 * 3 * 3 * 4 * 9),
+        ("head", "linear", 18 * 8 * 4 * 5),
+    ]
+    x = torch.randn(3, 3, 8, 8)
+    torch.testing.assert_close(workload.graph(x), workload.module(x))
+    assert not any(part._forward_pre_hooks for part in workload.module.modules())
