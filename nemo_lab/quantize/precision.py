@@ -8,9 +8,8 @@ import torch
 from torch import fx
 
 from nemo_lab.workload.operations import function_name, is_function
-from nemo_lab.workload.regions import LESS_PRECISE
+from nemo_lab.workload.regions import HALVES, LESS_PRECISE
 
-HALF = (torch.float16, torch.bfloat16)
 METHODS = {"half": torch.float16, "bfloat16": torch.bfloat16, "float": torch.float32}  # of a tensor
 NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -25,7 +24,7 @@ def compute_in(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
     Returns:
         the graph.
     """
-    narrow = {one for one in (*HALF, torch.float32) if one.itemsize < dtype.itemsize}
+    narrow = {one for one in (*HALVES, torch.float32) if one.itemsize < dtype.itemsize}
 
     def wide(value: Any) -> Any:
         return dtype if value in narrow else value
@@ -46,7 +45,7 @@ def compute_in(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
 def narrowest(graph: fx.GraphModule) -> torch.dtype | None:
     """The half type of least precision that a traced network computes in; None if it does in none."""
     found = {graph.meta.get(LESS_PRECISE), *(node.meta.get("dtype") for node in graph.graph.nodes)}
-    return next((one for one in reversed(HALF) if one in found), None)
+    return next((one for one in reversed(HALVES) if one in found), None)
 
 
 def _mapped(value: Any, change: Any) -> Any:

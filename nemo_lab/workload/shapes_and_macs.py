@@ -147,7 +147,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     configuration says not to: it does so meanwhile.
     """
     training = {part: part.training for part in module.modules()}
-    configs = {id(config): config for config in (getattr(part, "config", None) for part in training)}
+    configs: dict[int, Any] = {id(one): one for one in (getattr(part, "config", None) for part in training)}
     keeping = [config for config in configs.values() if getattr(config, "use_cache", None) is True]
     module.eval()
     for config in keeping:
