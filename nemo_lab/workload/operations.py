@@ -70,6 +70,7 @@ def function_name(node: fx.Node) -> str:
     Somebody's own operation keeps its whole name, such as ``"mine::add"``: nobody knows what it does.
     """
     target: Any = node.target
+    name: str
     if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
         packet: Any = getattr(target, "_overloadpacket", target)
         space, _, name = packet._qualified_op_name.partition("::")
