@@ -18,13 +18,14 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.
 
 
 def left_in_full_precision(quantizers: Quantizers, names: set[str]) -> tuple[FullPrecision, ...]:
-    """What counts with 32 bits because the user ignores the quantizers of these names."""
+    """What counts as it is stored because the user ignores the quantizers of these names."""
     parts = _Parts()
     ignored = {id(s) for s, q in zip(quantizers.sources, quantizers.all, strict=True) if q.name in names}
     for source in quantizers.sources:
         if source.path is not None and id(source) in ignored:
             op = quantizers.operations.op(source.node)
-            parts.add(quantizers.label(source.node), op, quantizers.tensor(source).numel(), 0)
+            tensor = quantizers.tensor(source)
+            parts.add(quantizers.label(source.node), op, tensor.numel(), 0, _bits(tensor))
     for product in quantizers.products:
         if all(id(source) in ignored for source in product.sources):
             op = quantizers.operations.op(product.node)
@@ -49,7 +50,7 @@ def not_quantizable(quantizers: Quantizers, module: nn.Module) -> tuple[FullPrec
             parts.add(*owners.of(label(node), node), 0, macs)
         for path, tensor in owners.weights(node, quantizers.graph):
             if id(tensor) not in seen:
-                parts.add(*owners.of(path, node), tensor.numel(), 0)
+                parts.add(*owners.of(path, node), tensor.numel(), 0, _bits(tensor))
                 seen.add(id(tensor))
         for tensor, bits in owners.packed(node, quantizers.graph):
             parts.add(*owners.of(label(node), node), tensor.numel(), 0, bits)
@@ -105,6 +106,11 @@ class _Owners:
 def _is_weight(tensor: Tensor) -> bool:
     """Whether a stored tensor is more than a bias, or another vector."""
     return tensor.numel() > max(tensor.shape, default=1)
+
+
+def _bits(tensor: Tensor) -> int:
+    """In which a number is stored: 32, or 16 in half precision."""
+    return min(32, 8 * tensor.itemsize)
 
 
 class _Parts:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nemo_lab import QuantizationProblem, Workload
+from nemo_lab import CostModel, QuantizationProblem, Workload
 from nemo_lab.errors import TraceError
 from nemo_lab.export import quantized_module
 from nemo_lab.quantize.affine import fake_quantize
@@ -96,3 +96,13 @@ def test_a_branch_by_the_data_is_found_in_half_precision_too(kind: torch.dtype) 
     workload = Workload.from_module(module, X[:4].to(kind))
     with pytest.raises(TraceError, match="as it was traced, gives other outputs than the module itself"):
         QuantizationProblem(workload, X, X, "kl")
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio"), [(torch.float32, 1.0), (torch.bfloat16, 0.5), (torch.float64, 1.0)]
+)
+def test_what_is_not_quantized_counts_as_it_is_stored(kind: torch.dtype, ratio: float) -> None:
+    module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).to(kind).eval()
+    workload = Workload.from_module(module, X[:4].to(kind), ignore="0.weight")
+    costs = CostModel(workload).evaluate([8] * len(workload.nodes))[0]
+    assert costs[0] == pytest.approx((128 * ratio + 64 * 8 / 32) / 192)
