@@ -33,9 +33,9 @@ class QuantizationConfig:
     ranges: RangeRule = declared(
         "minmax",
         Choice(get_args(RangeRule)),
-        '``"minmax"``: the mean over batches of the batch minimum and maximum, by examples (the paper); '
-        '``"percentile"``: the same of two percentiles; ``"mse"``: for each width the range of least squared '
-        "error, among shrunken versions of the extreme values (activations on a sample).",
+        '``"minmax"``: the mean over batches of the batch minimum and maximum (the paper); ``"percentile"``: '
+        'the same of two percentiles; ``"mse"``: for each width the range of least squared error, among '
+        "shrunken versions of the extreme values (activations on a sample).",
     )
     percentile: float = declared(
         99.99, PERCENTILE, 'The upper one of ``"percentile"``; the lower is as far from 0.'

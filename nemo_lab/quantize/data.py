@@ -38,16 +38,17 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs[0])
 
-    def batches(self, size: int) -> list[Examples]:
-        """Cut into batches of ``size``, the last may be smaller.
+    def batches(self, size: int, least: int = 2) -> list[Examples]:
+        """Cut into batches of ``size``; what is left over is one, too, or joins the last if it is too small.
 
-        It is not one example alone, of which many a network drops the axis of the batch: the last two share
-        theirs then.
+        Args:
+            size: examples in a batch.
+            least: of them in the last batch. One alone is none: many a network drops the axis of such a batch.
         """
         sizes = [len(part) for part in torch.arange(len(self)).split(size)]
-        if len(sizes) > 1 and sizes[-1] == 1 < size:
-            both = size + 1
-            sizes[-2:] = [both - both // 2, both // 2]
+        if len(sizes) > 1 and sizes[-1] < min(least, size):
+            left_over = sizes.pop()
+            sizes[-1] += left_over
         labels = [None] * len(sizes) if self.labels is None else self.labels.split(sizes)
         parts = zip(*(tensor.split(sizes) for tensor in self.inputs), strict=True)
         return [Examples(part, given) for part, given in zip(parts, labels, strict=True)]

@@ -95,7 +95,6 @@ class QuantizedNetwork:
         if not batches:
             raise DataError("the calibration set is empty", "give at least one batch of training images")
         self.set_bits(None)
-        sizes = [len(_several(batch)[0]) for batch in batches]
         self._try_channels_last(_several(batches[0]))
         observers = {name: Observer(self.config) for name in self.activations}
         for name, quantizer in self.activations.items():
@@ -103,8 +102,6 @@ class QuantizedNetwork:
         try:
             for number, batch in enumerate(batches):
                 check_interrupted()
-                for observer in observers.values():
-                    observer.examples, observer.largest = sizes[number], max(sizes)
                 self(self.prepare(batch), number)
         finally:
             for quantizer in self.activations.values():

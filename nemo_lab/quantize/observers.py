@@ -27,29 +27,23 @@ class Observer:
         config: how ranges are found.
         extremes: (minimum, maximum) of each batch, or its two percentiles.
         samples: float32[...] of each batch, see ``spread``.
-        weights: examples of each batch.
-        examples, largest: of the batch that comes, and of the largest one.
     """
 
     config: QuantizationConfig
     extremes: list[Range] = field(default_factory=list)
     samples: list[Tensor] = field(default_factory=list)
-    weights: list[int] = field(default_factory=list)
-    examples: int = 1
-    largest: int = 1
 
     def observe(self, x: Tensor) -> None:
         """Take in one batch."""
         flat = dense(x)
         low, high = (float(value) for value in torch.aminmax(flat))
-        sample = spread(flat, max(1, SAMPLES * self.examples // self.largest)).float().cpu().clone()
+        sample = spread(flat, SAMPLES).float().cpu().clone()
         if self.config.ranges == "percentile" and np.isfinite([low, high]).all():
             share = self.config.percentile / 100
             most = spread(flat, QUANTILE_SAMPLES).float().cpu().numpy()
             low, high = (float(q) for q in np.quantile(most, [1 - share, share]))
         self.extremes.append((low, high))
         self.samples.append(sample)
-        self.weights.append(self.examples)
 
 
 def spread(flat: Tensor, count: int) -> Tensor:
@@ -82,8 +76,7 @@ class Ranges:
                 f"activation {name!r} is not finite on the calibration set",
                 "remove NaN and infinity from the calibration images, or check the weights",
             )
-        alike = len(set(observer.weights)) == 1
-        low, high = extremes.mean(axis=0) if alike else np.average(extremes, 0, observer.weights)
+        low, high = extremes.mean(axis=0)
         self.overall: Range = (float(low), float(high))
         self.sample = torch.cat(observer.samples)
         self._config = observer.config

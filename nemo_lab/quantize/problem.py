@@ -63,7 +63,8 @@ class QuantizationProblem(Problem):
         cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
         config: how ranges are found and what the quantizers are.
         batch_size: examples per forward pass; chosen by the size of the activations by default.
-        calibration_batch: examples per calibration batch.
+        calibration_batch: examples per calibration batch; fewer than half of it that are left over join the
+            last, which they would outweigh alone.
         threads: torch threads of a forward pass; by default one for small networks, else all cores.
         device: where the network runs; the GPU if torch sees one.
         kept_mb: cap on activations kept for configurations that begin alike, in MB.
@@ -125,12 +126,12 @@ class QuantizationProblem(Problem):
         place = arguments.Device().check("device", device)
         images = as_examples(given(calibration, workload, "calibration"), workload, "calibration", "ignored")
         examples = self._examples(given(data, workload, "data"), self.metrics)
-        batches = images.batches(calibrated)
-        alike = len(set(map(len, batches))) == 1
-        self._calibrated_by = digest([calibrated, *([] if alike else ["by examples"]), *images.inputs])
+        batches = images.batches(calibrated, least=(calibrated + 1) // 2)
+        together = [len(batches[-1])] if len(batches[-1]) > calibrated else []
+        self._calibrated_by = digest([calibrated, *together, *images.inputs])
         weights = weight_bytes(workload, len(self.bit_widths))
-        together = max(min(self.batch_size, len(examples)), min(calibrated, len(images)))
-        self.memory_bytes = check_memory(workload, len(images) + len(examples), together, kept, weights)
+        largest = max(min(self.batch_size, len(examples)), *map(len, batches))
+        self.memory_bytes = check_memory(workload, len(images) + len(examples), largest, kept, weights)
         self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
         with self._running() as network:
             check_same(network, batches[0].inputs)

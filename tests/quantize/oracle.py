@@ -76,12 +76,11 @@ class Reference(fx.Interpreter):
         return result
 
     def calibrate(self, batches: Iterable[Tensor]) -> None:
-        """Range of each activation: the mean over batches of the batch minimum and maximum, by examples."""
-        self.seen, sizes = {}, list[int]()
+        """Range of each activation: the mean over batches of the batch minimum and maximum."""
+        self.seen = {}
         for batch in batches:
-            sizes.append(len(batch))
             self(batch, None)
-        means = {name: np.average(found, axis=0, weights=sizes) for name, found in self.seen.items()}
+        means = {name: np.mean(extremes, axis=0) for name, extremes in self.seen.items()}
         self.ranges = {name: (float(low), float(high)) for name, (low, high) in means.items()}
         self.seen = None
 

@@ -55,7 +55,7 @@ def test_rows_are_measured_as_if_alone(network: QuantizedNetwork) -> None:
 def test_a_mean_is_over_examples_not_over_batches(network: QuantizedNetwork) -> None:
     network.set_bits(ROWS[0])
     expected = float((network(network.prepare(X)).argmax(1) != Y).double().mean())
-    for size, sizes in ((1, [1] * 23), (10, [10, 10, 3]), (22, [12, 11]), (23, [23]), (100, [23])):
+    for size, sizes in ((1, [1] * 23), (10, [10, 10, 3]), (22, [23]), (23, [23]), (100, [23])):
         task = task_of(network, "top1", size=size)
         assert [len(inputs) for (inputs,), _, _ in task.batches] == sizes
         assert task.count == 23
