@@ -21,7 +21,16 @@ def _recurrent(x: Any, weight: Any, recurrent: Any, *args: Any, **kwargs: Any) -
     return int(2 * x.shape[0] * x.shape[1] * (weight.numel() + recurrent.numel()))
 
 
-FLOPS: dict[Any, Any] = {**flop_registry, torch.ops.aten.mkldnn_rnn_layer: _recurrent}
+def _by_vector(x: Any, vector: Any, *args: Any, **kwargs: Any) -> int:
+    return int(2 * x.numel())
+
+
+aten = torch.ops.aten
+FLOPS: dict[Any, Any] = {
+    **flop_registry,
+    aten.mkldnn_rnn_layer: _recurrent,
+    **dict.fromkeys((aten.mv, aten.dot), _by_vector),
+}
 
 
 class _CountMacs(NoCompiler):
