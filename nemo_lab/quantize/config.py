@@ -40,7 +40,9 @@ class QuantizationConfig:
     percentile: float = declared(
         99.99, PERCENTILE, 'The upper one of ``"percentile"``; the lower is as far from 0.'
     )
-    per_channel: bool = declared(False, Flag(), "One weight range for each output channel.")
+    per_channel: bool = declared(
+        False, Flag(), "One weight range for each output channel, of each group and expert."
+    )
     symmetric: bool = declared(False, Flag(), "Zero points of 0, see ``nemo_lab.quantize.affine.affine``.")
     fold: bool = declared(True, Flag(), "Fold batch norms into the convolutions before them.")
 

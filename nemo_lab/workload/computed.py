@@ -15,6 +15,8 @@ from nemo_lab.workload.shapes_and_macs import evaluating, untouched
 
 SOURCES = ("g", "v", "u", "orig", "mask")  # weight_g and weight_v, weight_orig and weight_mask, and so on
 
+BY_TORCH = "_tensor_constant"  # what torch.fx calls the tensors that it puts into a module
+
 
 @contextmanager
 def deployed(module: nn.Module) -> Iterator[nn.Module]:
@@ -29,6 +31,7 @@ def deployed(module: nn.Module) -> Iterator[nn.Module]:
     places = [(of, name, part) for of in module.modules() for name, part in _children(of) if part in held]
     for of in held.values():
         of._modules.update({name: held[part] for name, part in _children(of) if part in held})
+    attributes = set(vars(module))
     with evaluating(module):
         try:
             for of, name, part in places:
@@ -37,6 +40,8 @@ def deployed(module: nn.Module) -> Iterator[nn.Module]:
         finally:
             for of, name, part in places:
                 of._modules[name] = part
+            for name in [new for new in vars(module).keys() - attributes if new.startswith(BY_TORCH)]:
+                delattr(module, name)
 
 
 def way_out(layer: nn.Module) -> str:

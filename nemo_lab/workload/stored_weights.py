@@ -130,7 +130,7 @@ class _Holder:
     Args:
         graph: changed in place.
         module: whose own parts are left as they are.
-        constant: nodes that nobody needs if what is computed of them is held.
+        constant: nodes that depend on stored tensors alone.
         computed: each node that is held -> the product that reads it first.
     """
 

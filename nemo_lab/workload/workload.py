@@ -40,7 +40,8 @@ class Workload:
         full_precision: what has weights or multiply-accumulates but is not quantized.
         topology: int64[2, E], the true data flow between nodes, residual branches included.
         module: the network as given; never modified.
-        graph: its trace, sharing the weights of ``module``; called like ``module``.
+        graph: its trace, called like ``module`` and sharing its weights, but for those that are computed of
+            others, such as by weight norm: it holds them.
         example_shapes: of each tensor of the input that the network was traced with.
         traced_by: ``"torch.fx"`` or ``"torch.export"``.
         inputs: how the network is called, learned from the example.

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nemo_lab.errors import TraceError
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.workload import Workload
 
@@ -45,12 +44,6 @@ def test_layers_that_share_a_parameter_share_its_width() -> None:
     first, second = (network.graph.get_submodule(name).weight for name in ("first", "second"))
     assert first.data_ptr() == second.data_ptr()
     assert len(torch.unique(first)) <= 4
-
-
-def test_a_weight_that_is_computed_is_refused_by_name() -> None:
-    net = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 4)))
-    with pytest.raises(TraceError, match=r"weight of layer '0' is not a plain parameter; .*weight norm"):
-        Workload.from_module(net, IMAGES[:1])
 
 
 @pytest.mark.parametrize("begins", [nn.ReLU(inplace=True), nn.SiLU(inplace=True)])

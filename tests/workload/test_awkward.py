@@ -15,7 +15,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint
 
@@ -538,24 +537,6 @@ class Checkpointed(nn.Module):
 def test_checkpointing_is_looked_through() -> None:
     workload = trace(Checkpointed(), torch.randn(2, 4))
     assert layers_of(workload) == [("a", "a.weight", "a.input", 16), ("b", "b.weight", "b.input", 8)]
-
-
-COMPUTED = [
-    weight_norm,
-    pytest.param(
-        spectral_norm,
-    ),
-]
-
-
-@pytest.mark.parametrize("norm", COMPUTED)
-def test_a_weight_that_is_computed_names_its_layer_and_the_way_out(norm: Any) -> None:
-    net = nn.Sequential(nn.Linear(4, 16), norm(nn.Linear(16, 16)))
-    text = error_of(net, torch.randn(2, 4))
-    assert "layer '1'" in text
-    assert "remove parametrizations" in text
-    nn.utils.parametrize.remove_parametrizations(net[1], "weight")
-    assert trace(net, torch.randn(2, 4)).macs == 64 + 256
 
 
 def test_a_lazy_module_is_traced_as_the_example_makes_it() -> None:
