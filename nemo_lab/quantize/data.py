@@ -43,7 +43,7 @@ class Examples:
 
         Args:
             size: examples in a batch.
-            least: of them in the last batch. One alone is none: many a network drops the axis of such a batch.
+            least: of them in the last batch; of one alone many a network drops the axis of the batch.
         """
         sizes = [len(part) for part in torch.arange(len(self)).split(size)]
         if len(sizes) > 1 and sizes[-1] < min(least, size):
