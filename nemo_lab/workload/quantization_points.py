@@ -150,6 +150,16 @@ class Quantizers:
             quantizers.append(self._quantizer(source, chosen[place], aliases))
         return tuple(quantizers)
 
+    def activations_beside(self, chosen: str | None) -> set[str]:
+        """Names of the activations that are not among those chosen: ``"all"``, ``"operands"``, or None."""
+        multiplied = {id(source) for product in self.products for source in product.sources}
+        return {
+            quantizer.name
+            for source, quantizer in zip(self.sources, self.all, strict=True)
+            if quantizer.kind == "activation"
+            and (chosen is None or (chosen == "operands" and id(source) not in multiplied))
+        }
+
     def _quantizer(self, source: Source, name: str, aliases: tuple[str, ...]) -> Quantizer:
         if source.path is None:
             return Quantizer(name, "activation", source.node.name, self.shape(source.node), aliases=aliases)

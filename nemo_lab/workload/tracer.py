@@ -13,7 +13,7 @@ import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from nemo_lab._torch import torch_threads
+from nemo_lab.arguments import Choice, OrNone
 from nemo_lab.errors import NemoWarning, TraceError
 from nemo_lab.exclusion import tracing
 from nemo_lab.workload.capture import capture
@@ -34,6 +35,9 @@ from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FullPrecision, Layer, Node
 from nemo_lab.workload.stored_weights import read_weights
+
+
+ACTIVATIONS = OrNone(Choice(("all", "operands")))
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def trace(
     name: str | None = None,
     ignore: Called | Iterable[Called] = (),
     tie: Iterable[Called | Iterable[Called]] = (),
+    activations: Literal["all", "operands"] | None = "all",
 ) -> Traced:
     """The decisions of ``module`` and how they hang together, for ``Workload.from_module``.
 
@@ -73,6 +78,8 @@ def trace(
             is with nothing ignored or tied.
         tie: groups of the same that share one decision, such as
             ``[("conv1.weight", "conv2.weight"), "blocks.*.attn.*.weight"]``.
+        activations: which are quantized: ``"all"`` that the rule above names; ``"operands"``, those that a
+            multiplication reads, as sums and pools cost no bit-operations; None, and weights alone are.
 
     Raises:
         TraceError: if ``module`` is not a torch module, cannot be traced or run on the example, or has
@@ -101,6 +108,7 @@ def trace(
     whole = decisions(quantizers, set(), {})
     names = NameResolver(*whole[:2])
     left_out, planned = ignored(names, parts, ignore)
+    left_out |= quantizers.activations_beside(ACTIVATIONS.check("activations", activations))
     groups = tied(names, tie, left_out)
     nodes, layers, topology = decisions(quantizers, left_out, groups) if left_out or groups else whole
     if not nodes:

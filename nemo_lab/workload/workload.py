@@ -71,12 +71,13 @@ class Workload:
         name: str | None = None,
         ignore: Called | Iterable[Called] = (),
         tie: Iterable[Called | Iterable[Called]] = (),
+        activations: Literal["all", "operands"] | None = "all",
     ) -> Workload:
         """Trace ``module``; see ``nemo_lab.workload.tracer.trace`` for arguments, errors and warnings."""
         from nemo_lab.workload.tracer import trace  # imports torch
 
         name = OrNone(Text()).check("name", name)
-        traced = trace(module, example_input, name=name, ignore=ignore, tie=tie)
+        traced = trace(module, example_input, name=name, ignore=ignore, tie=tie, activations=activations)
         return cls(
             name=traced.name,
             nodes=traced.nodes,
