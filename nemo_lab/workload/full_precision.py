@@ -120,7 +120,7 @@ class _Parts:
         self.found: dict[str, FullPrecision] = {}
 
     def add(self, name: str, op: str, params: int, macs: int | None, bits: float = 32) -> None:
-        """Count weights of so many bits each, and multiply-accumulates, under a name."""
+        """Count weights of ``bits`` bits each, and multiply-accumulates, under a name."""
         before = self.found.get(name, FullPrecision(name, op, 0, 0))
         both = before.params + params
         self.found[name] = FullPrecision(

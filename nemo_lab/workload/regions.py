@@ -53,7 +53,7 @@ def _as_it_was(graph: fx.Graph, node: fx.Node) -> fx.Node:
 
 
 def _body(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """What reads the graph that a region runs; None if the node is no region."""
+    """What reads the graph that a region runs; None if the node is not a region."""
     if node.op != "call_function" or not isinstance(node.target, HigherOrderOperator):
         return None
     read = [one for one in node.all_input_nodes if one.op == "get_attr"]
