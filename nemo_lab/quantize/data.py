@@ -90,7 +90,11 @@ def as_examples(data: Any, workload: Workload, what: str, labels: Labels = "need
         wrong = tensor.isnan() if leaf.infinite else ~tensor.isfinite()
         if bool(wrong.any()):
             bad = int(torch.nonzero(wrong.reshape(len(tensor), -1).any(1))[0])
-            raise DataError(f"{what} has NaN or infinity, first in example {bad}", "remove such examples")
+            name = what if workload.inputs.plain else f"{leaf.name} of {what}"
+            mask = "" if bool(tensor.isnan().any()) else ", or trace it with infinities if it is a mask"
+            raise DataError(
+                f"{name} has NaN or infinity, first in example {bad}", f"remove such examples{mask}"
+            )
     return Examples(tensors, torch.cat(found) if found else None)
 
 
@@ -171,7 +175,7 @@ def _apart(batch: Any, inputs: Inputs, what: str) -> tuple[list[Any], Any]:
         found = inputs.apart(members[0] if len(members) == 2 else members[:-1])
         if found is not None:
             return found, members[-1]
-    several = f"give {inputs.described()}, or a pair of that and labels"
+    several = f"give {inputs.described()}"
     hint = "give batches that are inputs, or (inputs, labels)" if inputs.plain else several
     raise DataError(f"a batch of {what} is {_described(batch)}", hint)
 

@@ -5,41 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from nemo_lab.workload.operations import function_name, is_function
 from nemo_lab.workload.regions import HALVES, LESS_PRECISE
 
-METHODS = {"half": torch.float16, "bfloat16": torch.bfloat16, "float": torch.float32}  # of a tensor
-NAMES = {torch.float32: "float", torch.float64: "double"}
+FLOATING = (*HALVES, torch.float32, torch.float64)
+METHODS = ("half", "bfloat16", "float", "double")  # of a tensor
+TEXTS = tuple(f"torch.{name}Tensor" for name in ("Half", "BFloat16", "Float", "Double"))  # for Tensor.type
 
 
 def compute_in(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
-    """Have a graph compute in one floating type, its parameters, its buffers, and the casts in its code.
+    """Have a graph compute in one floating type: its parameters, its buffers, and the casts in its code.
 
     Args:
         graph: changed in place.
-        dtype: float32, or float64. Casts to narrower types become casts to it.
+        dtype: float32, or float64.
 
     Returns:
         the graph.
     """
-    narrow = {one for one in (*HALVES, torch.float32) if one.itemsize < dtype.itemsize}
 
-    def wide(value: Any) -> Any:
-        return dtype if value in narrow else value
+    def changed(value: Any) -> Any:
+        return dtype if value in FLOATING else value
 
     for node in list(graph.graph.nodes):
         if is_function(node) and function_name(node) == "_assert_tensor_metadata":  # of the types there were
             graph.graph.erase_node(node)
             continue
-        node.args = _mapped(node.args, wide)
-        node.kwargs = _mapped(node.kwargs, wide)
-        if node.op == "call_method" and METHODS.get(str(node.target)) in narrow:
-            node.target = NAMES[dtype]
+        node.args = _mapped(node.args, changed)
+        node.kwargs = _mapped(node.kwargs, changed)
+        if node.op == "call_method" and (node.target in METHODS or set(node.args[1:]) & set(TEXTS)):
+            node.target, node.args = "to", (node.args[0], dtype)
     graph.graph.lint()
     graph.recompile()
-    return graph.to(dtype)
+    complex_type = torch.complex128 if dtype == torch.float64 else torch.complex64
+
+    def converted(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(complex_type)
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    graph._apply(converted)
+    return graph
 
 
 def narrowest(graph: fx.GraphModule) -> torch.dtype | None:
@@ -49,7 +57,7 @@ def narrowest(graph: fx.GraphModule) -> torch.dtype | None:
 
 
 def _mapped(value: Any, change: Any) -> Any:
-    """``value`` with every number, type and text in it changed."""
+    """``value`` with every type in it changed."""
     if isinstance(value, dict):
         return {key: _mapped(one, change) for key, one in value.items()}
     if isinstance(value, tuple | list):

@@ -25,7 +25,7 @@ def as_tensor(values: Any, what: str) -> Tensor:
     """On the CPU, of a type that torch computes with.
 
     Raises:
-        DataError: if it is no tensor, array or list of numbers.
+        DataError: if it is not a tensor, an array or a list of numbers.
     """
     try:
         if isinstance(values, list | tuple) and values and all(isinstance(v, Tensor) for v in values):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from nemo_lab.workload.operations import RESHAPING, function_name, is_function
+from nemo_lab.workload.operations import RESHAPING, argument, function_name, is_function, is_tensor
 from nemo_lab.workload.written import THROUGH
 
 CASTS = {"_to_copy", "bfloat16", "double", "float", "half", "to", "type", "type_as"}
@@ -19,14 +19,14 @@ ARRANGING = {  # some of the same numbers, each as often and in whatever order a
 def arrangement(node: fx.Node) -> tuple[fx.Node, list[fx.Node]]:
     """The node whose numbers a tensor holds, and the operations between them, in execution order."""
     between: list[fx.Node] = []
-    while (
-        is_function(node)
-        and function_name(node) in ARRANGING
-        and node.all_input_nodes
-        and not (node.meta.get("random") or node.meta.get(THROUGH))
-    ):
+    while is_function(node) and function_name(node) in ARRANGING:
+        given = argument(node, 0, "input", node.kwargs.get("self"))
+        if not isinstance(given, fx.Node) or node.meta.get("random") or node.meta.get(THROUGH):
+            break
+        if function_name(node) in CASTS and not is_tensor(given):
+            break  # whole numbers, or truth values: it is computed from them
         between.append(node)
-        node = node.all_input_nodes[0]
+        node = given
     return node, between[::-1]
 
 
@@ -34,3 +34,29 @@ def stored(node: fx.Node) -> fx.Node | None:
     """The parameter or buffer whose numbers a tensor holds; None if it holds others."""
     found, _ = arrangement(node)
     return found if found.op == "get_attr" else None
+
+
+def is_read_off(node: fx.Node) -> bool:
+    """Whether a node says what a tensor is like, the same for every batch: its type, its place, a size."""
+    name = function_name(node) if is_function(node) else None
+    if name in ("dtype", "device"):
+        return True
+    of = node.args[0] if node.args else None
+    if name == "getitem" and isinstance(of, fx.Node) and is_function(of):
+        of = (
+            of.args[0]
+            if function_name(of) == "shape" or (of.args[1:] == () and function_name(of) == "size")
+            else None
+        )
+    elif name not in ("size", "sym_size"):
+        return False
+    axis = argument(node, 1, "dim")
+    shape = of.meta.get("shape") if isinstance(of, fx.Node) else None
+    return isinstance(axis, int) and shape is not None and axis % len(shape) != 0
+
+
+def read(node: fx.Node) -> list[fx.Node]:
+    """The nodes whose numbers a node reads; of the second operand of a cast it reads the type."""
+    if is_function(node) and function_name(node) in ("to", "type_as"):
+        return node.all_input_nodes[:1]
+    return node.all_input_nodes

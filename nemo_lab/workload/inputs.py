@@ -34,8 +34,8 @@ class Leaf:
 class Inputs:
     """How a network is called, learned from an example of one batch.
 
-    A tensor whose first axis is as long as that of the first tensor has a row for each example: every batch
-    brings its own. Anything else is fixed: numbers, None, flags, tensors of another first axis.
+    A tensor whose first axis is as long as the batch has a row for each example: every batch brings its own.
+    Anything else is fixed: numbers, None, flags, tensors of another first axis.
 
     Attributes:
         args, kwargs: the example; of a tensor that every batch brings, a ``Leaf`` in its place.
@@ -47,18 +47,17 @@ class Inputs:
     parameters: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Inputs:
-        """Those of a module and an example."""
+    def of(cls, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], batch: int) -> Inputs:
+        """Those of a module and an example of so many rows."""
         import torch
         from torch.utils import _pytree as pytree
 
         flatten: Any = pytree.tree_flatten_with_path
         found, spec = flatten((tuple(args), dict(kwargs)))
         parameters = _parameters(module, len(args))
-        tensors = [leaf for _, leaf in found if isinstance(leaf, torch.Tensor) and leaf.ndim]
         leaves: list[Any] = []
         for path, leaf in found:
-            if isinstance(leaf, torch.Tensor) and leaf.ndim and len(leaf) == len(tensors[0]):
+            if isinstance(leaf, torch.Tensor) and leaf.ndim and len(leaf) == batch:
                 name = parameters[path[1].idx] if path[0].idx == 0 else str(path[1].key)
                 infinite = leaf.is_floating_point() and bool(leaf.isinf().any())
                 name += pytree.keystr(path[2:])
@@ -146,7 +145,10 @@ class Inputs:
     def described(self) -> str:
         """What a batch of several tensors is, for messages."""
         names = ", ".join(self.brought)
-        return f"a dictionary with the keys {names}, or a tuple ({names})"
+        return (
+            f"a dictionary with the keys {names}, or a tuple ({names}), or a pair of that and labels; "
+            "if one of them is the same for all examples, trace it with another number of examples"
+        )
 
 
 def _matched(argument: Any, value: Any) -> list[Any] | None:

@@ -64,21 +64,29 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
     ``graph.meta["training"]`` names the parts that stay in training mode, as a network may want them to.
 
     Returns:
-        examples in the batch, the first axis of the first tensor; and the leaves of the output.
+        examples in the batch, and the leaves of the output.
     """
-    inputs = [leaf for leaf in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(leaf, Tensor)]
-    batch = inputs[0].shape[0] if inputs[0].ndim else 1
     args, kwargs = copied(args, kwargs)
     graph.meta["training"] = [name for name, part in graph.named_modules() if name and part.training]
     with plain_attention(graph), untouched(graph), OwnNumbers():
         values = placeholders(graph, args, kwargs)
         outputs = pytree.tree_leaves(_Measure(graph).run(*values, enable_io_processing=False))
+    batch = examples_in(args, kwargs, outputs)
     flowing: set[fx.Node] = set()  # what depends on the input, and so is done once for each example
     for node in graph.graph.nodes:
         if node.op == "placeholder" or flowing.intersection(node.all_input_nodes):
             flowing.add(node)
             node.meta["macs"] = math.ceil(node.meta["macs"] / max(batch, 1))
     return batch, outputs
+
+
+def examples_in(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Any) -> int:
+    """How many examples a batch has: the first axis of its tensors, where they differ that of the output."""
+    inputs, found = (
+        [len(leaf) for leaf in pytree.tree_leaves(one) if isinstance(leaf, Tensor) and leaf.ndim]
+        for one in ((tuple(args), dict(kwargs)), outputs)
+    )
+    return next((length for length in found if length in inputs), inputs[0] if inputs else 1)
 
 
 def copied(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from nemo_lab.workload.arranged import arrangement
+from nemo_lab.workload.arranged import arrangement, is_read_off, read
 from nemo_lab.workload.channels import scales_of_operands, scales_of_stored
 from nemo_lab.workload.operations import LAYERS, Operations, is_tensor, label
 from nemo_lab.workload.own_numbers import OwnNumbers
@@ -84,7 +84,7 @@ def _scales(operations: Operations, node: fx.Node, run: fx.Interpreter) -> list[
 
 
 def _constant(graph: fx.GraphModule, operations: Operations) -> set[fx.Node]:
-    """The nodes that depend on stored tensors alone, and draw nothing.
+    """The nodes that depend on stored tensors alone, and on what is read off others, and draw nothing.
 
     A layer of torch.nn is a layer even if its input is stored.
     """
@@ -92,8 +92,10 @@ def _constant(graph: fx.GraphModule, operations: Operations) -> set[fx.Node]:
     for node in graph.graph.nodes:
         pure = not any(node.meta.get(key) for key in ("random", STATE, THROUGH))
         made = node.op in ("call_function", "call_method", "call_module")
-        if node.op == "get_attr" or (
-            made and pure and found.issuperset(node.all_input_nodes) and not _in_layer(operations, node)
+        if (
+            node.op == "get_attr"
+            or is_read_off(node)
+            or (made and pure and found.issuperset(read(node)) and not _in_layer(operations, node))
         ):
             found.add(node)
     return found
@@ -110,15 +112,15 @@ def _in_layer(operations: Operations, node: fx.Node) -> bool:
 
 def _is_computed(origin: fx.Node, constant: set[fx.Node]) -> bool:
     made = origin in constant and origin.op != "get_attr" and is_tensor(origin)
-    return made and any(node.op == "get_attr" for node in _behind(origin))
+    return made and any(node.op == "get_attr" for node in _behind(origin, constant))
 
 
-def _behind(node: fx.Node) -> set[fx.Node]:
-    """All that a node depends on."""
+def _behind(node: fx.Node, constant: set[fx.Node]) -> set[fx.Node]:
+    """All constant nodes that a node depends on."""
     found: set[fx.Node] = set()
     waiting = [node]
     while waiting:
-        new = set(waiting.pop().all_input_nodes) - found
+        new = constant.intersection(read(waiting.pop())) - found
         found |= new
         waiting += new
     return found
@@ -144,7 +146,8 @@ class _Holder:
         self.graph, self.constant, self.computed = graph, constant, computed
         self._given = set(module.modules())
         self._sources = {
-            node: {str(one.target) for one in _behind(node) if one.op == "get_attr"} for node in computed
+            node: {str(one.target) for one in _behind(node, constant) if one.op == "get_attr"}
+            for node in computed
         }
         self._parameters = {path for path, _ in graph.named_parameters(remove_duplicate=False)}
         self._held: list[tuple[set[str], Tensor, str]] = []

@@ -36,7 +36,6 @@ from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FullPrecision, Layer, Node
 from nemo_lab.workload.stored_weights import read_weights
 
-
 ACTIVATIONS = OrNone(Choice(("all", "operands")))
 
 
@@ -127,7 +126,7 @@ def trace(
             tuple(t.shape) for t in pytree.arg_tree_leaves(*args, **kwargs) if isinstance(t, Tensor)
         ),
         traced_by=traced_by,
-        inputs=Inputs.of(module, args, kwargs),
+        inputs=Inputs.of(module, args, kwargs, batch),
     )
 
 

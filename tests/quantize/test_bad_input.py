@@ -71,7 +71,7 @@ def test_a_metric_that_makes_no_sense_is_named(metric: Any, message: str) -> Non
     ("options", "error", "message"),
     [
         ({"data": []}, DataError, "data is empty; give at least one batch"),
-        ({"data": {"x": 1}}, DataError, "data is a dict; give a Split, a pair"),
+        ({"data": {"x": 1}}, DataError, "data is a dictionary with the keys x; give batches that are inputs"),
         ({"data": (torch.randn(3, 1, 6, 6), torch.tensor([0, 1, 4]))}, DataError, "0 to 4.*has 4 classes"),
         ({"data": torch.randn(3, 1, 6, 6)}, DataError, "data has no labels"),
         ({"metric": "f1"}, ArgumentError, "no metric 'f1'; use one of top1"),

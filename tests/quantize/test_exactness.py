@@ -33,6 +33,7 @@ def random_bits(count: int, nodes: int, seed: int = 0) -> np.ndarray:
 
 def check_against_reference(workload: Workload, data: Data, configurations: int, batch: int) -> None:
     calibration, images, labels = data
+    calibration = calibration[: len(calibration) // batch * batch]
     problem = QuantizationProblem(
         workload, calibration, (images, labels), batch_size=batch, calibration_batch=batch, threads=1
     )

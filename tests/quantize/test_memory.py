@@ -86,7 +86,7 @@ def test_calibration_batches_are_counted(workload: Workload) -> None:
 
     one = 16 * 48  # bytes for an example: the largest activation is float[3, 4, 4]
     assert (
-        needed(40, batch_size=4, calibration_batch=32) - needed(40, batch_size=4, calibration_batch=2)
+        needed(48, batch_size=4, calibration_batch=32) - needed(48, batch_size=4, calibration_batch=2)
         == 28 * one
     )
     assert (

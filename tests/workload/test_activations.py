@@ -36,7 +36,8 @@ def traced(activations: str | None) -> Workload:
 def test_what_no_multiplication_reads_is_left_alone() -> None:
     every, operands, none = map(traced, ("all", "operands", None))
     left = set(every.names) - set(operands.names)
-    assert left and all(every.find(name).kind == "activation" for name in left)
+    assert left
+    assert all(every.find(name).kind == "activation" for name in left)
     read = {index for layer in every.layers for index in layer.operands}
     assert left == {node.name for node in every.nodes if node.index not in read}
     assert [node.name for node in none.nodes] == [node.name for node in every.nodes if node.kind == "weight"]
