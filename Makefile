@@ -16,7 +16,7 @@ test: $(STAMP) browser check
 	$(PYTEST) -q tests/soak & soak=$$!; \
 	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; \
 	tests=$$?; wait $$soak && exit $$tests # beside each other: the soak mostly waits
-	$(PYTEST) -m browser # one by one: they share the cores with a server
+	$(PYTEST) -m browser -n 2 --dist loadfile # two servers with a browser each: half of the time they wait
 
 check: $(STAMP)
 	$(BIN)/ruff check .
