@@ -126,8 +126,9 @@ def _arranged(tensor: Any, between: Sequence[fx.Node], interpreter: fx.Interpret
     for node in between:
         if function_name(node) in CASTS:
             continue
-        values = {one: interpreter.env[one] for one in node.all_input_nodes}
-        values[argument(node, 0, "input", node.kwargs.get("self"))] = tensor
+        given = argument(node, 0, "input", node.kwargs.get("self"))
+        others = {other: interpreter.env[other] for other in node.all_input_nodes if other is not given}
+        values = {given: tensor, **others}
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
         tensor = getattr(interpreter, node.op)(node.target, args, kwargs)
     found: Tensor = tensor
