@@ -36,8 +36,11 @@ def stored(node: fx.Node) -> fx.Node | None:
     return found if found.op == "get_attr" else None
 
 
-def is_read_off(node: fx.Node) -> bool:
-    """Whether a node says what a tensor is like, the same for every batch: its type, its place, a size."""
+def is_read_off(node: fx.Node, batch: int) -> bool:
+    """Whether a node says what a tensor is like, the same for every batch: its type, its place, a size.
+
+    A size that equals that of the batch may be no other.
+    """
     name = function_name(node) if is_function(node) else None
     if name in ("dtype", "device"):
         return True
@@ -52,7 +55,7 @@ def is_read_off(node: fx.Node) -> bool:
         return False
     axis = argument(node, 1, "dim")
     shape = of.meta.get("shape") if isinstance(of, fx.Node) else None
-    return isinstance(axis, int) and shape is not None and axis % len(shape) != 0
+    return isinstance(axis, int) and bool(shape) and axis % len(shape) != 0 and shape[axis] != batch
 
 
 def read(node: fx.Node) -> list[fx.Node]:

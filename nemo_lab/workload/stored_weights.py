@@ -24,7 +24,7 @@ SCALES = "scales"  # in the meta of a product: those of each operand that is sto
 
 
 def read_weights(
-    graph: fx.GraphModule, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
+    graph: fx.GraphModule, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], batch: int
 ) -> None:
     """Hold what is computed from stored tensors alone and multiplied, and note the scales of all weights.
 
@@ -32,9 +32,10 @@ def read_weights(
         graph: traced and measured; changed in place.
         module: the network it was traced from, in evaluation mode.
         args, kwargs: the example.
+        batch: how many rows it has.
     """
     operations = Operations(graph)
-    constant = _constant(graph, operations)
+    constant = _constant(graph, operations, batch)
     computed: dict[fx.Node, fx.Node] = {}  # -> the product that reads it first
     arranged = False
     for node in graph.graph.nodes:
@@ -83,7 +84,7 @@ def _scales(operations: Operations, node: fx.Node, run: fx.Interpreter) -> list[
     return found
 
 
-def _constant(graph: fx.GraphModule, operations: Operations) -> set[fx.Node]:
+def _constant(graph: fx.GraphModule, operations: Operations, batch: int) -> set[fx.Node]:
     """The nodes that depend on stored tensors alone, and on what is read off others, and draw nothing.
 
     A layer of torch.nn is a layer even if its input is stored.
@@ -94,7 +95,7 @@ def _constant(graph: fx.GraphModule, operations: Operations) -> set[fx.Node]:
         made = node.op in ("call_function", "call_method", "call_module")
         if (
             node.op == "get_attr"
-            or is_read_off(node)
+            or is_read_off(node, batch)
             or (made and pure and found.issuperset(read(node)) and not _in_layer(operations, node))
         ):
             found.add(node)

@@ -101,7 +101,7 @@ def trace(
         name = name or type(network).__name__
         graph, traced_by, batch = capture(network, args, kwargs, name)
         with torch_threads(1):
-            read_weights(graph, network, args, kwargs)
+            read_weights(graph, network, args, kwargs, batch)
     quantizers = Quantizers(graph, batch)
     parts = not_quantizable(quantizers, module)
     whole = decisions(quantizers, set(), {})

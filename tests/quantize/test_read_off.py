@@ -72,6 +72,22 @@ def test_a_weight_stays_one(name: str) -> None:
     assert problem.evaluate(bits)[0, 0] < 0.002 * spread  # but for the other three, at 8 bits
 
 
+@pytest.mark.filterwarnings("ignore::nemo_lab.errors.NemoWarning")
+def test_the_size_of_the_batch_is_not_held() -> None:
+    def product(module: Any, h: Tensor) -> Tensor:
+        turned = h.transpose(0, 1)
+        return F.linear(h, module.weight * turned.shape[1])
+
+    module = Head(product).eval()
+    problem = QuantizationProblem(
+        Workload.from_module(module, X[:4]), X, X, relative, batch_size=4, calibration_batch=4
+    )
+    network = problem.network()
+    network.set_bits(None)
+    with torch.no_grad():
+        torch.testing.assert_close(network(X), module(X))
+
+
 class Rotated(nn.Module):
     """Queries turned by complex numbers, which stay complex."""
 
