@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.fx.node import map_aggregate
 
 from nemo_lab.workload.operations import function_name, is_function
 from nemo_lab.workload.regions import HALVES, LESS_PRECISE
@@ -33,8 +34,7 @@ def compute_in(graph: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
         if is_function(node) and function_name(node) == "_assert_tensor_metadata":  # of the types there were
             graph.graph.erase_node(node)
             continue
-        node.args = _mapped(node.args, changed)
-        node.kwargs = _mapped(node.kwargs, changed)
+        node.args, node.kwargs = map_aggregate((node.args, node.kwargs), changed)
         if node.op == "call_method" and (node.target in METHODS or set(node.args[1:]) & set(TEXTS)):
             node.target, node.args = "to", (node.args[0], dtype)
     graph.graph.lint()
@@ -54,12 +54,3 @@ def narrowest(graph: fx.GraphModule) -> torch.dtype | None:
     """The half type of least precision that a traced network computes in; None if it does in none."""
     found = {graph.meta.get(LESS_PRECISE), *(node.meta.get("dtype") for node in graph.graph.nodes)}
     return next((one for one in reversed(HALVES) if one in found), None)
-
-
-def _mapped(value: Any, change: Any) -> Any:
-    """``value`` with every type in it changed."""
-    if isinstance(value, dict):
-        return {key: _mapped(one, change) for key, one in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_mapped(one, change) for one in value)
-    return change(value) if isinstance(value, torch.dtype) else value

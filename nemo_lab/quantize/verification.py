@@ -17,8 +17,7 @@ from nemo_lab.exclusion import tracing
 from nemo_lab.quantize.network import Batch, QuantizedNetwork
 from nemo_lab.quantize.precision import compute_in, narrowest
 from nemo_lab.workload.agreement import disagreement
-from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.shapes_and_macs import copied, evaluating, outputs_of, placeholders, untouched
+from nemo_lab.workload.shapes_and_macs import evaluating, outputs_of, run
 from nemo_lab.workload.workload import Workload
 
 
@@ -66,12 +65,9 @@ def _other_outputs(workload: Workload, differs: str) -> TraceError:
 
 def _as_given(workload: Workload, batch: Batch) -> Any:
     """What the module itself gives for a batch."""
-    module = workload.module
-    device = next(itertools.chain(module.parameters(), module.buffers()), batch[0]).device
-    own = [x.to(device, leaf.dtype) for x, leaf in zip(batch, workload.inputs.leaves, strict=True)]
     try:
-        with tracing(), evaluating(module):
-            return outputs_of(module, *workload.inputs.call(own))
+        with tracing(), evaluating(workload.module):
+            return outputs_of(workload.module, *_own(workload, batch))
     except Exception as error:
         raise _does_not_run(workload.name, batch, error) from error
 
@@ -85,8 +81,7 @@ def _in_double(workload: Workload, batch: Batch, given: Any) -> Any:
         with suppress(Exception), tracing(), evaluating(workload.module):  # it may mix types
             module = copy.deepcopy(workload.module).double()
             return outputs_of(module, *workload.inputs.call(_double(batch), torch.float64))
-    own = [x.to(leaf.dtype) for x, leaf in zip(batch, workload.inputs.leaves, strict=True)]
-    differs = disagreement(_outputs(workload.graph, *workload.inputs.call(own)), given)
+    differs = disagreement(_outputs(workload.graph, *_own(workload, batch)), given)
     if differs is not None:
         raise _other_outputs(workload, differs)
     return _run(workload.graph, workload, batch)
@@ -98,6 +93,14 @@ def _does_not_run(what: str, batch: Batch, error: Exception) -> DataError:
         f"{what} does not run on a batch of {len(batch[0])} of the calibration set: {lines[0]}",
         "give examples as in training, or trace it on a batch of that size",
     )
+
+
+def _own(workload: Workload, batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A batch as the module takes it: where it is, and in the types of its example."""
+    module = workload.module
+    device = next(itertools.chain(module.parameters(), module.buffers()), batch[0]).device
+    leaves = workload.inputs.leaves
+    return workload.inputs.call([x.to(device, leaf.dtype) for x, leaf in zip(batch, leaves, strict=True)])
 
 
 def _double(batch: Batch) -> Batch:
@@ -112,10 +115,7 @@ def _run(graph: fx.GraphModule, workload: Workload, batch: Batch) -> Any:
 
 def _outputs(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What a graph gives for copies of an input, of another size than the example's, too."""
-    args, kwargs = copied(args, kwargs)
-    with untouched(graph), OwnNumbers():
-        found = fx.Interpreter(graph).run(*placeholders(graph, args, kwargs), enable_io_processing=False)
-        return graph.graph.process_outputs(found)
+    return graph.graph.process_outputs(run(fx.Interpreter(graph), args, kwargs))
 
 
 def _first_that_differs(network: QuantizedNetwork, unfolded: QuantizedNetwork, batch: Batch) -> str:
@@ -123,9 +123,8 @@ def _first_that_differs(network: QuantizedNetwork, unfolded: QuantizedNetwork, b
     graphs = (copy.deepcopy(one.graph) for one in (unfolded, network))
     before, after = (_Noted(compute_in(graph, torch.float64).cpu()) for graph in graphs)
     args = network.workload.inputs.call(_double(batch), torch.float64)
-    with torch.no_grad():
-        for noted in (before, after):
-            noted.run(*placeholders(network.graph, *args), enable_io_processing=False)
+    for noted in (before, after):
+        run(noted, *args)
     for norm, conv in network.folded.items():
         if norm in before.seen and disagreement(after.seen.get(conv), before.seen[norm]) is not None:
             path = next(str(n.target) for n in unfolded.graph.graph.nodes if n.name == norm)

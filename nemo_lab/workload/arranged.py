@@ -54,8 +54,8 @@ def is_read_off(node: fx.Node, batch: int) -> bool:
     elif name not in ("size", "sym_size"):
         return False
     axis = argument(node, 1, "dim")
-    shape = of.meta.get("shape") if isinstance(of, fx.Node) else None
-    return isinstance(axis, int) and bool(shape) and axis % len(shape) != 0 and shape[axis] != batch
+    shape: tuple[int, ...] = of.meta.get("shape", ()) if isinstance(of, fx.Node) else ()
+    return isinstance(axis, int) and len(shape) > 0 and axis % len(shape) != 0 and shape[axis] != batch
 
 
 def read(node: fx.Node) -> list[fx.Node]:

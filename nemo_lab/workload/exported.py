@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from nemo_lab._quiet import importing, no_logging, no_warnings
 from nemo_lab.workload.regions import keep_output_types, write_regions_in_line
+from nemo_lab.workload.shapes_and_macs import copied
 
 Plain = dict[str, nn.Module]
 
@@ -97,7 +98,7 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
 
 
 def _export(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], any_batch: bool) -> Any:
-    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (tuple(args), dict(kwargs)))
+    args, kwargs = copied(args, kwargs)
     shapes: Any = None
     if any_batch:  # torch.export holds an axis of size 1 for a constant
         args, kwargs = pytree.tree_map_only(Tensor, _doubled, (args, kwargs))

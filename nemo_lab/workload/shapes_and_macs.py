@@ -66,11 +66,8 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
     Returns:
         examples in the batch, and the leaves of the output.
     """
-    args, kwargs = copied(args, kwargs)
     graph.meta["training"] = [name for name, part in graph.named_modules() if name and part.training]
-    with plain_attention(graph), untouched(graph), OwnNumbers():
-        values = placeholders(graph, args, kwargs)
-        outputs = pytree.tree_leaves(_Measure(graph).run(*values, enable_io_processing=False))
+    outputs = pytree.tree_leaves(run(_Measure(graph), args, kwargs))
     batch = examples_in(args, kwargs, outputs)
     flowing: set[fx.Node] = set()  # what depends on the input, and so is done once for each example
     for node in graph.graph.nodes:
@@ -78,6 +75,17 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
             flowing.add(node)
             node.meta["macs"] = math.ceil(node.meta["macs"] / max(batch, 1))
     return batch, outputs
+
+
+def run(interpreter: fx.Interpreter, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What a graph gives, run node by node on copies of an input, of another size than the example's too.
+
+    Random numbers are the same each time, attention is plain, and buffers are as before afterwards.
+    """
+    graph: Any = interpreter.module
+    args, kwargs = copied(args, kwargs)
+    with plain_attention(graph), untouched(graph), OwnNumbers():
+        return interpreter.run(*placeholders(graph, args, kwargs), enable_io_processing=False)
 
 
 def examples_in(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Any) -> int:

@@ -16,8 +16,7 @@ from torch import Tensor, fx, nn
 from nemo_lab.workload.arranged import arrangement, is_read_off, read
 from nemo_lab.workload.channels import scales_of_operands, scales_of_stored
 from nemo_lab.workload.operations import LAYERS, Operations, is_tensor, label
-from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.shapes_and_macs import copied, placeholders, plain_attention, untouched
+from nemo_lab.workload.shapes_and_macs import run
 from nemo_lab.workload.written import STATE, THROUGH
 
 SCALES = "scales"  # in the meta of a product: those of each operand that is stored, None for one that flows
@@ -45,19 +44,17 @@ def read_weights(
                 arranged |= bool(between) and origin.op == "get_attr"
                 if _is_computed(origin, constant):
                     computed.setdefault(origin, node)
-    run = _Run(graph, computed)
+    values = _Values(graph, computed)
     if computed or arranged:
-        args, kwargs = copied(args, kwargs)
-        with plain_attention(graph), untouched(graph), OwnNumbers():
-            run.run(*placeholders(graph, args, kwargs), enable_io_processing=False)
+        run(values, args, kwargs)
     if computed:
-        _Holder(graph, module, constant, computed).hold(run.found)
+        _Holder(graph, module, constant, computed).hold(values.found)
     for node in graph.graph.nodes:
         if operations.operands(node) is not None:
-            node.meta[SCALES] = _scales(operations, node, run)
+            node.meta[SCALES] = _scales(operations, node, values)
 
 
-class _Run(fx.Interpreter):
+class _Values(fx.Interpreter):
     """Keeps the value of every node, and what is computed as it was when it was made."""
 
     def __init__(self, graph: fx.GraphModule, wanted: Mapping[fx.Node, Any]) -> None:
@@ -73,13 +70,13 @@ class _Run(fx.Interpreter):
         return result
 
 
-def _scales(operations: Operations, node: fx.Node, run: fx.Interpreter) -> list[Any]:
+def _scales(operations: Operations, node: fx.Node, values: fx.Interpreter) -> list[Any]:
     found: list[Any] = []
     operands = operations.operands(node) or ()
     for operand, scales in zip(operands, scales_of_operands(operations, node), strict=True):
         origin, between = (None, []) if operand is None else arrangement(operand)
         if between and origin is not None and origin.op == "get_attr":
-            scales = scales_of_stored(scales, run.fetch_attr(str(origin.target)), between, run)
+            scales = scales_of_stored(scales, values.fetch_attr(str(origin.target)), between, values)
         found.append(scales if origin is None or origin.op == "get_attr" else None)
     return found
 

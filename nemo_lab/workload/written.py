@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from nemo_lab.workload.operations import is_function
-from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.shapes_and_macs import copied, placeholders, plain_attention, untouched
+from nemo_lab.workload.shapes_and_macs import run
 
 # in the meta of a node: it writes into a tensor of several names, or reads it after; it changes a buffer
 THROUGH, STATE = "written through", "state"
@@ -26,9 +25,7 @@ def read_what_was_written(graph: fx.GraphModule, args: Sequence[Any], kwargs: Ma
     write, does.
     """
     watch = _Watch(graph)
-    args, kwargs = copied(args, kwargs)
-    with plain_attention(graph), untouched(graph), OwnNumbers():
-        watch.run(*placeholders(graph, args, kwargs), enable_io_processing=False)
+    run(watch, args, kwargs)
     order = {node: place for place, node in enumerate(graph.graph.nodes)}
     now: dict[fx.Node, fx.Node] = {}  # under which name a tensor is read since it was written to last
     for writer, touched in watch.writes:
