@@ -19,16 +19,8 @@ from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import checkpoint
 
 from nemo_lab import NemoError, NemoWarning, Workload
-from nemo_lab._torch import torch_threads
 from nemo_lab.errors import TraceError
 from nemo_lab.quantize.network import QuantizedNetwork
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on more threads than one."""
-    with torch_threads(1):
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -17,15 +17,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
 from nemo_lab import NemoWarning, Workload
-from nemo_lab._torch import torch_threads
 from nemo_lab.quantize.network import QuantizedNetwork
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on more threads than one."""
-    with torch_threads(1):
-        yield
 
 
 @contextmanager

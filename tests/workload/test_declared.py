@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nemo_lab import CostModel, NemoWarning, QuantizationProblem, Workload
-from nemo_lab._torch import torch_threads
 from nemo_lab.errors import ArgumentError, NemoError, UnknownNameError
 from nemo_lab.quantize.network import QuantizedNetwork
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on more threads than one."""
-    with torch_threads(1):
-        yield
 
 
 class Residual(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from nemo_lab import QuantizationProblem, Workload
-from nemo_lab._torch import torch_threads
 from nemo_lab.quantize.network import QuantizedNetwork
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on more threads than one."""
-    with torch_threads(1):
-        yield
 
 
 class Block(nn.Module):

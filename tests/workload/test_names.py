@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,16 +16,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nemo_lab import CostModel, NemoWarning, Workload, create_study
-from nemo_lab._torch import torch_threads
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from tests.toy import ToyProblem
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on more threads than one."""
-    with torch_threads(1):
-        yield
 
 
 def pointwise() -> nn.Module:

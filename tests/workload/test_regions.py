@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,15 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nemo_lab import QuantizationProblem, Workload
-from nemo_lab._torch import torch_threads
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are slower on more threads than one."""
-    with torch_threads(1):
-        yield
-
 
 REGIONS = {
     "no_grad": torch.no_grad,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 from nemo_lab import NemoWarning, QuantizationProblem, Workload
-from nemo_lab._torch import torch_threads
 from nemo_lab.cost import CostModel
 from nemo_lab.errors import TraceError
 from nemo_lab.export import quantized_module
 
 Function = Callable[..., Tensor]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with torch_threads(1):
-        yield
 
 
 @pytest.fixture(autouse=True)
