@@ -7,7 +7,9 @@ worst something is measured twice.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dis
+import functools
 import inspect
 import numbers
 import textwrap
@@ -35,6 +37,7 @@ OF_THE_MOMENT = {  # calls whose answer is another in every process, so that no 
     "os.urandom",
 }  # fmt: skip
 MODULES_OF_THE_MOMENT = {"secrets", "tempfile", "time", "uuid"}
+TRIES = 20  # to take code apart, which another thread may disturb
 
 
 def arguments_kept(made: Any) -> dict[str, Any]:
@@ -150,9 +153,22 @@ def _sources(kind: type, name: str) -> Iterator[ast.AST]:
         method = vars(one).get(name)
         if isinstance(method, types.FunctionType):
             try:
-                yield ast.parse(textwrap.dedent(inspect.getsource(method)))
+                yield _parsed(textwrap.dedent(inspect.getsource(method)))
             except (OSError, TypeError, SyntaxError):  # typed in: nothing is known of it
                 continue
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(source: str) -> ast.AST:
+    """A method, taken apart once.
+
+    Up to Python 3.11.8 and 3.12.2 code that is taken apart in two threads at once, such as a cell while a
+    report is saved, fails in one of them; then it is done again.
+    """
+    for _ in range(TRIES):
+        with contextlib.suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
 
 
 def _stored(tree: ast.AST) -> Iterator[str]:

@@ -19,7 +19,7 @@ from nemo_lab.errors import TraceError
 from nemo_lab.exclusion import alone, computing, tracing
 from nemo_lab.interruption import Interrupted, interruptible
 from tests.toy import EndlessProblem, ToyProblem
-from tests.waiting import waits
+from tests.waiting import PATIENCE, waits
 
 OWN: dict[str, Any] = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
 
@@ -62,7 +62,7 @@ def until(come_true: Callable[[], bool]) -> None:
 
 
 def test_many_compute_at_once_and_one_has_it_alone() -> None:
-    inside, most, together = [0], [0], threading.Barrier(3, timeout=20)
+    inside, most, together = [0], [0], threading.Barrier(3, timeout=PATIENCE)
     lonely: list[int] = []
 
     def compute() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -252,3 +253,29 @@ class InASlot:
 @pytest.mark.parametrize("kind", [ByProperty, InASlot])
 def test_what_an_object_was_made_with_is_found_wherever_it_keeps_it(kind: Any) -> None:
     assert arguments_kept(kind(2.0)) == {"scale": 2.0}
+
+
+def test_code_that_another_thread_takes_apart_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python up to 3.11.8 fails in one of two threads that parse at once, such as a cell beside a report."""
+
+    class Counting(ToyProblem):
+        counted = 0
+
+        def evaluate(self, bits: Any) -> Any:
+            self.counted += 1
+            return super().evaluate(bits)
+
+    parse, left = ast.parse, [3]
+
+    def disturbed(*args: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise SystemError("AST constructor recursion depth mismatch (before=42, after=33)")
+        return parse(*args, **options)
+
+    problem = Counting()
+    monkeypatch.setattr(ast, "parse", disturbed)
+    before = problem.fingerprint()
+    assert left[0] < 0
+    problem.evaluate([[8] * 6])
+    assert problem.fingerprint() == before  # it was seen to count

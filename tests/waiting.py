@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-PATIENCE = 120.0  # seconds, for whatever comes about in a moment on a machine with nothing else to do
+PATIENCE = 300.0  # seconds, for whatever comes about in a moment on a machine with nothing else to do
 Seen = TypeVar("Seen")
 
 

@@ -14,6 +14,8 @@ import pytest
 from nbclient import NotebookClient
 from playwright.sync_api import expect
 
+from tests.waiting import PATIENCE
+
 pytestmark = pytest.mark.browser
 Opened = Callable[..., Any]
 
@@ -91,7 +93,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A notebook that ran from top to bottom without anybody looking."""
     path = tmp_path_factory.mktemp("executed") / "executed.ipynb"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
-    NotebookClient(notebook, timeout=180, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=int(PATIENCE), kernel_name="python3").execute()
     nbformat.write(notebook, path)
     return path
 

@@ -20,6 +20,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.waiting import PATIENCE
+
 pytestmark = pytest.mark.browser
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -83,7 +85,7 @@ class VoilaPage(sys.modules["nemo_lab_e2e"].Notebook):  # type: ignore[misc]
 
     def __init__(self, browser: Any, url: str) -> None:
         self.page = browser.new_page(viewport={"width": 1200, "height": 1500})
-        self.page.set_default_timeout(120_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.errors, self.outside = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.route(lambda address: not address.startswith((url, "data:", "blob:")), self._refuse)

@@ -10,13 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 MINUTES, SEED = 3, 0
 
 
 def test_runs_that_are_steered_and_killed_lose_nothing_and_can_be_made_again() -> None:
     command = [sys.executable, "-m", "benchmarks.journal.soak", f"--minutes={MINUTES}", f"--seed={SEED}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=580)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=3 * PATIENCE
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found = dict(re.findall(r"^\| \**([\w ]+?)\** \| \**([\d.]+)", done.stdout, re.MULTILINE))
     assert int(found["lost"]) == int(found["runs with anything wrong"]) == 0
