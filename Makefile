@@ -14,10 +14,9 @@ test: export OMP_NUM_THREADS = 1
 test: export PYTHONDONTWRITEBYTECODE = # or every process that a test starts compiles the package again
 test: $(STAMP) browser check
 	$(PYTEST) -q tests/soak & soak=$$!; \
-	$(PYTEST) -q -m browser -n 2 --dist loadfile & pages=$$!; \
-	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; tests=$$?; \
-	wait $$soak; soak=$$?; wait $$pages; pages=$$?; \
-	exit $$((tests | soak | pages)) # beside each other: the soak and two browsers with a server each mostly wait
+	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; \
+	tests=$$?; wait $$soak && exit $$tests # beside each other: the soak mostly waits
+	$(PYTEST) tests/e2e -m browser -n 2 --dist loadfile # two servers with a browser each: half of the time they wait
 
 check: $(STAMP)
 	$(BIN)/ruff check .
