@@ -133,7 +133,7 @@ class CostModel:
         bits = as_bits([[width] * self._num_nodes], self._num_nodes)
         chosen = int(bits[0, 0])
         counts = self._counts
-        operands = np.where(counts.operands < 0, FULL_PRECISION, chosen)
+        operands = np.where(counts.operands < 0, -counts.operands, chosen)
         per_mac = operands.max(axis=1) if self.bitops == "max" else operands.prod(axis=1)
         totals = counts.constants + np.array([chosen * counts.params.sum(), counts.macs @ per_mac])
         sums = self._tables[:, :, chosen].sum(axis=1)
