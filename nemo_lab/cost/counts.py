@@ -68,7 +68,10 @@ def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
             stored += FULL_PRECISION * copies  # scales
             params[node.index] += copies  # zero points, integers of the node's width
     operands = [
-        [-bits if node is None else node for node, bits in zip(layer.operands, layer.unquantized, strict=True)]
+        [
+            -bits if node is None else node
+            for node, bits in zip(layer.operands, layer.unquantized, strict=True)
+        ]
         for layer in workload.layers
     ]
     return Counts(

@@ -100,5 +100,5 @@ def test_what_is_ignored_beside_them_counts_32_bits() -> None:
 
 @pytest.mark.parametrize("given", ["some", 8, 16.5, True, "16"])
 def test_another_choice_is_refused(given: Any) -> None:
-    with pytest.raises(ArgumentError, match="activations=.*give 'all', 'operands', 16 or None"):
+    with pytest.raises(ArgumentError, match=r"activations=.*give 'all', 'operands', 16 or None"):
         traced(given)
