@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.contract import check_description, check_kinds, check_object, check_parts
-from nemo_lab.errors import ContractError
+from nemo_lab.contract import check_description, check_kinds, check_object
+from nemo_lab.errors import ContractError, shown
 from nemo_lab.problem import Problem
 
 DESCRIBED = ("num_nodes", "node_names", "bit_widths", "objective_names", "node_features", "edges")
@@ -22,6 +22,7 @@ NEEDED = (*DESCRIBED, "evaluate")
 MEMBERS = frozenset(name for name in (*vars(Problem), *Problem.__annotations__) if not name.startswith("_"))
 KEPT = (  # what arrays are shaped by, and results are read by
     *DESCRIBED,
+    "allowed",
     "objectives",
     "objective_bounds",
     "cost_names",
@@ -101,7 +102,7 @@ def adapt_problem(given: Any) -> Problem:
         )
     for name in ("workload", "cost_model"):
         _member(problem, name)
-    check_parts(problem)  # before the defaults that read them
+    _check_parts(problem)  # before the defaults that read them
     for name in sorted(MEMBERS):
         _member(problem, name)
     check_kinds(problem, Problem)
@@ -142,3 +143,18 @@ def _check_steady(problem: Problem) -> None:
             raise ContractError(
                 f"{name} changes from one reading to the next", "compute it once, and keep it in an attribute"
             )
+
+
+def _check_parts(problem: Any) -> None:
+    """Whether a workload and a cost model have what is read of them, where they are not left out.
+
+    Raises:
+        ContractError: if not.
+    """
+    for name, kind, members in (
+        ("workload", "Workload", ("name", "nodes", "layers", "topology")),
+        ("cost_model", "CostModel", ("bitops",)),
+    ):
+        given = getattr(problem, name)
+        if given is not None and not all(hasattr(given, member) for member in members):
+            raise ContractError(f"{name} is {shown(given)}", f"give a nemo_lab.{kind}, or leave it out")

@@ -63,6 +63,8 @@ def check_description(problem: Any) -> None:
             f"{len(problem.objective_names)} objectives", f"name at most {MOST_OBJECTIVES}, or add some up"
         )
     _check_widths(problem.bit_widths)
+    if problem.allowed is not None:
+        _check_allowed(problem.allowed, int(count), problem.bit_widths)
     for name, text in (("title", problem.title), ("metric", problem.metric)):
         if not isinstance(text, str):
             raise ContractError(f"{name} is {shown(text)}", "give a text")
@@ -197,6 +199,19 @@ def _check_widths(given: Any) -> None:
         )
 
 
+def _check_allowed(given: Any, count: int, widths: Sequence[int]) -> None:
+    wanted = f"bool[Q, W] with Q = {count} nodes and W = {len(widths)} bit-widths"
+    allowed = _array("allowed", given, wanted)
+    if allowed.dtype != bool or allowed.shape != (count, len(widths)):
+        raise ContractError(f"allowed has shape {allowed.shape} and type {allowed.dtype}", f"give {wanted}")
+    without = [f"node {node} may take no width" for node in np.flatnonzero(~allowed.any(axis=1))]
+    without += [
+        f"the width {widths[int(place)]} is for no node" for place in np.flatnonzero(~allowed.any(axis=0))
+    ]
+    if without:
+        raise ContractError(f"allowed: {without[0]}", "allow at least one in each row and each column")
+
+
 def _check_features(given: Any, count: int) -> None:
     features = _numbers("node_features", given, f"float[Q, F] with Q = {count} rows")
     if features.ndim != 2 or len(features) != count or features.shape[1] == 0:
@@ -227,18 +242,3 @@ def _check_costs(given: Any, objectives: Sequence[str]) -> None:
     unknown = [name for name in given if name not in objectives]
     if unknown:
         raise ContractError(f"cost {unknown[0]!r} is not an objective", "name costs as in objective_names")
-
-
-def check_parts(problem: Any) -> None:
-    """Whether a workload and a cost model have what is read of them, where they are not left out.
-
-    Raises:
-        ContractError: if not.
-    """
-    for name, kind, members in (
-        ("workload", "Workload", ("name", "nodes", "layers", "topology")),
-        ("cost_model", "CostModel", ("bitops",)),
-    ):
-        given = getattr(problem, name)
-        if given is not None and not all(hasattr(given, member) for member in members):
-            raise ContractError(f"{name} is {shown(given)}", f"give a nemo_lab.{kind}, or leave it out")

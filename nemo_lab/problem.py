@@ -42,7 +42,7 @@ else:
 
 
 DESCRIPTION = (  # has digests of its own, or is only shown
-    "num_nodes", "node_names", "bit_widths", "objective_names", "node_features", "edges", "title",
+    "num_nodes", "node_names", "bit_widths", "allowed", "objective_names", "node_features", "edges", "title",
 )  # fmt: skip
 
 
@@ -59,6 +59,8 @@ class Problem(ABC):
         objective_names: of the K objectives, each different.
         node_features: float[Q, F], what graph species know of a node.
         edges: int[2, E], sources and targets of the graph that graph species read.
+        allowed: bool[Q, W], which of the widths each node may take, such as more for activations than for
+            weights; None if all.
         objective_bounds: float[2, K], the reachable box, best and worst, that the hypervolume is normalised
             by; what ``objectives`` say by default, or the unit box. The search leaves out one without room.
         objectives: how each of the K objectives is called and shown; by its name by default.
@@ -91,6 +93,7 @@ class Problem(ABC):
         images, so that a run can be stopped there; a run waits for one that does not.
         """
 
+    allowed: NDArray[np.bool_] | None = None
     objectives: tuple[Objective, ...] = ()
     cost_names: tuple[str, ...] = ()
     workload: Workload | None = None
@@ -139,7 +142,8 @@ class Problem(ABC):
     def _described(self) -> dict[str, str]:
         described = repr((self.node_names, self.bit_widths, self.objective_names)).encode()
         found = hashlib.blake2b(described, digest_size=16)
-        for array in (self.node_features, self.edges):
+        more = () if self.allowed is None else (np.asarray(self.allowed, dtype=bool),)
+        for array in (self.node_features, self.edges, *more):
             found.update(np.ascontiguousarray(array).tobytes())
         kind = type(self._own)
         return {"workload": found.hexdigest(), "settings": f"{kind.__module__}.{kind.__qualname__}"}

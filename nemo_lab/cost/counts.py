@@ -3,12 +3,15 @@
     size = stored + sum over nodes q of params[q] * b_q
     work = done + sum over layers l of macs[l] * f(b_left(l), b_right(l)),   f being max or the product
 
-(arXiv 2106.07611 for the maximum; HAQ and HAWQ for the product). What stays in full precision counts 32 bits,
-weights that came packed in fewer count those, and MACs that nobody knows count none.
+(arXiv 2106.07611 for the maximum; HAQ and HAWQ for the product). What is not quantized counts 32 bits, or
+what it is known to have: weights that came packed in fewer, activations that are held at 16. MACs that nobody
+knows count none.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +32,7 @@ class Counts:
 
     Attributes:
         params: float64[Q], numbers of each node that are stored at its width.
-        operands: int64[L, 2], the two nodes that meet in a layer; -1 for one in full precision.
+        operands: int64[L, 2], the two nodes that meet in a layer; minus its bits for what is not quantized.
         macs: float64[L], multiply-accumulates of each layer.
         constants: float64[2], bits stored and bit-operations done whatever the configuration.
         full: float64[2], bits stored and bit-operations done in full precision.
@@ -54,20 +57,27 @@ def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
                 f"workload {workload.name!r} has no {what}, so a ratio of them is not defined",
                 "trace a network with at least one convolution or linear layer",
             )
-    per_mac = FULL_PRECISION if bitops == "max" else FULL_PRECISION**2
+    per_mac: Callable[[Iterable[int]], int] = max if bitops == "max" else math.prod
+    widest = (FULL_PRECISION, FULL_PRECISION)
     stored = sum(round(part.params * part.bits) for part in workload.full_precision)
-    done = per_mac * sum(part.macs or 0 for part in workload.full_precision)
+    done = sum((part.macs or 0) * per_mac(part.operands) for part in workload.full_precision)
     params = [node.params for node in workload.nodes]
     for node in workload.nodes if scales != "none" else ():
         for quantizer in node.quantizers:
             copies = quantizer.channels if scales == "per_channel" and quantizer.kind == "weight" else 1
             stored += FULL_PRECISION * copies  # scales
             params[node.index] += copies  # zero points, integers of the node's width
-    operands = [[-1 if end is None else end for end in layer.operands] for layer in workload.layers]
+    operands = [
+        [
+            -bits if node is None else node
+            for node, bits in zip(layer.operands, layer.unquantized, strict=True)
+        ]
+        for layer in workload.layers
+    ]
     return Counts(
         np.array(params, dtype=np.float64),
         np.array(operands, dtype=np.int64).reshape(-1, 2),
         np.array([layer.macs for layer in workload.layers], dtype=np.float64),
         np.array([stored, done], dtype=np.float64),
-        np.array([FULL_PRECISION * workload.params, per_mac * workload.macs], dtype=np.float64),
+        np.array([FULL_PRECISION * workload.params, per_mac(widest) * workload.macs], dtype=np.float64),
     )

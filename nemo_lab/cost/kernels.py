@@ -22,7 +22,7 @@ COUNTS = (F1, I2, F1, types.boolean, F1, F1)  # params, operands, macs, product,
 
 @njit(nogil=True)  # type: ignore[untyped-decorator]
 def _width(bits: Bits, node: int) -> float:
-    return float(bits[node]) if node >= 0 else float(FULL_PRECISION)
+    return float(bits[node]) if node >= 0 else float(-node)
 
 
 @njit(nogil=True)  # type: ignore[untyped-decorator]

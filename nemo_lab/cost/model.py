@@ -131,17 +131,25 @@ class CostModel:
             BitWidthError: on a width outside 1 to 32, or one that a table lacks.
         """
         bits = as_bits([[width] * self._num_nodes], self._num_nodes)
-        chosen = int(bits[0, 0])
-        counts = self._counts
-        operands = np.where(counts.operands < 0, FULL_PRECISION, chosen)
-        per_mac = operands.max(axis=1) if self.bitops == "max" else operands.prod(axis=1)
-        totals = counts.constants + np.array([chosen * counts.params.sum(), counts.macs @ per_mac])
-        sums = self._tables[:, :, chosen].sum(axis=1)
+        sums = self._tables[:, :, int(bits[0, 0])].sum(axis=1)
         self._check_tables(sums[None], bits)
-        return (*(totals / counts.full).tolist(), *sums.tolist())
+        return (*self._ratios(bits[0]), *sums.tolist())
 
-    def bounds(self, widths: Iterable[int]) -> NDArray[np.float64]:
+    def _ratios(self, row: NDArray[Any]) -> tuple[float, float]:
+        """Both ratios of widths [Q]."""
+        counts, widths = self._counts, row.astype(np.float64)
+        operands = np.where(counts.operands < 0, -counts.operands, widths[counts.operands])
+        per_mac = operands.max(axis=1) if self.bitops == "max" else operands.prod(axis=1)
+        totals = counts.constants + np.array([counts.params @ widths, counts.macs @ per_mac])
+        size, work = (totals / counts.full).tolist()
+        return size, work
+
+    def bounds(self, widths: Iterable[int], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """float64[2, K]: the lowest and the highest value that each cost takes over the given widths.
+
+        Args:
+            widths: W of them.
+            allowed: bool[Q, W], which of the widths in ascending order each node may take; None if all.
 
         Raises:
             BitWidthError: without a width, or as ``uniform``.
@@ -150,11 +158,21 @@ class CostModel:
             chosen = sorted(set(WIDTHS.check("widths", widths)))
         except ArgumentError as error:
             raise BitWidthError(error.message, error.hint) from None
+        if allowed is not None:
+            return np.array(
+                [self._end(chosen, allowed, *end) for end in ((np.min, np.inf), (np.max, -np.inf))]
+            )
         every = np.array([self.uniform(width) for width in chosen])
         of_tables = self._tables[:, :, chosen]
         low = [*every[0, :2], *of_tables.min(axis=2).sum(axis=1)]
         high = [*every[-1, :2], *of_tables.max(axis=2).sum(axis=1)]
         return np.array([low, high])
+
+    def _end(self, widths: list[int], allowed: NDArray[np.bool_], best: Any, worst: float) -> list[float]:
+        row = best(np.where(allowed, widths, worst), axis=1)
+        of_tables = best(np.where(allowed, self._tables[:, :, widths], worst), axis=2).sum(axis=1)
+        self._check_tables(of_tables[None], row[None].astype(np.uint8))
+        return [*self._ratios(row), *of_tables]
 
     def neighbours(self, bits: Any, widths: Sequence[int] | NDArray[np.uint8]) -> NDArray[np.float64]:
         """Costs of all configurations that differ from one in a single node.

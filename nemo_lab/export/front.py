@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nemo_lab._version import __version__
 from nemo_lab.arguments import File, Instance, OrNone
+from nemo_lab.choices import check_choices
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import DataError
 from nemo_lab.export.record import PROBLEM, STUDY, parsed, settings, write_json
@@ -118,4 +119,6 @@ def load_front(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uin
         rows.append([bits[i] for i in order])
     if not rows:
         return np.empty((0, len(known)), dtype=np.uint8)
-    return as_bits(rows, len(known), tuple(problem.bit_widths))
+    found = as_bits(rows, len(known), tuple(problem.bit_widths))
+    check_choices(found, problem)
+    return found

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nemo_lab._version import __version__
 from nemo_lab.arguments import Domain, File, Instance
+from nemo_lab.choices import check_choices, choices
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, DataError, NemoWarning, UnknownNameError
 from nemo_lab.search import Problem, adapt_problem
@@ -128,9 +129,9 @@ def load_bits(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint
             f"the record has no width for {missing[0]!r} ({len(missing)} of {len(known)} nodes are missing)",
             "load it with the problem it was saved from",
         )
-    bits: NDArray[np.uint8] = as_bits(
-        [[found[name] for name in known]], len(known), tuple(problem.bit_widths)
-    )[0]
+    rows = as_bits([[found[name] for name in known]], len(known), tuple(problem.bit_widths))
+    check_choices(rows, problem)
+    bits: NDArray[np.uint8] = rows[0]
     workload = adapt_problem(problem).workload
     own = record.get("workload") if workload is None else workload.name
     if record.get("workload") != own:
@@ -146,6 +147,10 @@ def load_bits(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint
 def settings(problem: Problem) -> dict[str, Any]:
     """What a problem was told, as far as it says."""
     told: dict[str, Any] = {"bit_widths": [int(width) for width in problem.bit_widths]}
+    if problem.allowed is not None:
+        told["allowed"] = [
+            [int(width) for width in np.asarray(problem.bit_widths)[row]] for row in choices(problem)
+        ]
     if problem.metric:
         told["metric"] = str(problem.metric)
     if problem.cost_model is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nemo_lab.arguments import COUNT, Choice, Domain, Instance, Number, OrNone, Several, Whole
 from nemo_lab.cost import CostModel
@@ -25,7 +27,8 @@ WIDTHS = Several(
     least=1,
     ascending=True,
     distinct=True,
-    words="ascending whole numbers, each 2 to 16, such as (4, 8)",
+    words="ascending whole numbers, each 2 to 16, such as (4, 8), or a mapping of such by names, such as "
+    "{'weight': (2, 4, 8), 'activation': (8, 16)}",
 )
 THREADS = OrNone(Whole(1, 1024))
 MEGABYTES = Number(0, 1e12, words="a number of megabytes, 0 to keep nothing")
@@ -60,6 +63,35 @@ def checked_workload(workload: Any) -> Workload:
             "CostModel(workload) gives exact costs either way",
         )
     return found
+
+
+def widths_of(workload: Workload, given: Any) -> tuple[tuple[int, ...], NDArray[np.bool_] | None]:
+    """The widths to choose from, and which of them each node may take, bool[Q, W]; None if all.
+
+    Args:
+        workload: whose nodes are named.
+        given: widths for all, or a mapping from names, see ``nemo_lab.workload.names``, to widths or to one
+            width; of several names for a node the last counts.
+
+    Raises:
+        UnknownNameError, ArgumentError: if a name or a width cannot be used, or a node has none.
+    """
+    if not isinstance(given, Mapping):
+        return WIDTHS.check("bit_widths", given), None
+    own: dict[int, tuple[int, ...]] = {}
+    for name, widths in given.items():
+        several = (widths,) if isinstance(widths, int | np.integer) else widths
+        checked = WIDTHS.check(f"bit_widths[{name!r}]", several)
+        own.update(dict.fromkeys(workload.resolver.find(name, "bit_widths").nodes, checked))
+    missing = [name for node, name in enumerate(workload.names) if node not in own]
+    if missing:
+        raise ArgumentError(
+            f"bit_widths leave out {missing[0]!r} ({len(missing)} of {len(workload.nodes)} nodes)",
+            "name 'weight' and 'activation' first, then what differs",
+        )
+    every = tuple(sorted({width for widths in own.values() for width in widths}))
+    allowed = np.array([np.isin(every, own[node]) for node in range(len(own))])
+    return every, None if allowed.all() else allowed
 
 
 def cost_model_of(workload: Workload, bitops: Any, given: Any) -> CostModel:

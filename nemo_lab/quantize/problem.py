@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.arguments import COUNT, Flag
+from nemo_lab.choices import check_choices, ends
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.cost.objectives import cost_objectives
@@ -58,7 +59,8 @@ class QuantizationProblem(Problem):
             sequences, whose places count alike unless labelled -100. A function's ``bounds`` says what
             its errors lie between; without it, from 0 to 1, or as far as two configurations reach that are
             evaluated at once: all nodes at the lowest, and all at the highest width.
-        bit_widths: the widths to choose from, ascending, each 2 to 16.
+        bit_widths: the widths to choose from, ascending, each 2 to 16; or those of nodes by name, glob, kind
+            and so on, of which the last counts: ``{"weight": (2, 4, 8), "activation": (8, 16)}``.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
         cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
         config: how ranges are found and what the quantizers are.
@@ -92,7 +94,7 @@ class QuantizationProblem(Problem):
         calibration: Any = None,
         data: Any = None,
         metric: Any = "top1",
-        bit_widths: Sequence[int] = BIT_WIDTHS,
+        bit_widths: Sequence[int] | Mapping[str, int | Sequence[int]] = BIT_WIDTHS,
         bitops: BitOps = "max",
         *,
         config: QuantizationConfig | None = None,
@@ -108,7 +110,7 @@ class QuantizationProblem(Problem):
         self.config = configured(config, settings, inspect.signature(type(self)).parameters)
         self.metrics = as_metrics(metric)
         self.metric = ", ".join(m.name for m in self.metrics)
-        self.bit_widths = arguments.WIDTHS.check("bit_widths", bit_widths)
+        self.bit_widths, self.allowed = arguments.widths_of(workload, bit_widths)
         self.batch_size = arguments.batch_size_of(workload, batch_size)
         self.threads = arguments.threads_of(workload, threads)
         self.cost_model = arguments.cost_model_of(workload, bitops, cost_model)
@@ -138,13 +140,13 @@ class QuantizationProblem(Problem):
             network.calibrate([batch.inputs for batch in batches])
             self._task = make_task(network, examples, self.metrics, self.batch_size)
         model = self.cost_model
-        costs = cost_objectives(model.cost_names, model.full_precision, model.bounds(self.bit_widths))
+        reached = model.bounds(self.bit_widths, self.allowed)
+        costs = cost_objectives(model.cost_names, model.full_precision, reached)
         self.objectives = (*bounded(self.metrics, self._uniform), *costs)
 
     def _uniform(self) -> NDArray[np.float64]:
-        """Errors float64[2, metrics] with every node at the lowest, and at the highest width."""
-        ends = np.array([[width] * self.num_nodes for width in (self.bit_widths[0], self.bit_widths[-1])])
-        return self.evaluate(ends)[:, : len(self.metrics)]
+        """Errors float64[2, metrics] with every node at its lowest, and at its highest width."""
+        return self.evaluate(ends(self))[:, : len(self.metrics)]
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of what results depend on: ``workload``, ``data``, ``settings``, ``code`` of metrics."""
@@ -169,7 +171,8 @@ class QuantizationProblem(Problem):
         """Digests of the settings, as this version writes them, then as earlier ones did."""
         costs = self.costs(np.tile([[width] for width in self.bit_widths], self.num_nodes))
         measured, place = (self.metric, self.bit_widths), str(self._network.device)
-        run = (self.batch_size, self.threads, place, self.objective_names, costs)
+        free = () if self.allowed is None else (self.allowed,)
+        run = (self.batch_size, self.threads, place, self.objective_names, costs, *free)
         return settings_digests(measured, self.config, run)
 
     @contextmanager
@@ -228,10 +231,11 @@ class QuantizationProblem(Problem):
             row depends on the others, or on what was evaluated before.
 
         Raises:
-            BitWidthError: on a wrong shape or a width that is not among ``bit_widths``.
+            BitWidthError: on a wrong shape or a width that is not among ``bit_widths`` of the node.
             EvaluationError: if a metric returns no finite number, or memory runs out.
         """
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
+        check_choices(rows, self)
         with self._running() as network:
             new = [row for row in np.unique(rows, axis=0) if row.tobytes() not in self._found]
             for row, errors in zip(new, mean_errors(network, self._task, new, remember=True), strict=True):

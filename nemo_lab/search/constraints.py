@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.arguments import Number
+from nemo_lab.choices import choices, fit, not_allowed
 from nemo_lab.errors import ArgumentError, BitWidthError, shown
+from nemo_lab.problem import Problem
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -59,8 +61,11 @@ class Constraints:
             ranges={node: ends for node, ends in self.ranges.items() if node not in nodes},
         )
 
-    def apply(self, bits: Bits) -> Bits:
-        """Bring the pinned nodes of a configuration uint8[Q] to the nearest width they may have, in place."""
+    def apply(self, bits: Bits, problem: Problem) -> Bits:
+        """Bring the nodes of a configuration uint8[Q] to the nearest width they may have, in place."""
+        if problem.allowed is not None:
+            bits[:] = fit(bits, self.allowed(problem), problem.bit_widths)
+            return bits
         for node, width in self.held.items():
             low, high = _ends(width)
             bits[node] = min(max(int(bits[node]), low), high)
@@ -84,12 +89,12 @@ class Constraints:
             total += np.maximum(objectives[:, k] - high, 0.0)
         return total
 
-    def allowed(self, widths: tuple[int, ...], nodes: int) -> NDArray[np.bool_]:
+    def allowed(self, problem: Problem) -> NDArray[np.bool_]:
         """bool[Q, W]: which widths each node may take."""
-        free, given = np.ones((nodes, len(widths)), dtype=bool), np.asarray(widths)
+        free, given = choices(problem), np.asarray(problem.bit_widths)
         for node, width in self.held.items():
             low, high = _ends(width)
-            free[node] = (low <= given) & (given <= high)
+            free[node] &= (low <= given) & (given <= high)
         return free
 
     def box(self, bounds: Floats) -> Floats:
@@ -145,6 +150,22 @@ def checked_width(value: Any, widths: Sequence[int]) -> Width:
             "give a narrower one, or free the node with unpin",
         )
     return low if low == high else (low, high)
+
+
+def checked_pins(pins: Pins, problem: Problem) -> dict[int, Width]:
+    """What nodes are to be pinned to: see ``checked_width``.
+
+    Raises:
+        BitWidthError, ArgumentError: if a width is none of the problem's, or a node may have none of them.
+    """
+    widths = tuple(problem.bit_widths)
+    checked = {node: checked_width(width, widths) for node, width in pins.items()}
+    if problem.allowed is not None:
+        left = Constraints().holding(checked).allowed(problem)
+        for node in checked:
+            if not left[node].any():
+                raise not_allowed(problem, node, width_text(checked[node]))
+    return checked
 
 
 def checked_bits(value: Any, widths: Sequence[int]) -> int:

@@ -131,12 +131,12 @@ class Engine:
     def _bits_of(self, member: Member) -> Bits:
         constraints = self.state.ledger.constraints
         if member.hand_made:
-            return constraints.apply(np.array(member.bits, dtype=np.uint8))
+            return constraints.apply(np.array(member.bits, dtype=np.uint8), self.problem)
         one = self.species[member.species]
         if member.imitates is not None:
             member.genome = self.population.learn(member.species, member.imitates)
             member.imitates = None
-        bits = constraints.apply(np.array(one.decode(member.genome), dtype=np.uint8))
+        bits = constraints.apply(np.array(one.decode(member.genome), dtype=np.uint8), self.problem)
         if self.options.lift and not one.final:
             return lift(bits, self.problem, self.state.allowed())
         return bits

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.choices import choices, fit
 from nemo_lab.search.constraints import Constraints
 from nemo_lab.search.members import Member
 from nemo_lab.search.options import SearchOptions
@@ -31,7 +32,8 @@ def configurations(
     fitted to all evaluations. ``"front"`` and ``"sensitivity"`` are None before there is an evaluation.
     """
     if source == "uniform":
-        return np.repeat(np.array(problem.bit_widths, dtype=np.uint8)[:, None], problem.num_nodes, axis=1)
+        every = np.repeat(np.array(problem.bit_widths, dtype=np.uint8)[:, None], problem.num_nodes, axis=1)
+        return fit(every, choices(problem), problem.bit_widths)
     if source == "front" and len(view.front):
         return view.evaluations.bits[view.front]
     if source == "sensitivity" and len(view.evaluations):

@@ -154,8 +154,8 @@ class SearchState:
         return self.archive.find(bits) is not None or self.queue.is_out(bits)
 
     def allowed(self) -> np.ndarray:
-        """bool[Q, W]: widths that pins leave to each node."""
-        return self.ledger.constraints.allowed(tuple(self.problem.bit_widths), self.problem.num_nodes)
+        """bool[Q, W]: widths that the problem and pins leave to each node."""
+        return self.ledger.constraints.allowed(self.problem)
 
     def look(self) -> SearchView:
         """The search as it is now."""

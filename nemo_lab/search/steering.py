@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from nemo_lab.search.constraints import Pins, checked_width
+from nemo_lab.search.constraints import Pins, checked_pins
 from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, Member
 from nemo_lab.search.reseeding import configurations, reseed
@@ -43,16 +43,15 @@ class Steering:
             how many projected configurations wait now.
 
         Raises:
-            BitWidthError, ArgumentError: see ``checked_width``.
+            BitWidthError, ArgumentError: see ``checked_pins``.
         """
         state = self._state
-        widths = tuple(state.problem.bit_widths)
-        after = self.ledger.pin({node: checked_width(width, widths) for node, width in pins.items()})
+        after = self.ledger.pin(checked_pins(pins, state.problem))
         with self._taking_effect(after):
             log = state.archive.evaluations
             projected: dict[bytes, Member] = {}
             for config in state.archive.front:  # as it was before the pin
-                bits = after.constraints.apply(log.bits[config].copy())
+                bits = after.constraints.apply(log.bits[config].copy(), state.problem)
                 if state.archive.find(bits) is None:
                     member = Member(int(log.species[config]), None, "projected", bits)
                     projected.setdefault(bits.tobytes(), member)

@@ -20,7 +20,7 @@ def unevaluated(
     problem: Problem, constraints: Constraints, known: Callable[[Bits], bool], rng: np.random.Generator
 ) -> Bits | None:
     """A configuration uint8[Q] under the pins that is not ``known``, None if there is none left."""
-    allowed = constraints.allowed(tuple(problem.bit_widths), problem.num_nodes)
+    allowed = constraints.allowed(problem)
     widths = np.asarray(problem.bit_widths, dtype=np.uint8)
     choices = [widths[row] for row in allowed]
     for _ in range(64):

@@ -19,7 +19,7 @@ class SearchView:
     Attributes:
         evaluations: all so far; read-only.
         front: config ids of the front under the constraints.
-        allowed: bool[Q, W], widths that pins leave to each node.
+        allowed: bool[Q, W], widths that the problem and pins leave to each node.
         box: float[2, K]: the region where new points count, from the best corner to the worst.
         known: whether a configuration uint8[Q] was evaluated, or is being evaluated.
     """

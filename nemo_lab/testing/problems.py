@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.adapted import adapt_problem
+from nemo_lab.choices import choices, fit
 from nemo_lab.contract import check_bounds, check_fingerprint, check_object
 from nemo_lab.errors import ContractError, NemoError
 from nemo_lab.problem import Problem
@@ -34,6 +35,7 @@ def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> No
     objectives_of(problem)
     rng = np.random.default_rng(seed)
     bits = rng.choice(problem.bit_widths, size=(configurations, problem.num_nodes)).astype(np.uint8)
+    bits = fit(bits, choices(problem), problem.bit_widths)
     objectives = _check_evaluate(problem, bits)
     _check_bounds(problem, objectives)
     _check_costs(problem, bits, objectives)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nemo_lab.adapted import adapt_problem
+from nemo_lab.choices import choices, fit
 from nemo_lab.errors import ContractError
 from nemo_lab.problem import Problem
 from nemo_lab.search.options import SearchOptions
@@ -98,6 +99,7 @@ def _check_imitate(species: Species, problem: Problem, seed: int) -> None:
     bits = np.repeat(levels[:, None], problem.num_nodes, axis=1)
     other = rng.random(bits.shape) < 0.25
     bits[other] = rng.choice(widths, size=int(other.sum()))
+    bits = fit(bits, choices(problem), widths)
     given = bits.copy()
     genomes = species.imitate(bits, rng)
     check_count("imitate", genomes, len(bits))

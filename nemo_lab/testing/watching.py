@@ -30,7 +30,7 @@ def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 9, 12)) -
     for pins in ({}, {0: widths[-1]}, {}):
         constraints, front = Constraints(pins=pins), ParetoFront()
         while len(log) < counts[len(views)]:
-            bits = constraints.apply(rng.choice(widths, size=problem.num_nodes).astype(np.uint8))
+            bits = constraints.apply(rng.choice(widths, size=problem.num_nodes).astype(np.uint8), problem)
             objectives = evaluate_one(problem, bits)
             log.append(bits=bits, objectives=objectives, species=-1, origin=0, generation=len(views))
         evaluations = log.view()
@@ -40,7 +40,7 @@ def watched(problem: Problem, seed: int, counts: tuple[int, ...] = (6, 9, 12)) -
             SearchView(
                 evaluations,
                 front.ids,
-                constraints.allowed(widths, problem.num_nodes),
+                constraints.allowed(problem),
                 constraints.box(bounds_of(problem)),
                 lambda bits, known=known: bits.tobytes() in known,  # type: ignore[misc]
             )

@@ -19,13 +19,13 @@ CONSTANTS = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", 
 
 
 def decisions(
-    quantizers: Quantizers, left_out: set[str], groups: Mapping[str, str]
+    quantizers: Quantizers, left_out: Mapping[str, int], groups: Mapping[str, str]
 ) -> tuple[tuple[Node, ...], tuple[Layer, ...], NDArray[np.int64]]:
     """Number the decisions in execution order, and join them.
 
     Args:
         quantizers: of the graph.
-        left_out: names of the quantizers in full precision.
+        left_out: name of each tensor that is not quantized -> bits that it counts with.
         groups: name of a tied quantizer -> name of the first of its group.
 
     Returns:
@@ -48,7 +48,8 @@ def decisions(
         flowing = all(source.path is None for source in product.sources)
         if flowing and callers.setdefault(name, node) is not node:
             name = label(node)
-        layers.append(Layer(name, quantizers.operations.op(node), (left, right), product.macs))
+        op, unquantized = quantizers.operations.op(node), quantizers.widths(product, left_out)
+        layers.append(Layer(name, op, (left, right), product.macs, unquantized))
     return nodes, tuple(layers), _topology(quantizers, index)
 
 

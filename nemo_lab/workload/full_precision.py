@@ -11,16 +11,19 @@ from torch import Tensor, fx, nn
 
 from nemo_lab.workload.operations import Operations, label
 from nemo_lab.workload.quantization_points import Quantizers
-from nemo_lab.workload.records import FullPrecision
+from nemo_lab.workload.records import FLOAT_BITS, FullPrecision
 from nemo_lab.workload.uncounted import packed
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
-def left_in_full_precision(quantizers: Quantizers, names: set[str]) -> tuple[FullPrecision, ...]:
-    """What counts as it is stored because the user ignores the quantizers of these names."""
+def left_in_full_precision(quantizers: Quantizers, left_out: Mapping[str, int]) -> tuple[FullPrecision, ...]:
+    """What is not a decision because the user says so: name of a quantizer -> bits that it counts with.
+
+    Weights count as they are stored.
+    """
     parts = _Parts()
-    ignored = {id(s) for s, q in zip(quantizers.sources, quantizers.all, strict=True) if q.name in names}
+    ignored = {id(s) for s, q in zip(quantizers.sources, quantizers.all, strict=True) if q.name in left_out}
     for source in quantizers.sources:
         if source.path is not None and id(source) in ignored:
             op = quantizers.operations.op(source.node)
@@ -29,7 +32,8 @@ def left_in_full_precision(quantizers: Quantizers, names: set[str]) -> tuple[Ful
     for product in quantizers.products:
         if all(id(source) in ignored for source in product.sources):
             op = quantizers.operations.op(product.node)
-            parts.add(quantizers.label(product.node), op, 0, product.macs)
+            operands = quantizers.widths(product, left_out)
+            parts.add(quantizers.label(product.node), op, 0, product.macs, operands=operands)
     return parts.all()
 
 
@@ -119,7 +123,15 @@ class _Parts:
     def __init__(self) -> None:
         self.found: dict[str, FullPrecision] = {}
 
-    def add(self, name: str, op: str, params: int, macs: int | None, bits: float = 32) -> None:
+    def add(
+        self,
+        name: str,
+        op: str,
+        params: int,
+        macs: int | None,
+        bits: float = FLOAT_BITS,
+        operands: tuple[int, int] | None = None,
+    ) -> None:
         """Count weights of ``bits`` bits each, and multiply-accumulates, under a name."""
         before = self.found.get(name, FullPrecision(name, op, 0, 0))
         both = before.params + params
@@ -129,6 +141,7 @@ class _Parts:
             both,
             None if before.macs is None or macs is None else before.macs + macs,
             (before.params * before.bits + params * bits) / both if both else before.bits,
+            operands or before.operands,
         )
 
     def all(self) -> tuple[FullPrecision, ...]:

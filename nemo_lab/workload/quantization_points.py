@@ -15,7 +15,7 @@ from nemo_lab.workload.arranged import stored
 from nemo_lab.workload.channels import Scales, common
 from nemo_lab.workload.computed import way_out
 from nemo_lab.workload.operations import Operations, label
-from nemo_lab.workload.records import Quantizer
+from nemo_lab.workload.records import FLOAT_BITS, Quantizer
 from nemo_lab.workload.stored_weights import SCALES
 
 
@@ -150,15 +150,29 @@ class Quantizers:
             quantizers.append(self._quantizer(source, chosen[place], aliases))
         return tuple(quantizers)
 
-    def activations_beside(self, chosen: str | None) -> set[str]:
-        """Names of the activations that are not among those chosen: ``"all"``, ``"operands"``, or None."""
+    def activations_beside(self, chosen: str | int | None) -> set[str]:
+        """Names of the activations that are not among those chosen: ``"all"``, ``"operands"``; else none."""
         multiplied = {id(source) for product in self.products for source in product.sources}
         return {
             quantizer.name
             for source, quantizer in zip(self.sources, self.all, strict=True)
             if quantizer.kind == "activation"
-            and (chosen is None or (chosen == "operands" and id(source) not in multiplied))
+            and (chosen not in ("all", "operands") or (chosen == "operands" and id(source) not in multiplied))
         }
+
+    def widths(self, product: Product, held: Mapping[str, int]) -> tuple[int, int]:
+        """Bits that the operands of a product count with unless they are quantized.
+
+        Args:
+            product: of this graph.
+            held: name of a quantizer -> bits, where those are not 32.
+        """
+        left, right = (held.get(self._called[id(source)], FLOAT_BITS) for source in product.sources)
+        return left, right
+
+    @cached_property
+    def _called(self) -> dict[int, str]:
+        return {id(source): q.name for source, q in zip(self.sources, self.all, strict=True)}
 
     def _quantizer(self, source: Source, name: str, aliases: tuple[str, ...]) -> Quantizer:
         if source.path is None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nemo_lab.errors import DataError
 
 Kind = Literal["weight", "activation"]
+FLOAT_BITS = 32  # of a number that nothing is said of
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,21 @@ class Layer:
         name: path of the module, or of the function call inside its module.
         op: operation type, such as ``"conv"``, ``"linear"`` or ``"matmul"``.
         operands: node indices of the two tensors that meet, the weight first if there is one;
-            None where a tensor stays in full precision.
+            None where a tensor is not quantized.
         macs: multiply-accumulates for one example.
+        unquantized: bits that either operand counts with where it is None.
     """
 
     name: str
     op: str
     operands: tuple[int | None, int | None]
     macs: int
+    unquantized: tuple[int, int] = (FLOAT_BITS, FLOAT_BITS)
 
 
 @dataclass(frozen=True)
 class FullPrecision:
-    """Something that is not quantized, and counts with 32 bits in every cost.
+    """Something that is not quantized; it counts with 32 bits in every cost where nothing else is said.
 
     Attributes:
         name: path of the module, parameter or function call.
@@ -112,13 +115,15 @@ class FullPrecision:
         macs: multiply-accumulates between two operands in full precision, for one example; None if nothing
             tells how many, as of somebody's own operation. Costs count none then.
         bits: of each stored number, on average; less than 32 of weights that came packed in fewer.
+        operands: bits that the two operands of a multiply-accumulate count with.
     """
 
     name: str
     op: str
     params: int
     macs: int | None
-    bits: float = 32
+    bits: float = FLOAT_BITS
+    operands: tuple[int, int] = (FLOAT_BITS, FLOAT_BITS)
 
 
 @dataclass(frozen=True)

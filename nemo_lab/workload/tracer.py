@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from nemo_lab._torch import torch_threads
-from nemo_lab.arguments import Choice, OrNone
+from nemo_lab.arguments import Choice, Domain, OrNone, Whole
 from nemo_lab.errors import NemoWarning, TraceError
 from nemo_lab.exclusion import tracing
 from nemo_lab.workload.capture import capture
@@ -33,10 +33,22 @@ from nemo_lab.workload.full_precision import left_in_full_precision, not_quantiz
 from nemo_lab.workload.inputs import Inputs
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.quantization_points import Quantizers
-from nemo_lab.workload.records import FullPrecision, Layer, Node
+from nemo_lab.workload.records import FLOAT_BITS, FullPrecision, Layer, Node
 from nemo_lab.workload.stored_weights import read_weights
 
-ACTIVATIONS = OrNone(Choice(("all", "operands")))
+HALF = 16
+
+
+@dataclass(frozen=True)
+class Chosen(Domain[str | int | None]):
+    """Which activations are quantized."""
+
+    words: str = field(default=f"'all', 'operands', {HALF} or None", kw_only=True)
+
+    def clean(self, value: Any) -> str | int | None:
+        """A name, 16, or None."""
+        named = isinstance(value, str)
+        return Choice(("all", "operands")).clean(value) if named else OrNone(Whole(HALF, HALF)).clean(value)
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ def trace(
     name: str | None = None,
     ignore: Called | Iterable[Called] = (),
     tie: Iterable[Called | Iterable[Called]] = (),
-    activations: Literal["all", "operands"] | None = "all",
+    activations: Literal["all", "operands", 16] | None = "all",
 ) -> Traced:
     """The decisions of ``module`` and how they hang together, for ``Workload.from_module``.
 
@@ -78,7 +90,9 @@ def trace(
         tie: groups of the same that share one decision, such as
             ``[("conv1.weight", "conv2.weight"), "blocks.*.attn.*.weight"]``.
         activations: which are quantized: ``"all"`` that the rule above names; ``"operands"``, those that a
-            multiplication reads, as sums and pools cost no bit-operations; None, and weights alone are.
+            multiplication reads, as sums and pools cost no bit-operations; None, and weights alone are; 16,
+            and they count 16 bits, as on hardware that multiplies in half precision (they are computed in
+            float32 all the same), where None counts 32.
 
     Raises:
         TraceError: if ``module`` is not a torch module, cannot be traced or run on the example, or has
@@ -104,11 +118,13 @@ def trace(
             read_weights(graph, network, args, kwargs, batch)
     quantizers = Quantizers(graph, batch)
     parts = not_quantizable(quantizers, module)
-    whole = decisions(quantizers, set(), {})
+    whole = decisions(quantizers, {}, {})
     names = NameResolver(*whole[:2])
-    left_out, planned = ignored(names, parts, ignore)
-    left_out |= quantizers.activations_beside(ACTIVATIONS.check("activations", activations))
-    groups = tied(names, tie, left_out)
+    unquantized, planned = ignored(names, parts, ignore)
+    chosen = Chosen().check("activations", activations)
+    beside = dict.fromkeys(quantizers.activations_beside(chosen), HALF if chosen == HALF else FLOAT_BITS)
+    left_out = {**beside, **dict.fromkeys(unquantized, FLOAT_BITS)}
+    groups = tied(names, tie, set(left_out))
     nodes, layers, topology = decisions(quantizers, left_out, groups) if left_out or groups else whole
     if not nodes:
         raise _nothing_to_quantize(name, quantizers, parts)

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from nemo_lab.arguments import Choice, OrNone, Text
 from nemo_lab.workload.inputs import Inputs
 from nemo_lab.workload.names import Called, NameResolver
-from nemo_lab.workload.records import FullPrecision, Layer, Node, Quantizer, Splits
+from nemo_lab.workload.records import FLOAT_BITS, FullPrecision, Layer, Node, Quantizer, Splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class Workload:
         name: str | None = None,
         ignore: Called | Iterable[Called] = (),
         tie: Iterable[Called | Iterable[Called]] = (),
-        activations: Literal["all", "operands"] | None = "all",
+        activations: Literal["all", "operands", 16] | None = "all",
     ) -> Workload:
         """Trace ``module``; see ``nemo_lab.workload.tracer.trace`` for arguments, errors and warnings."""
         from nemo_lab.workload.tracer import trace  # imports torch
@@ -164,7 +165,10 @@ class Workload:
             return pd.DataFrame(rows, columns=columns, index=pd.Index(self.names, name="node"))
         if table == "layers":
             return pd.DataFrame(
-                [[layer.op, *map(self._operand, layer.operands), layer.macs] for layer in self.layers],
+                [
+                    [layer.op, *map(self._operand, layer.operands, layer.unquantized), layer.macs]
+                    for layer in self.layers
+                ],
                 columns=["op", "left", "right", "macs"],
                 index=pd.Index([layer.name for layer in self.layers], name="layer"),
             )
@@ -175,8 +179,10 @@ class Workload:
         )
         return parts.astype({"macs": "Int64"})  # which has a place for what is unknown
 
-    def _operand(self, index: int | None) -> str:
-        return "(full precision)" if index is None else self.names[index]
+    def _operand(self, index: int | None, bits: int) -> str:
+        if index is not None:
+            return self.names[index]
+        return "(full precision)" if bits == FLOAT_BITS else f"({bits} bits)"
 
     def summary(self) -> str:
         """One line: decisions, weights and multiply-accumulates."""
@@ -185,13 +191,21 @@ class Workload:
             f"{self.name}: {len(self.nodes)} bit-width decisions ({weights} weights, "
             f"{len(self.nodes) - weights} activations), {self.params:,} weights, {self.macs:,} MACs"
         )
-        if self.full_precision:
-            params = sum(part.params for part in self.full_precision)
-            macs = sum(part.macs or 0 for part in self.full_precision)
+        params = sum(part.params for part in self.full_precision)
+        macs = sum(part.macs or 0 for part in self.full_precision if min(part.operands) == FLOAT_BITS)
+        unknown = sum(part.macs is None for part in self.full_precision)
+        if params or macs or unknown:
             line += f"; {params:,} weights and {macs:,} MACs of them stay in full precision"
-            unknown = sum(part.macs is None for part in self.full_precision)
             line += f", the MACs of {unknown} more parts are unknown" if unknown else ""
+        if held := self._held:
+            line += f"; activations that are not quantized count {held} bits"
         return line if self.trained else f"{line}; random weights"
+
+    @property
+    def _held(self) -> int:
+        """Bits of the activations that are not quantized, where those are not 32; else 0."""
+        every = (layer.unquantized for layer in self.layers), (part.operands for part in self.full_precision)
+        return min((bits for pair in chain(*every) for bits in pair if bits < FLOAT_BITS), default=0)
 
     def __repr__(self) -> str:
         return f"<Workload {self.summary()}>"

@@ -170,11 +170,11 @@ def test_allowed_apply_and_pinned_agree(first: Pins, second: Pins) -> None:
     rules = Constraints().holding(first).holding(second)
     assert rules.held == plain({**first, **second})
     assert not set(rules.pins) & set(rules.ranges)
-    allowed = rules.allowed(WIDTHS, 6)
+    allowed = rules.allowed(ToyProblem(6, WIDTHS))
     for node in range(6):
         for place, width in enumerate(WIDTHS):
             bits = np.full((1, 6), width, dtype=np.uint8)
-            done = rules.apply(bits[0].copy())
+            done = rules.apply(bits[0].copy(), ToyProblem(6, WIDTHS))
             assert done.tolist() == nearest(bits[0], rules.held)
             assert allowed[node, place] == (done[node] == width)
             assert rules.pinned(bits)[0] == allowed[:, place].all()

@@ -83,6 +83,16 @@ class Single(ToyProblem):
     objective_bounds = np.array([[0.0] * 3, [1.0, 0.25, 0.25]])  # type: ignore[assignment]
 
 
+class OfKinds(ToyProblem):
+    """Weights and inputs may have other widths, which lie apart."""
+
+    def __init__(self) -> None:
+        super().__init__(6, (2, 3, 4, 8, 16))
+        self.allowed = np.array([[True, True, True, False, False], [False, False, True, True, True]] * 3)[
+            [1, 0, 3, 2, 5, 4]
+        ]
+
+
 PROBLEMS: dict[str, Any] = {
     "costless": Costless,
     "two measured": Two,
@@ -91,5 +101,6 @@ PROBLEMS: dict[str, Any] = {
     "constant": Constant,
     "one node": Single,
     "two widths": lambda: ToyProblem(6, (4, 8)),
+    "of kinds": OfKinds,
     "one width": lambda: ToyProblem(6, (4,)),
 }

@@ -29,6 +29,8 @@ class Priced:
 
     cost_names: tuple[str, ...] = ()
     neighbour_costs: Any = None
+    allowed = None
+    num_nodes = 0
 
     def __init__(self, costs: Costs, bit_widths: tuple[int, ...] = WIDTHS) -> None:
         self.costs, self.bit_widths = costs, bit_widths
@@ -92,9 +94,10 @@ def check(
     problem = PricedByModel(priced, widths) if isinstance(priced, CostModel) else Priced(priced, widths)
     costs = problem.costs
     rules = Constraints(pins=pins)
-    bits = rules.apply(bits.astype(np.uint8))
+    problem.num_nodes = len(bits)
+    bits = rules.apply(bits.astype(np.uint8), problem)  # type: ignore[arg-type]
     before = bits.copy()
-    allowed = rules.allowed(widths, len(bits))
+    allowed = rules.allowed(problem)  # type: ignore[arg-type]
     lifted = lifted_by(problem, bits, allowed)
     assert lifted.tolist() == lifted_by_whole_rows(problem, before, allowed).tolist()
     assert lifted.tolist() == lifted_by(Priced(costs, widths), before, allowed).tolist()

@@ -30,13 +30,13 @@ def seen(problem: Any, count: int, pins: Pins | None = None, limits: Any = None)
     rules, rng = Constraints(limits=limits or {}).holding(pins or {}), np.random.default_rng(5)
     log, front = EvaluationLog(problem.num_nodes, len(problem.objective_names)), ParetoFront()
     for bits in rng.choice(problem.bit_widths, size=(count, problem.num_nodes)).astype(np.uint8):
-        objectives = problem.evaluate(rules.apply(bits)[None])[0]
+        objectives = problem.evaluate(rules.apply(bits, problem)[None])[0]
         log.append(bits=bits, objectives=objectives, species=-1, origin=0, generation=0)
     front.rebuild(log.view(), rules)
     return SearchView(
         log.view(),
         front.ids,
-        rules.allowed(problem.bit_widths, problem.num_nodes),
+        rules.allowed(problem),
         rules.box(bounds_of(problem)),
         lambda bits: log.find(bits) is not None,
     )

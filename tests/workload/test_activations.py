@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from nemo_lab import CostModel, QuantizationProblem, Workload
+from nemo_lab.cost.model import BitOps
 from nemo_lab.errors import ArgumentError
 
 
@@ -29,7 +32,7 @@ class Block(nn.Module):
 X = torch.randn(32, 5, 8, generator=torch.Generator().manual_seed(0))
 
 
-def traced(activations: str | None) -> Workload:
+def traced(activations: str | int | None) -> Workload:
     return Workload.from_module(Block().eval(), X[:2], activations=activations)  # type: ignore[arg-type]
 
 
@@ -61,6 +64,41 @@ def test_costs_and_errors_follow() -> None:
     assert np.all(np.diff(errors) < 0)
 
 
-def test_another_choice_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="activations"):
-        traced("some")
+@pytest.mark.parametrize("bitops", ["max", "product"])
+def test_activations_that_are_held_at_16_bits(bitops: BitOps) -> None:
+    """Weights alone are decisions; a product costs what its two operands have, by hand."""
+    held, none = traced(16), traced(None)
+    assert held.names == none.names
+    of_weights = sum(layer.macs for layer in held.layers)
+    between = held.macs - of_weights  # scores of attention: two activations
+    assert between == 2 * 5 * 5 * 8
+    full = 32 if bitops == "max" else 32 * 32
+    expected = 16 * held.macs if bitops == "max" else 4 * 16 * of_weights + 16 * 16 * between
+    model = CostModel(held, bitops)
+    assert model.evaluate([4] * 4).tolist() == [[4 / 32, expected / (full * held.macs)]]
+    assert model.uniform(4) == tuple(model.evaluate([4] * 4)[0])
+    wide = [17, 4, 4, 4]
+    near = model.neighbours([4] * 4, [17])[:, 0, 0]
+    assert near.tolist() == model.evaluate(wide)[0].tolist()
+    problems = [QuantizationProblem(one, X, X, "kl", bitops=bitops) for one in (held, none)]
+    assert problems[0].evaluate([4] * 4)[0, 0] == problems[1].evaluate([4] * 4)[0, 0]
+    assert "activations that are not quantized count 16 bits" in held.summary()
+    assert "in full precision" not in held.summary()
+    assert f"0 weights and {between} MACs of them stay in full precision" in none.summary()
+    assert set(held.to_frame("layers")["right"]) == {"(16 bits)"}
+    assert set(none.to_frame("layers")["right"]) == {"(full precision)"}
+
+
+def test_what_is_ignored_beside_them_counts_32_bits() -> None:
+    held = Workload.from_module(Block().eval(), X[:2], activations=16, ignore=["up.weight", "down.input"])
+    layers = {layer.name: layer for layer in held.layers}
+    assert layers["down"].unquantized[1] == 32
+    assert layers["out"].unquantized[1] == 16
+    up = next(part for part in held.full_precision if part.name == "up" and part.macs)
+    assert up.operands == (32, 16)
+
+
+@pytest.mark.parametrize("given", ["some", 8, 16.5, True, "16"])
+def test_another_choice_is_refused(given: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"activations=.*give 'all', 'operands', 16 or None"):
+        traced(given)

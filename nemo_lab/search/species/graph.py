@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nemo_lab._torch import torch_threads
+from nemo_lab.choices import choices
 from nemo_lab.exclusion import computing
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
@@ -35,6 +36,7 @@ class GraphSpecies(Species):
     def __init__(self, problem: Problem, options: SearchOptions) -> None:
         self.options = options
         self.widths = np.asarray(problem.bit_widths)
+        self.beyond = None if problem.allowed is None else ~choices(problem)
         edges = problem.topology if options.gnn_edges == "topology" else problem.edges
         both_ways = np.concatenate([edges, edges[::-1]], axis=1)
         features = np.array(problem.node_features, dtype=np.float32)
@@ -70,7 +72,11 @@ class GraphSpecies(Species):
     def initial(self, count: int, rng: np.random.Generator) -> list[Parameters]:
         """Networks that lean to width levels spread evenly over the range."""
         low, high = float(self.widths[0]), float(self.widths[-1])
-        return [self._leaning(level, rng) for level in spread_levels(count, low, high, rng)]
+        levels = spread_levels(count, low, high, rng)
+        if self.beyond is not None:  # widths may lie far apart: as many members lean to each
+            places = (levels - low) / max(high - low, 1.0) * (len(self.widths) - 1)
+            levels = np.interp(places, np.arange(len(self.widths)), self.widths)
+        return [self._leaning(level, rng) for level in levels]
 
     def offspring(
         self, parents: Sequence[Parameters], count: int, rng: np.random.Generator
@@ -83,6 +89,8 @@ class GraphSpecies(Species):
         scores = self.logits(genome)
         if len(genome) > len(self.names):
             scores = scores + genome[-1]
+        if self.beyond is not None:
+            scores = np.where(self.beyond, -np.inf, scores)
         return np.asarray(self.widths[scores.argmax(axis=1)], dtype=np.uint8)
 
     def logits(self, genome: Parameters) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.choices import Ladder
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem, blocks_of
 from nemo_lab.search.species.base import Bits, Species
@@ -30,8 +31,7 @@ class IntegerSpecies(Species):
         self.options = options
         self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
         self.nodes = problem.num_nodes
-        self._level = np.zeros(256, dtype=np.intp)
-        self._level[self.widths] = np.arange(len(self.widths))
+        self._ladder = Ladder(problem)
         self.blocks: list[NDArray[np.intp]] = [
             np.asarray(block, dtype=np.intp) for block in blocks_of(problem)
         ]
@@ -48,8 +48,8 @@ class IntegerSpecies(Species):
     def initial(self, count: int, rng: np.random.Generator) -> list[Bits]:
         """Mixtures around width levels."""
         levels = spread_levels(count, 0.0, len(self.widths) - 1.0, rng)
-        mixed = np.rint(levels[:, None] + rng.standard_normal((count, self.nodes)))
-        return list(self.widths[np.clip(mixed, 0, len(self.widths) - 1).astype(np.intp)])
+        own = levels[:, None] * (self._ladder.top / max(len(self.widths) - 1, 1))
+        return list(self._ladder.bits(np.rint(own + rng.standard_normal((count, self.nodes)))))
 
     def offspring(self, parents: Sequence[Bits], count: int, rng: np.random.Generator) -> list[Bits]:
         """Crossover of stretches and structured mutation."""
@@ -68,17 +68,18 @@ class IntegerSpecies(Species):
             one, two = (self._front[i] for i in rng.integers(len(self._front), size=2))
         else:
             one, two = (parents[i] for i in partners(len(parents), rng, self.options.mating))
-        levels = self._level[one]
+        levels, others = self._ladder.levels(one), self._ladder.levels(two)
         if rng.random() < self.options.integer_crossover:
             stretch = self._stretch(rng)
-            levels[stretch] = self._level[two[stretch]]
+            levels[stretch] = others[stretch]
         for _ in range(rng.geometric(0.5)):
             nodes = self._piece(rng)
             if rng.random() < self.options.integer_redraw:
-                levels[nodes] = rng.integers(len(self.widths))
+                common = np.full(self.nodes, rng.integers(len(self.widths)))
+                levels[nodes] = self._ladder.near(common)[nodes]
             else:
                 levels[nodes] += 2 * int(rng.integers(2)) - 1
-        return np.asarray(self.widths[levels.clip(0, len(self.widths) - 1)])
+        return self._ladder.bits(levels)
 
     def _piece(self, rng: np.random.Generator) -> NDArray[np.intp]:
         kind = rng.random()

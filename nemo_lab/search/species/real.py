@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.choices import Ladder, ends
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species.base import Bits, Species
@@ -24,16 +25,16 @@ class ContinuousSpecies(Species):
     def __init__(self, problem: Problem, options: SearchOptions) -> None:
         self.options = options
         self.widths = np.asarray(problem.bit_widths, dtype=np.float64)
-        self.low = np.full(problem.num_nodes, self.widths[0])
-        self.high = np.full(problem.num_nodes, self.widths[-1])
+        self.low, self.high = ends(problem).astype(np.float64)
+        self._ladder = Ladder(problem)
         self._edges = (self.widths[1:] + self.widths[:-1]) / 2
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Reals]:
         """Uniform over the box, or around width levels spread over it."""
         if self.options.start == "random":
             return list(rng.uniform(self.low, self.high, size=(count, len(self.low))))
-        levels = spread_levels(count, self.low[0], self.high[0], rng)
-        around = levels[:, None] + rng.standard_normal((count, len(self.low)))
+        levels = spread_levels(count, self.widths[0], self.widths[-1], rng)
+        around = self._scaled(levels) + rng.standard_normal((count, len(self.low)))
         return list(np.clip(around, self.low, self.high))
 
     def offspring(self, parents: Sequence[Reals], count: int, rng: np.random.Generator) -> list[Reals]:
@@ -68,11 +69,19 @@ class ContinuousSpecies(Species):
 
     def decode(self, genome: Reals) -> Bits:
         """The nearest allowed bit-width."""
-        return self.widths[np.searchsorted(self._edges, genome, side="right")].astype(np.uint8)
+        positions = np.searchsorted(self._edges, genome, side="right")
+        return self._ladder.bits(self._ladder.near(positions))
 
     def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Reals]:
         """The widths themselves."""
         return list(bits.astype(np.float64))
+
+    def _scaled(self, levels: Reals) -> Reals:
+        """Levels float[N] between the lowest and the highest width, float[N, Q] between each node's own."""
+        low, high = self.widths[0], self.widths[-1]
+        part = (self.high - self.low) / max(high - low, 1.0)
+        whole = (self.low == low) & (self.high == high)
+        return np.where(whole, levels[:, None], self.low + (levels[:, None] - low) * part)
 
 
 class FloorSpecies(ContinuousSpecies):
@@ -83,10 +92,11 @@ class FloorSpecies(ContinuousSpecies):
 
     def decode(self, genome: Reals) -> Bits:
         """The nearest allowed bit-width that is not above."""
-        return self.widths[np.searchsorted(self.widths, genome, side="right") - 1].astype(np.uint8)
+        positions = np.searchsorted(self.widths, genome, side="right") - 1
+        return self._ladder.bits(self._ladder.below(positions))
 
     def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Reals]:
         """The middle of each width's interval, so that a small mutation does not fall out of it."""
         upper = np.append(self.widths[1:], self.widths[-1])
         index = np.searchsorted(self.widths, bits)
-        return list((self.widths[index] + upper[index]) / 2)
+        return list(np.clip((self.widths[index] + upper[index]) / 2, self.low, self.high))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.choices import nearest
 from nemo_lab.search.objective import only, varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem, blocks_of, bounds_of, exact_costs
@@ -62,9 +63,8 @@ class Proposer:
         self._learn(view)
         further = np.searchsorted(self.widths, np.array(others, dtype=np.uint8)).astype(np.uint8)
         pool = np.concatenate([self._cheapest(view, rng), further.reshape(-1, len(view.allowed))])
-        lowest = view.allowed.argmax(axis=1)
-        highest = lowest + view.allowed.sum(axis=1) - 1  # what pins leave to a node is one range
-        pool = np.unique(np.clip(pool, lowest, highest).astype(np.uint8), axis=0)
+        near = nearest(view.allowed, self.widths)
+        pool = np.unique(near[np.arange(len(near)), pool].astype(np.uint8), axis=0)
         pool = pool[[not view.known(row) for row in self.widths[pool]]]
         box = self._scaled(view.box)
         reference = box[1] + 0.01 * np.maximum(box[1] - box[0], 1e-9)

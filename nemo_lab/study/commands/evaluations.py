@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.choices import check_choices
 from nemo_lab.interruption import Interrupted, check_interrupted, interruptible
 from nemo_lab.search import Engine, Ledger, Problem
 from nemo_lab.search.species import Bits
@@ -33,7 +34,10 @@ class Enqueue(Command):
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
         whole = self.bits.dtype == np.uint8 and self.bits.shape[1:] == (problem.num_nodes,)
-        return bool(whole and np.isin(self.bits, problem.bit_widths).all())
+        if not (whole and np.isin(self.bits, problem.bit_widths).all()):
+            return False
+        check_choices(self.bits, problem)  # raises a ValueError
+        return True
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"enqueue({self.bits.tolist()})"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nemo_lab.search import Engine, Ledger, Problem
-from nemo_lab.search.constraints import Pins, checked_width
+from nemo_lab.search.constraints import Pins, checked_pins
 from nemo_lab.study.commands.base import Command, Evaluate, numbers, within
 from nemo_lab.study.parsing.nodes import listed_nodes, listed_pins
 
@@ -28,9 +28,10 @@ class Pin(Command):
         return f"{listed}; {projected} front members projected"
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
-        for width in self.pins.values():
-            checked_width(width, tuple(problem.bit_widths))  # raises a ValueError
-        return isinstance(self.matching, str) and within(self.pins, problem.num_nodes)
+        if not within(self.pins, problem.num_nodes):
+            return False
+        checked_pins(self.pins, problem)  # raises a ValueError
+        return isinstance(self.matching, str)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         return f"pin({ {problem.node_names[node]: width for node, width in self._pins.items()} })"

@@ -32,6 +32,7 @@ class StoredProblem(Problem):
     objective_bounds: NDArray[np.float64] = field(repr=False)
     title: str = "stored problem"
     objectives: tuple[Objective, ...] = ()
+    allowed: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, problem: Problem) -> StoredProblem:
@@ -46,11 +47,18 @@ class StoredProblem(Problem):
             bounds_of(problem),
             str(problem.title),
             objectives_of(problem),
+            None if problem.allowed is None else np.asarray(problem.allowed, dtype=bool),
         )
 
     def saved(self) -> dict[str, Any]:
         """What ``read`` takes."""
-        return {**vars(self), "objectives": [one.saved() for one in self.objectives]}
+        objectives = [one.saved() for one in self.objectives]
+        allowed = {} if self.allowed is None else {"allowed": self.allowed.astype(np.uint8)}
+        return {
+            **{k: v for k, v in vars(self).items() if k != "allowed"},
+            "objectives": objectives,
+            **allowed,
+        }
 
     @classmethod
     def read(cls, fields: Mapping[str, Any], recipe: Mapping[str, Any] | None = None) -> StoredProblem:
@@ -70,6 +78,7 @@ class StoredProblem(Problem):
                 _array(fields["objective_bounds"], np.float64),
                 fields["title"],
                 _objectives(fields, recipe),
+                _array(fields["allowed"], np.uint8).astype(bool) if "allowed" in fields else None,
             )
             check_description(made)
             ends = [end for one in made.objectives for end in (one.low, one.high) if end is not None]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.choices import choices
 from nemo_lab.errors import StorageError
 from nemo_lab.search import ORIGINS, Evaluations, GenerationRecord, SpeciesRecord
 from nemo_lab.study.journal.packing import pack, unpack
@@ -107,10 +108,11 @@ def check(log: Evaluations, problem: StoredProblem, species: int) -> None:
     Raises:
         StorageError: if one has a width, an objective, a species or an origin that there is not.
     """
-    allowed = np.zeros(256, dtype=bool)
-    allowed[list(problem.bit_widths)] = True
+    widths = np.asarray(problem.bit_widths)
+    allowed = np.zeros((problem.num_nodes, 256), dtype=bool)
+    allowed[:, widths] = choices(problem)
     fits = (
-        allowed[log.bits].all()
+        allowed[np.arange(problem.num_nodes), log.bits].all()
         and np.isfinite(log.objectives).all()
         and ((log.species >= -1) & (log.species < species)).all()
         and ((log.origin >= 0) & (log.origin < len(ORIGINS))).all()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nemo_lab.choices import check_choices
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, BitWidthError, NemoError, UnknownNameError, shown
 from nemo_lab.search import Problem
@@ -30,6 +31,7 @@ class Selection:
     """
 
     def __init__(self, problem: Problem) -> None:
+        self._problem = problem
         self._names = tuple(problem.node_names)
         self._widths = tuple(problem.bit_widths)
         self._resolver = resolver_of(problem)
@@ -127,7 +129,9 @@ class Selection:
                     "start from study.config(id) and change what you like",
                 )
             given = [row[node] for node in range(len(self._names))]
-        return as_bits(given, len(self._names), self._widths)
+        rows = as_bits(given, len(self._names), self._widths)
+        check_choices(rows, self._problem)
+        return rows
 
     def _layers(self, name: Any, kind: str | None) -> Sequence[str]:
         """Layers by name, module, glob, function or one of their nodes; by kind; or both."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import ipywidgets as w
 import numpy as np
 
+from nemo_lab.choices import Bits, Ladder, check_choices
 from nemo_lab.widgets.panels.base import Panel, field, row
 from nemo_lab.widgets.view.records import Draft, View
 from nemo_lab.widgets.view.state import ViewState
@@ -46,26 +47,26 @@ class DraftControls:
         """A button that acts at once: on what is shown when it is pressed, not on a later selection."""
         return self._panel.press(label, tooltip, lambda: self._panel.now(action))
 
-    def _edit(self, change: Callable[[int], int]) -> None:
+    def _edit(self, change: Callable[[Bits], Bits]) -> None:
         state = self._state
         if not state.nodes:
             raise ValueError("no node is selected; select some in the network, the strip or the list")
         config = state.chosen()
         draft = state.draft
         bits = state.study.snapshot.evaluations.bits[config] if draft is None else draft.bits
-        changed = np.array(bits, dtype=np.uint8)
-        for node in state.nodes:
-            changed[node] = change(int(changed[node]))
+        changed, nodes = np.array(bits, dtype=np.uint8), list(state.nodes)
+        changed[nodes] = change(changed)[nodes]
+        check_choices(changed[None], state.problem)
         if draft is None or not np.array_equal(changed, bits):  # what was measured of it holds still
             state.edit(Draft(config, changed))
 
     def _set(self) -> None:
         width = int(self.width.value)
-        self._edit(lambda _: width)
+        self._edit(lambda bits: np.full_like(bits, width))
 
     def _step(self, by: int) -> None:
-        widths = sorted(self._state.problem.bit_widths)
-        self._edit(lambda width: widths[min(max(widths.index(width) + by, 0), len(widths) - 1)])
+        ladder = Ladder(self._state.problem)
+        self._edit(lambda bits: ladder.bits(ladder.levels(bits) + by))
 
     def _made(self) -> Draft:
         draft = self._state.draft

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from bokeh.palettes import Cividis256
 
+from nemo_lab.choices import ends
 from nemo_lab.plots.graph_colors import scale_ends
 from nemo_lab.widgets.view.state import ViewState
 
@@ -104,14 +105,14 @@ class NetworkColouring:
 
     def _measure_sensitivity(self) -> None:
         """One evaluation for every node, beside the search."""
-        state, widths = self._state, self._state.problem.bit_widths
-        best = np.full(state.problem.num_nodes, max(widths), dtype=np.uint8)
+        state = self._state
+        lowest, best = ends(state.problem)
         whole = float(state.study.what_if(best).iloc[0])
         for node in range(len(best)):
             if state.publisher.closed:
                 return
             bits = best.copy()
-            bits[node] = min(widths)
+            bits[node] = lowest[node]
             found = self._sensitivity.copy()
             found[node] = 100 * (float(state.study.what_if(bits).iloc[0]) - whole)
             self._sensitivity = found

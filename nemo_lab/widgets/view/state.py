@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nemo_lab.choices import choices
 from nemo_lab.plots import info as infos
 from nemo_lab.study import Study, past
 from nemo_lab.study.results.decision_making import choose, within_a_point
@@ -179,10 +180,16 @@ class ViewState:
         """Points for orientation, the same width everywhere; and whatever makes Start slow."""
         self.study.prepare()
         for width in REFERENCE_WIDTHS:
-            if width in self.problem.bit_widths and not self.publisher.closed:
+            if width in self._everywhere and not self.publisher.closed:
                 objectives = np.asarray(self.study.what_if(width), dtype=np.float64)[None]
                 drawn = infos.drawn_values(objectives, self.problem)[0]
                 self.references = (*self.references, (f"{width} bit", drawn))
+
+    @property
+    def _everywhere(self) -> list[int]:
+        """The widths that every node may take."""
+        everywhere = np.flatnonzero(choices(self.problem).all(axis=0))
+        return [int(self.problem.bit_widths[place]) for place in everywhere]
 
     def _turn_to(self, config: int) -> None:
         now, before = self._selected
