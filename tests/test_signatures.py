@@ -169,6 +169,7 @@ CALLS = [
         lambda: nl.QuantizationProblem,
         lambda: {"workload": WORKLOAD, "calibration": IMAGES, "data": (IMAGES, LABELS)},
     ),
+    Call("check", lambda: nl.check, lambda: {"subject": WORKLOAD}),
     Call("SearchOptions", lambda: SearchOptions),
     Call("create_study", lambda: nl.create_study, lambda: {"problem": ToyProblem()}),
     Call("load_study", lambda: nl.load_study, stored),
