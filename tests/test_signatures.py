@@ -151,6 +151,10 @@ def steered() -> nl.Study:
     return study()
 
 
+def widths() -> dict[str, Any]:
+    return {"bits": [8] * 4}
+
+
 def error() -> dict[str, Any]:
     return {"bits": [8] * 4, "data": (IMAGES, LABELS)}
 
@@ -193,7 +197,7 @@ CALLS = [
         save_as=lambda: {"path": "saved.sqlite"},
     ),
     *methods("CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours),
-    *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error),
+    *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error, error_with=widths),
 ]
 
 
