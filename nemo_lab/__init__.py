@@ -21,6 +21,7 @@ _HOME = {
     "CostModel": "nemo_lab.cost",
     "QuantizationConfig": "nemo_lab.quantize",
     "QuantizationProblem": "nemo_lab.quantize",
+    "check": "nemo_lab.checks",
     "Study": "nemo_lab.study",
     "create_study": "nemo_lab.study",
     "load_study": "nemo_lab.study",
@@ -34,6 +35,7 @@ __all__ = [  # noqa: RUF022  in the order people meet them
     "CostModel",
     "QuantizationConfig",
     "QuantizationProblem",
+    "check",
     "create_study",
     "load_study",
     "Study",
@@ -45,6 +47,7 @@ __all__ = [  # noqa: RUF022  in the order people meet them
 ]
 
 if TYPE_CHECKING:
+    from nemo_lab.checks import check
     from nemo_lab.cost import CostModel
     from nemo_lab.errors import NemoError, NemoWarning
     from nemo_lab.interruption import check_interrupted

@@ -35,10 +35,10 @@ _count = 0  # of threads and depths that the one filter serves
 
 
 class _OfQuietThread(type):
-    """A kind of warning is a subclass of such a class in a thread that is quiet, and in no other."""
+    """A kind of warning is a subclass of such a class in a thread that is quiet about it, and in no other."""
 
     def __subclasscheck__(cls, kind: type) -> bool:
-        return getattr(_here, "depth", 0) > 0
+        return any(issubclass(kind, one) for one in getattr(_here, "kinds", ()))
 
 
 class _Hushed(Warning, metaclass=_OfQuietThread):
@@ -46,15 +46,15 @@ class _Hushed(Warning, metaclass=_OfQuietThread):
 
 
 @contextmanager
-def no_warnings() -> Iterator[None]:
-    """Ignore what the body warns of, in this thread alone.
+def no_warnings(of: type[Warning] = Warning) -> Iterator[None]:
+    """Ignore what the body warns of, in this thread alone: warnings of one kind, or all.
 
     All threads share one filter, which the last one drops.
     """
     global _count
     with _users:
         _count += 1
-        _here.depth = getattr(_here, "depth", 0) + 1
+        _here.kinds = (*getattr(_here, "kinds", ()), of)
         if not warnings.filters or warnings.filters[0][2] is not _Hushed:
             warnings.simplefilter("ignore", _Hushed)  # in front, whatever others have set meanwhile
     try:
@@ -62,7 +62,7 @@ def no_warnings() -> Iterator[None]:
     finally:
         with _users:
             _count -= 1
-            _here.depth -= 1
+            _here.kinds = _here.kinds[:-1]
             if not _count:
                 _drop(lambda one: one[2] is _Hushed)
 

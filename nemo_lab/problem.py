@@ -73,6 +73,7 @@ class Problem(ABC):
         metric: what the task error measures, as exported records say it.
         error: ``error(bits, data, metric=None, count=False)``, the task error float[N] on other data, with
             ``count`` also the number of examples; ``Study.validate`` calls it.
+        held_out: the data on which ``Study.validate`` measures by default; None for the workload's.
         neighbour_costs: ``neighbour_costs(bits)``, float[C, Q, W]: what ``costs`` gives, bit for bit, where
             one node of uint8[Q] alone takes each width; a faster way to ask for all of them.
         sqnr: ``sqnr()``, the signal to quantization noise in dB, a DataFrame of Q rows and W columns.
@@ -100,6 +101,7 @@ class Problem(ABC):
     cost_model: CostModel | None = None
     metric: str = ""
     error: Callable[..., Any] | None = None
+    held_out: Any = None
     sqnr: Callable[[], pd.DataFrame] | None = None
     neighbour_costs: Callable[[NDArray[np.uint8]], NDArray[np.float64]] | None = None
 

@@ -151,6 +151,10 @@ def steered() -> nl.Study:
     return study()
 
 
+def widths() -> dict[str, Any]:
+    return {"bits": [8] * 4}
+
+
 def error() -> dict[str, Any]:
     return {"bits": [8] * 4, "data": (IMAGES, LABELS)}
 
@@ -169,6 +173,7 @@ CALLS = [
         lambda: nl.QuantizationProblem,
         lambda: {"workload": WORKLOAD, "calibration": IMAGES, "data": (IMAGES, LABELS)},
     ),
+    Call("check", lambda: nl.check, lambda: {"subject": WORKLOAD}),
     Call("SearchOptions", lambda: SearchOptions),
     Call("create_study", lambda: nl.create_study, lambda: {"problem": ToyProblem()}),
     Call("load_study", lambda: nl.load_study, stored),
@@ -192,7 +197,7 @@ CALLS = [
         save_as=lambda: {"path": "saved.sqlite"},
     ),
     *methods("CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours),
-    *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error),
+    *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error, error_with=widths),
 ]
 
 

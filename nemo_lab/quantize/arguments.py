@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nemo_lab.arguments import COUNT, Choice, Domain, Instance, Number, OrNone, Several, Whole
 from nemo_lab.cost import CostModel
+from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.cost.model import BitOps
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.quantize.memory import default_batch
@@ -30,6 +31,7 @@ WIDTHS = Several(
     words="ascending whole numbers, each 2 to 16, such as (4, 8), or a mapping of such by names, such as "
     "{'weight': (2, 4, 8), 'activation': (8, 16)}",
 )
+ANY_WIDTH = (*range(2, 17), FULL_PRECISION)  # of a node, and what leaves it as it is
 THREADS = OrNone(Whole(1, 1024))
 MEGABYTES = Number(0, 1e12, words="a number of megabytes, 0 to keep nothing")
 

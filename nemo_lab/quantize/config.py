@@ -14,6 +14,16 @@ from nemo_lab.fields import check_fields, check_names, declared, differing, docu
 RangeRule = Literal["minmax", "percentile", "mse"]
 PERCENTILE = Number(50, 100, open="low", words="a percentile above 50, at most 100; 99.99 is usual")
 
+# reserved: each has the one value that says what is done today
+BIAS = Choice(
+    ("float",), words="'float': biases stay in full precision, which is all that is supported today"
+)
+GROUP_SIZE = OrNone(
+    Choice((), words="None"),
+    words="None: one scale for each tensor, or channel by per_channel=True, which is all that is supported "
+    "today",
+)
+
 
 @documented
 @dataclass(frozen=True)
@@ -45,6 +55,10 @@ class QuantizationConfig:
     )
     symmetric: bool = declared(False, Flag(), "Zero points of 0, see ``nemo_lab.quantize.affine.affine``.")
     fold: bool = declared(True, Flag(), "Fold batch norms into the convolutions before them.")
+    bias: Literal["float"] = declared("float", BIAS, "How biases are stored: in full precision.")
+    group_size: None = declared(
+        None, GROUP_SIZE, "How many weights share a scale; a tensor or channel has one."
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -63,10 +77,22 @@ def configured(config: Any, settings: Mapping[str, Any], others: Iterable[str] =
         ArgumentError: on a field that ``config`` sets, too, or a value outside of its domain.
     """
     made = OrNone(Instance(QuantizationConfig)).check("config", config) or QuantizationConfig()
-    known = [one.name for one in dataclasses.fields(QuantizationConfig)]
-    if not settings.keys() <= set(known):
-        check_names("argument", settings, [*known, *others])
     twice = [name for name in differing(made) if name in settings]
     if twice:
         raise ArgumentError(f"{twice[0]} is given in config and as a keyword", "give it once")
-    return dataclasses.replace(made, **settings)
+    return changed(made, settings, others)
+
+
+def changed(
+    config: QuantizationConfig, settings: Mapping[str, Any], others: Iterable[str] = ()
+) -> QuantizationConfig:
+    """A config with other values in some fields; ``others`` are proposed for a misspelt one, too.
+
+    Raises:
+        UnknownNameError: on a keyword that is not a field.
+        ArgumentError: on a value outside of its domain.
+    """
+    known = [one.name for one in dataclasses.fields(QuantizationConfig)]
+    if not settings.keys() <= set(known):
+        check_names("argument", settings, [*known, *others])
+    return dataclasses.replace(config, **settings)

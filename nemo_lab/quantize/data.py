@@ -63,7 +63,7 @@ def as_examples(data: Any, workload: Workload, what: str, labels: Labels = "need
     second could be a batch of inputs by its shape: then they are two batches without labels.
 
     Args:
-        data: what a user passed.
+        data: what a user passed, or what this function gave before.
         workload: whose network takes them.
         what: their name in messages.
         labels: whether they must be there, may be, or are not looked at.
@@ -74,6 +74,10 @@ def as_examples(data: Any, workload: Workload, what: str, labels: Labels = "need
     """
     if not workload.inputs.leaves:
         raise DataError(f"{workload.name!r} takes no batches", "trace it with a batch of inputs, [N, ...]")
+    if isinstance(data, Examples):  # checked before
+        if labels == "needed" and data.labels is None:
+            raise DataError(f"{what} has no labels", INPUTS_AND_LABELS)
+        return data
     batches = _batches(data, workload.inputs, what, labels)
     parts = [_part(batch, workload, what, labels) for batch in batches]
     if not parts:

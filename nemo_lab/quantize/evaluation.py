@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,12 +32,14 @@ class Task:
         batches: inputs, labels or None, and outputs in full precision where a metric wants them.
         count: of examples.
         of_set: whether each metric gives one number for all examples.
+        full: error of each metric in full precision, where it became known by the way; else NaN.
     """
 
     metrics: tuple[Metric, ...]
     batches: tuple[tuple[tuple[Tensor, ...], Tensor | None, Any], ...]
     count: int
     of_set: tuple[bool, ...]
+    full: tuple[float, ...]
 
 
 def make_task(
@@ -57,15 +60,27 @@ def make_task(
         outputs = network(prepared, len(batches)) if compares or not batches else None
         labels = None if batch.labels is None else batch.labels.to(network.device)
         if not batches:
-            labelled = any(m.needs_labels for m in metrics)
-            for name in [m.name for m in metrics if m.classes][:1]:
-                check_scores(name, outputs, examples.labels, len(batch), labelled=labelled)
+            check_outputs(outputs, examples.labels, metrics, len(batch))
             with _measuring(network, len(batch)):
-                of_set = tuple(one.is_of_the_set(outputs, labels, outputs) for one in metrics)
+                tried = [one.tried(outputs, labels) for one in metrics]
+            of_set = tuple(found is not None and found.ndim == 0 for found in tried)
+            whole = len(batch) == len(examples)
+            full = tuple(math.nan if found is None or not whole else float(found.mean()) for found in tried)
             if any(of_set):
                 check_room(len(examples), len(batch), outputs)
         batches.append((prepared, labels, outputs if compares else None))
-    return Task(metrics, tuple(batches), len(examples), of_set)
+    return Task(metrics, tuple(batches), len(examples), of_set, full)
+
+
+def check_outputs(outputs: Any, labels: Tensor | None, metrics: Sequence[Metric], count: int) -> None:
+    """Hold outputs for ``count`` examples, and the labels of all, against what metrics of ours need.
+
+    Raises:
+        DataError: if they are not that.
+    """
+    labelled = any(m.needs_labels for m in metrics)
+    for name in [m.name for m in metrics if m.classes][:1]:
+        check_scores(name, outputs, labels, count, labelled=labelled)
 
 
 def mean_errors(

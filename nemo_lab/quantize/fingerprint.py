@@ -14,6 +14,7 @@ from nemo_lab.contract import check_fingerprint
 from nemo_lab.exclusion import computing
 from nemo_lab.fields import differing
 from nemo_lab.quantize.config import QuantizationConfig
+from nemo_lab.quantize.metrics import Metric, functions
 from nemo_lab.workload.workload import Workload
 
 FIRST_FIELDS = {"ranges", "percentile", "symmetric", "per_channel", "fold"}  # all there were at first
@@ -49,6 +50,18 @@ def fingerprint(
     """
     now = {"workload": workload_digest(workload), "data": digest(data), "settings": settings}
     return {**now, "code": digest(functions)} if functions else now
+
+
+def of_metrics(metrics: Sequence[Metric], of_set: Sequence[bool], batches: int) -> list[str]:
+    """What tells metrics of one's own from others of the same names.
+
+    Args:
+        metrics: of a problem.
+        of_set: whether each gives one number for all examples.
+        batches: of the examples.
+    """
+    whole = [metric.name for metric, one in zip(metrics, of_set, strict=True) if one]
+    return [*functions(metrics), *(f"{name} of all at once" for name in whole if batches > 1)]
 
 
 def former(

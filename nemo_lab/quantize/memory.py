@@ -19,6 +19,7 @@ BATCH_BYTES = 2**23  # of the largest activation in a batch: what a cache holds
 SMALLEST_BATCH = 4  # a call of one example costs more than a cache gives
 ANNOUNCED = 10**9  # bytes
 WEIGHT_SHARE = 4  # of free memory a quarter for quantized weights
+LESS_MEMORY = "use fewer images, or a smaller batch_size, calibration_batch or kept_mb"
 
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
 LIMITS = (  # of the container if there is one: limit, in use, and what of it are files that may go
@@ -79,7 +80,7 @@ def weight_bytes(workload: Workload, widths: int) -> int:
     return wanted if free is None else max(2 * stored, min(wanted, free // WEIGHT_SHARE))
 
 
-def check_memory(workload: Workload, examples: int, batch_size: int, kept: int, weights: int) -> int:
+def needed_bytes(workload: Workload, examples: int, batch_size: int, kept: int, weights: int) -> int:
     """Bytes that a problem takes at most: its copy of the network, examples, and activations of a batch.
 
     Args:
@@ -88,6 +89,13 @@ def check_memory(workload: Workload, examples: int, batch_size: int, kept: int, 
         batch_size: most of them in a forward pass.
         kept: cap on activations that are kept.
         weights: cap on quantized weights.
+    """
+    inputs = 4 * examples * sum(math.prod(shape[1:]) for shape in workload.example_shapes)
+    return _stored(workload) + weights + inputs + kept + 16 * batch_size * _largest(workload)
+
+
+def check_memory(workload: Workload, examples: int, batch_size: int, kept: int, weights: int) -> int:
+    """What ``needed_bytes`` gives, if it fits.
 
     Raises:
         ArgumentError: if it is more than ``ANNOUNCED`` and than what is free.
@@ -95,17 +103,15 @@ def check_memory(workload: Workload, examples: int, batch_size: int, kept: int, 
     Warns:
         NemoWarning: if it is more than ``ANNOUNCED``.
     """
-    inputs = 4 * examples * sum(math.prod(shape[1:]) for shape in workload.example_shapes)
-    needed = _stored(workload) + weights + inputs + kept + 16 * batch_size * _largest(workload)
-    free, way_out = free_bytes(), "use fewer images, or a smaller batch_size, calibration_batch or kept_mb"
+    needed, free = needed_bytes(workload, examples, batch_size, kept, weights), free_bytes()
     if needed > ANNOUNCED:
         if free is not None and needed > free:
             raise ArgumentError(
                 f"{workload.name} needs up to {megabytes(needed)} of memory, {megabytes(free)} are free",
-                way_out,
+                LESS_MEMORY,
             )
         warnings.warn(
-            f"{workload.name} will take up to {megabytes(needed)} of memory; {way_out} to save some",
+            f"{workload.name} will take up to {megabytes(needed)} of memory; {LESS_MEMORY} to save some",
             NemoWarning,
             stacklevel=3,
         )

@@ -39,9 +39,12 @@ class Metric:
     needs_reference: bool = False
     classes: bool = True
 
-    def is_of_the_set(self, outputs: Any, labels: Tensor | None, reference: Any) -> bool:
-        """Whether it gives one number for all examples, such as an F1 score, and not one for each."""
-        return not self.classes and self._numbers(self.errors(outputs, labels, reference)).ndim == 0
+    def tried(self, outputs: Any, labels: Tensor | None) -> Tensor | None:
+        """What a function of one's own gives for outputs in full precision: one number for all, or for each.
+
+        None for a metric of ours, which gives one for each.
+        """
+        return None if self.classes else self._numbers(self.errors(outputs, labels, outputs))
 
     def sum(self, outputs: Any, labels: Tensor | None, reference: Any, count: int) -> float:
         """The errors of a batch of ``count`` examples, added up.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
@@ -143,9 +144,12 @@ class QuantizedNetwork:
         return channels_last(batch) if self.channels_last else batch.contiguous()
 
     def set_bits(self, bits: Any) -> None:
-        """Quantize every node to the given widths, or run in full precision on ``None``."""
+        """Quantize every node to the given widths, or run in full precision on ``None``.
+
+        A width of 32 leaves one node in full precision.
+        """
         for node in self.workload.nodes:
-            width = None if bits is None else int(bits[node.index])
+            width = None if bits is None or bits[node.index] == FULL_PRECISION else int(bits[node.index])
             for quantizer in node.quantizers:
                 name = quantizer.name
                 if quantizer.kind == "weight":

@@ -24,13 +24,15 @@ from nemo_lab.objective import Objective
 from nemo_lab.problem import Problem
 from nemo_lab.quantize import arguments
 from nemo_lab.quantize.affine import Affine
-from nemo_lab.quantize.config import QuantizationConfig, configured
-from nemo_lab.quantize.data import Examples, as_examples, given
+from nemo_lab.quantize.config import QuantizationConfig, changed, configured
+from nemo_lab.quantize.data import given
+from nemo_lab.quantize.data_sets import calibration_batches, data_sets, measured_on
 from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
-from nemo_lab.quantize.fingerprint import digest, fingerprint, former, settings_digests
+from nemo_lab.quantize.fingerprint import fingerprint, former, of_metrics, settings_digests
 from nemo_lab.quantize.memory import check_memory, weight_bytes
-from nemo_lab.quantize.metrics import Metric, as_metrics, bounded, functions, one_metric
+from nemo_lab.quantize.metrics import Metric, as_metrics, bounded, one_metric
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.quantize.sanity import warn_if_far
 from nemo_lab.quantize.verification import check_same
 from nemo_lab.workload.workload import Workload
 
@@ -70,7 +72,13 @@ class QuantizationProblem(Problem):
         threads: torch threads of a forward pass; by default one for small networks, else all cores.
         device: where the network runs; the GPU if torch sees one.
         kept_mb: cap on activations kept for configurations that begin alike, in MB.
+        held_out: examples as ``data`` takes them, which the search never sees: ``Study.validate`` measures on
+            them. What came with the workload by default.
         **settings: fields of ``QuantizationConfig`` in place of ``config``, such as ``per_channel=True``.
+
+    Attributes:
+        example_count, calibration_count: how many examples the error and the ranges come from.
+        memory_bytes: that it takes at most.
 
     Raises:
         DataError: on data that is missing, empty, not finite, or does not fit.
@@ -79,7 +87,9 @@ class QuantizationProblem(Problem):
         ArgumentError: on any other argument that cannot be used, or too little memory.
 
     Warns:
-        NemoWarning: if it will take more than 1 GB of memory, with the estimate.
+        NemoWarning: if it will take more than 1 GB of memory, with the estimate; if an example is in both
+            ``held_out`` and ``data``; if the highest width, of 8 bits or more, is far from full precision
+            everywhere, where that becomes known without a further evaluation.
 
     ``evaluate`` may be called from any thread; calls wait for each other. Configurations that were
     evaluated before cost nothing. A run that is stopped leaves it between two batches of images.
@@ -104,6 +114,7 @@ class QuantizationProblem(Problem):
         threads: int | None = None,
         device: torch.device | str | None = None,
         kept_mb: float = 128,
+        held_out: Any = None,
         **settings: Any,
     ) -> None:
         self.workload = arguments.checked_workload(workload)
@@ -123,26 +134,28 @@ class QuantizationProblem(Problem):
         self._lock = threading.Lock()
         self._found: dict[bytes, tuple[float, ...]] = {}
 
-        calibrated = COUNT.check("calibration_batch", calibration_batch)
+        together = COUNT.check("calibration_batch", calibration_batch)
         kept = int(1e6 * arguments.MEGABYTES.check("kept_mb", kept_mb))
         place = arguments.Device().check("device", device)
-        images = as_examples(given(calibration, workload, "calibration"), workload, "calibration", "ignored")
-        examples = self._examples(given(data, workload, "data"), self.metrics)
-        batches = images.batches(calibrated, least=(calibrated + 1) // 2)
-        together = [len(batches[-1])] if len(batches[-1]) > calibrated else []
-        self._calibrated_by = digest([calibrated, *together, *images.inputs])
-        weights = weight_bytes(workload, len(self.bit_widths))
-        largest = max(min(self.batch_size, len(examples)), *map(len, batches))
-        self.memory_bytes = check_memory(workload, len(images) + len(examples), largest, kept, weights)
+        sets = data_sets(workload, self.metrics, calibration, together, data, held_out)
+        self.held_out, self._calibrated_by = sets.held_out, sets.calibrated_by
+        self.calibration_count, self.example_count, _ = sets.counts
+        self._calibration = given(calibration, workload, "calibration"), together
+        weights, largest = weight_bytes(workload, len(self.bit_widths)), sets.largest_batch(self.batch_size)
+        self.memory_bytes = check_memory(workload, sum(sets.counts), largest, kept, weights)
         self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
         with self._running() as network:
-            check_same(network, batches[0].inputs)
-            network.calibrate([batch.inputs for batch in batches])
-            self._task = make_task(network, examples, self.metrics, self.batch_size)
+            check_same(network, sets.calibration[0].inputs)
+            network.calibrate([batch.inputs for batch in sets.calibration])
+            self._task = make_task(network, sets.searched, self.metrics, self.batch_size)
+            sets.check_held_out(network, self.metrics)
         model = self.cost_model
         reached = model.bounds(self.bit_widths, self.allowed)
         costs = cost_objectives(model.cost_names, model.full_precision, reached)
         self.objectives = (*bounded(self.metrics, self._uniform), *costs)
+        if self._found:  # the ends were evaluated, and cost nothing now
+            measured = [metric.objective for metric in self.metrics]
+            warn_if_far(measured, self._task.full, self._uniform().tolist(), self.bit_widths[-1])
 
     def _uniform(self) -> NDArray[np.float64]:
         """Errors float64[2, metrics] with every node at its lowest, and at its highest width."""
@@ -162,9 +175,7 @@ class QuantizationProblem(Problem):
     @property
     def _functions(self) -> list[str]:
         """What tells metrics of one's own from others of the same names."""
-        whole = [m.name for m, of_set in zip(self.metrics, self._task.of_set, strict=True) if of_set]
-        marks = [f"{name} of all at once" for name in whole if len(self._task.batches) > 1]
-        return [*functions(self.metrics), *marks]
+        return of_metrics(self.metrics, self._task.of_set, len(self._task.batches))
 
     @property
     def _settings(self) -> tuple[str, ...]:
@@ -181,12 +192,8 @@ class QuantizationProblem(Problem):
         with computing(), held(self._lock), torch_threads(self.threads):
             yield self._network
 
-    def _examples(self, data: Any, metrics: Sequence[Metric]) -> Examples:
-        labelled = any(m.needs_labels for m in metrics)
-        return as_examples(data, self.workload, "data", "needed" if labelled else "taken")
-
     def _other_task(self, data: Any, metrics: tuple[Metric, ...]) -> Task:
-        examples = self._examples(data, metrics)
+        examples = measured_on(self.workload, metrics, data)
         with self._running() as network:
             return make_task(network, examples, metrics, self.batch_size)
 
@@ -261,6 +268,29 @@ class QuantizationProblem(Problem):
             with self._running() as network:
                 found.append(mean_errors(network, task, [row])[0][0])
         return (np.array(found), task.count) if counted else np.array(found)
+
+    @property
+    def evaluated(self) -> int:
+        """How many configurations have been evaluated; they cost nothing a second time."""
+        return len(self._found)
+
+    def error_with(self, bits: Any, **settings: Any) -> NDArray[np.float64]:
+        """The first task error with other fields of the config, calibrated anew on the same data.
+
+        Args:
+            bits: integers[N, Q] or [Q], each 2 to 16, or 32 for a node that stays in full precision.
+            **settings: fields of ``QuantizationConfig`` in place of the problem's own.
+
+        Returns:
+            float64[N]; nothing is kept.
+        """
+        rows = as_bits(bits, self.num_nodes, arguments.ANY_WIDTH)
+        config = changed(self.config, settings)
+        batches = calibration_batches(self.workload, *self._calibration)[1]
+        with self._running() as own:
+            network = QuantizedNetwork(self.workload, config, device=own.device)
+            network.calibrate([batch.inputs for batch in batches])
+            return np.array([errors[0] for errors in mean_errors(network, self._task, list(rows))])
 
     def error_objective(self, metric: Any = None) -> Objective:
         """What ``error`` gives with a metric."""

@@ -220,7 +220,7 @@ class Study(NotCopied):
 
         Args:
             ids: config ids; the front by default.
-            data: as the problem's own; the workload's held-out images by default.
+            data: as the problem's own; by default its ``held_out``, or what came with the workload.
             metric: what to measure instead, such as ``"top1"``.
 
         Returns:

@@ -35,6 +35,7 @@ from nemo_lab.workload.shapes_and_macs import (
 from nemo_lab.workload.written import read_what_was_written
 
 TORCH = str(Path(torch.__file__).parent)
+FX_SAYS = "torch.fx says"  # in the meta of a graph that torch.export made: why torch.fx did not
 WAY_OUT = (
     "take the part that cannot be traced out of the module and trace the rest, or write it without control "
     "flow that depends on data, such as torch.where in place of if"
@@ -96,6 +97,11 @@ def capture(
                 failed = "the graph that torch.export made cannot be used:"
                 written_as_known(exported, plain)
                 read_what_was_written(exported, args, kwargs)
+                exported.meta[FX_SAYS] = (
+                    "it leaves layers inside of an opaque module"
+                    if opaque
+                    else f"{_reason(first)}{_place(first)}"
+                )
                 return exported, "torch.export", _checked(exported, args, kwargs, expected)
             except Exception as error:
                 if opaque is not None:

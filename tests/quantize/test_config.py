@@ -37,8 +37,26 @@ CHANGES: dict[str, Any] = {
 }
 
 
+RESERVED = {"bias": "float", "group_size": None}  # field -> its one value
+
+
 def test_the_list_of_changes_is_whole() -> None:
-    assert set(CHANGES) == {one.name for one in dataclasses.fields(nl.QuantizationConfig)}
+    assert {*CHANGES, *RESERVED} == {one.name for one in dataclasses.fields(nl.QuantizationConfig)}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "today"),
+    [
+        ("bias", "int32", "'float': biases stay in full precision"),
+        ("group_size", 32, "None: one scale for each tensor, or channel by per_channel=True"),
+    ],
+)
+def test_a_reserved_field_says_what_is_supported_today(field: str, value: object, today: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{field}={value!r}; give {today}, which is all that is"):
+        nl.QuantizationConfig(**{field: value})  # type: ignore[arg-type]
+    usual = nl.QuantizationConfig(**{field: RESERVED[field]})  # type: ignore[arg-type]
+    assert usual == nl.QuantizationConfig()
+    assert settings_digests([], usual, []) == settings_digests([], nl.QuantizationConfig(), [])
 
 
 @pytest.mark.parametrize("field", CHANGES)
@@ -80,12 +98,12 @@ def test_a_config_is_frozen_and_compared_by_value() -> None:
 def test_a_digest_does_not_know_a_field_added_later_at_its_default() -> None:
     @dataclasses.dataclass(frozen=True)
     class Later(nl.QuantizationConfig):
-        bias: str = declared("float", Choice(("float", "int32")), "Of layers.")
+        rounding: str = declared("nearest", Choice(("nearest", "down")), "Of numbers.")
 
     config = nl.QuantizationConfig(per_channel=True)
     before = settings_digests(["top1"], config, [32])
     assert settings_digests(["top1"], Later(per_channel=True), [32]) == before
-    changed = settings_digests(["top1"], Later(per_channel=True, bias="int32"), [32])
+    changed = settings_digests(["top1"], Later(per_channel=True, rounding="down"), [32])
     assert len(changed) == 1  # no earlier version could have written it
     assert changed[0] not in before
 

@@ -57,10 +57,10 @@ def wilson(right: int, examples: int) -> tuple[float, float]:
 
 
 def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -> list[Validation]:
-    """Every configuration on ``data``, or on the held-out images of the workload.
+    """Every configuration on ``data``, or on the held-out examples of the problem, or of its workload.
 
     Args:
-        problem: with ``error(bits, data, metric=, count=)``.
+        problem: with ``error(bits, data, metric=, count=)``, and maybe ``held_out``.
         bits: of the configurations.
         data: as the problem's own.
         metric: one, as the problem's own; the problem's first objective by default.
@@ -74,10 +74,14 @@ def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -
             f"{problem.title} cannot be validated",
             "use a problem with error(bits, data, metric=, count=), see QuantizationProblem.error",
         )
+    data = problem.held_out if data is None else data
     if data is None:
         shipped = None if problem.workload is None else problem.workload.data
         if shipped is None:
-            raise DataError("there are no held-out images", "pass data=(images, labels)")
+            raise DataError(
+                "there are no held-out images",
+                "pass data=(images, labels), or make the problem with held_out=(images, labels)",
+            )
         data = shipped.held_out
     if not len(bits):
         return []
