@@ -41,8 +41,8 @@ def nearest(free: Mask, widths: Any) -> NDArray[np.intp]:
     return np.asarray(np.where(free[:, None, :], far, np.iinfo(np.int64).max).argmin(axis=2))
 
 
-def fit(bits: Bits, free: Mask, widths: Any) -> Bits:
-    """Rows uint8[N, Q], or one, with every node at the nearest width that it may take."""
+def fit(bits: NDArray[Any], free: Mask, widths: Any) -> Bits:
+    """Rows of the widths, [N, Q] or one, as uint8 with every node at the nearest width that it may take."""
     given = np.asarray(widths, dtype=np.uint8)
     found = nearest(free, given)[np.arange(len(free)), np.searchsorted(given, bits)]
     return np.asarray(given[found])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nemo_lab.checks.report import LeftOut
+from nemo_lab.choices import choices, fit
 from nemo_lab.cost import CostModel
 from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import NemoError
@@ -104,8 +105,8 @@ def safe_width(problem: Problem) -> int:
 
 
 def error_at(problem: Problem, width: int) -> float:
-    """The first objective with one width everywhere."""
-    rows = np.full((1, problem.num_nodes), width, dtype=np.uint8)
+    """The first objective with one width everywhere, or the nearest that a node may take."""
+    rows = fit(np.full((1, problem.num_nodes), width), choices(problem), problem.bit_widths)
     return float(checked_objectives(problem, problem.evaluate(rows))[0, 0])
 
 
@@ -116,7 +117,8 @@ def _seconds(problem: Problem) -> float | None:
     """
     rng, spent = np.random.default_rng(), list[float]()
     for _ in range(CANDIDATES):
-        row = rng.choice(np.array(problem.bit_widths, dtype=np.uint8), size=(1, problem.num_nodes))
+        drawn = rng.choice(problem.bit_widths, size=(1, problem.num_nodes))
+        row = fit(drawn, choices(problem), problem.bit_widths)
         before = _evaluated(problem)
         begun = time.perf_counter()
         checked_objectives(problem, problem.evaluate(row))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nemo_lab import CostModel, QuantizationProblem, Workload, create_study
+from nemo_lab import CostModel, QuantizationProblem, Workload, check, create_study
 from nemo_lab.errors import BitWidthError, NemoError
 from nemo_lab.testing import check_problem
 
@@ -95,3 +95,11 @@ def test_a_search_keeps_to_them(problem: QuantizationProblem) -> None:
     assert problem.allowed is not None
     assert problem.allowed[np.arange(problem.num_nodes), np.searchsorted(widths, bits)].all()
     assert {8, 16} <= set(bits.ravel().tolist())
+
+
+def test_a_check_keeps_to_them(problem: QuantizationProblem) -> None:
+    report = check(problem, seconds=0)
+    assert report.ok
+    bits = [8 for _ in problem.workload.nodes]
+    assert report.errors[8] == problem.evaluate(bits)[0, 0]
+    assert set(report.errors) == {2, 8}
