@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 SHOWN = 600  # characters of a refused value that a message shows
 
@@ -31,6 +31,15 @@ class NemoError(Exception):
         self.message = message
         self.hint = hint
         super().__init__(f"{message}; {hint}" if hint else message)
+
+    def at(self, place: str) -> Self:
+        """The same error, said of a place, such as a line of a file.
+
+        >>> str(NemoError("no node 'a'", "known: b").at("line 3"))
+        "line 3: no node 'a'; known: b"
+        """
+        NemoError.__init__(self, f"{place}: {self.message}", self.hint)
+        return self
 
 
 class UnknownNameError(NemoError, KeyError):

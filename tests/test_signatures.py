@@ -185,6 +185,9 @@ CALLS = [
     Call(
         "save_json", lambda: export.save_json, lambda: {"study": study(), "config_id": 0, "path": "one.json"}
     ),
+    Call(
+        "save_bits", lambda: export.save_bits, lambda: {"study": study(), "config_id": 0, "path": "one.csv"}
+    ),
     Call("load_bits", lambda: export.load_bits, written),
     Call("quantized_module", lambda: export.quantized_module, lambda: {"problem": PROBLEM, "bits": 8}),
     *methods(
@@ -195,6 +198,7 @@ CALLS = [
         freeze=named,
         remove_species=named,
         save_as=lambda: {"path": "saved.sqlite"},
+        enqueue=lambda: {"bits": 4},
     ),
     *methods("CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours),
     *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error, error_with=widths),

@@ -1,11 +1,12 @@
-"""From a front, or a member of it, to something to keep or deploy: JSON, and a quantized network."""
+"""From a front, or a member of it, to something to keep or deploy: JSON, CSV, and a quantized network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nemo_lab.export.bit_map import load_bits, save_bits
 from nemo_lab.export.front import front_to_dict, load_front, save_front
-from nemo_lab.export.record import load_bits, save_json, to_dict
+from nemo_lab.export.record import save_json, to_dict
 
 if TYPE_CHECKING:
     from nemo_lab.export.network import quantized_module
@@ -15,6 +16,7 @@ __all__ = [
     "load_bits",
     "load_front",
     "quantized_module",
+    "save_bits",
     "save_front",
     "save_json",
     "to_dict",

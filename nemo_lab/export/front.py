@@ -11,17 +11,14 @@ from numpy.typing import NDArray
 
 from nemo_lab._version import __version__
 from nemo_lab.arguments import File, Instance, OrNone
-from nemo_lab.choices import check_choices
-from nemo_lab.cost import as_bits
-from nemo_lab.errors import DataError
-from nemo_lab.export.record import PROBLEM, STUDY, parsed, settings, write_json
+from nemo_lab.export.record import PROBLEM, STUDY, settings, write_json
 from nemo_lab.search import Problem
 from nemo_lab.study import Snapshot, Study
+from nemo_lab.study.bit_maps.records import FRONT, VERSION, bits_of_front
+from nemo_lab.study.bit_maps.text import json_object, read_text
 from nemo_lab.study.provenance import fingerprints, versions
 from nemo_lab.study.results.frames import NO_SPECIES
 
-FORMAT = "nemo_lab front"
-VERSION = 1
 SNAPSHOT = OrNone(Instance(Snapshot))
 
 
@@ -41,7 +38,7 @@ def front_to_dict(study: Study, snapshot: Snapshot | None = None) -> dict[str, A
     best_first = np.lexsort(log.objectives[snapshot.front].T[::-1])
     names = [*(one.name for one in study.species), NO_SPECIES]  # species -1 is the last
     return {
-        "format": FORMAT,
+        "format": FRONT,
         "version": VERSION,
         "nemo_lab": __version__,
         "versions": versions(),
@@ -88,7 +85,8 @@ def save_front(study: Study, path: str | os.PathLike[str]) -> Path:
 def load_front(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uint8]:
     """The configurations of a saved front, uint8[N, Q], in the order of the problem's nodes.
 
-    ``study.enqueue(load_front(path, problem))`` evaluates them in another study. Nothing else in the file is
+    ``study.enqueue(load_front(path, problem))`` evaluates them in another study, and
+    ``create_study(..., start_from=path)`` begins one with them. Nothing else in the file is
     looked at, and the script in it is never run.
 
     Raises:
@@ -97,28 +95,4 @@ def load_front(path: str | os.PathLike[str], problem: Problem) -> NDArray[np.uin
         BitWidthError: if it has a width that the problem does not allow.
     """
     path, problem = File().check("path", path), PROBLEM.check("problem", problem)
-    record = parsed(path, FORMAT, VERSION)
-    names, members = record.get("node_names"), record.get("front")
-    if not isinstance(names, list) or not isinstance(members, list):
-        raise DataError("the file has no nodes or no front", "give a file written by save_front, unchanged")
-    known = list(problem.node_names)
-    if sorted(map(str, names)) != sorted(known):
-        raise DataError(
-            f"the file is of {len(names)} nodes that are not those of the problem ({len(known)})",
-            "load it with the problem it was saved from",
-        )
-    order = [names.index(name) for name in known]
-    rows = []
-    for place, member in enumerate(members):
-        bits = member.get("bits") if isinstance(member, dict) else None
-        if not isinstance(bits, list) or [type(one) for one in bits] != [int] * len(known):
-            raise DataError(
-                f"member {place} of the front has bit-widths that are not valid",
-                "use the file as it was saved",
-            )
-        rows.append([bits[i] for i in order])
-    if not rows:
-        return np.empty((0, len(known)), dtype=np.uint8)
-    found = as_bits(rows, len(known), tuple(problem.bit_widths))
-    check_choices(found, problem)
-    return found
+    return bits_of_front(path, json_object(path, read_text(path)), problem)

@@ -19,7 +19,7 @@ from nemo_lab.search.objective import only
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.ranking import Nsga3Ranking
 from nemo_lab.search.roster import Roster
-from nemo_lab.search.species import Genome, Species
+from nemo_lab.search.species import Bits, Genome, Species
 from nemo_lab.search.species_controls import SpeciesControls
 from nemo_lab.search.utility import keeping, penalties_of, utilities, vectors_of
 from nemo_lab.search.view import SearchView
@@ -174,6 +174,21 @@ class Population:
         self.members[species] = [Member(species, one, "initial") for one in self.fresh(species, count)]
         self.allocation[species] = max(count, self.options.min_size)
         return self.members[species]
+
+    def take_in(self, bits: Bits, controls: SpeciesControls) -> list[Member]:
+        """Give configurations bits[N, Q] to the species with children, in turn, as members that imitate them.
+
+        Every species gets one, and all of them together no more than the population has members: of more
+        configurations those that lie evenly among them. They are beside the members that there are, until the
+        next generation is chosen from all.
+        """
+        takers = controls.breeding(len(self.species))
+        count = min(max(len(bits), len(takers)), self.slots)
+        turns = [(takers[i % len(takers)], bits[i * len(bits) // count]) for i in range(count)]
+        new = [Member(s, None, "reseed", imitates=row.copy()) for s, row in turns]
+        for member in new:
+            self.members[member.species].append(member)
+        return new
 
     def append(self, species: Species, seed: np.random.SeedSequence) -> None:
         """Make room for one more species, which has no members yet."""

@@ -87,10 +87,19 @@ class Steering:
         self._state.ledger = self.ledger.planned(evaluations)
 
     @as_a_whole
-    def enqueue(self, bits: Bits) -> None:
-        """Evaluate configurations bits[N, Q] next; pins in force are applied to them."""
+    def enqueue(self, bits: Bits, join: bool = False) -> None:
+        """Evaluate configurations bits[N, Q] next; pins in force are applied to them.
+
+        Args:
+            bits: uint8[N, Q].
+            join: whether they become members of the species, too; see ``Population.take_in``.
+        """
+        if join:
+            self._state.begin()
         with self._taking_effect(self.ledger.note()):
             new = [Member(NO_SPECIES, None, "enqueued", row.copy()) for row in bits]
+            if join and len(bits):
+                new += self._state.population.take_in(bits, self.ledger.controls)
             self._state.queue.put_first(new)
 
     # species
@@ -214,7 +223,8 @@ class Steering:
         for member in change.left:
             if not member.hand_made:
                 state.population.members[member.species].append(member)
-        state.queue.put_first([member for member in change.left if member.objectives is None])
+        waiting = [member for member in change.left if member.objectives is None]
+        state.queue.put_first(sorted(waiting, key=lambda member: not member.hand_made))
         self._expel()
         self._in_force()
         return turnover(present, state.present())

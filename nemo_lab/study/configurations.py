@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nemo_lab.arguments import Flag
 from nemo_lab.errors import ArgumentError, EvaluationError, NemoError
 from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Problem
@@ -31,16 +32,22 @@ class Configurations:
         self._problem, self._runner = problem, runner
         self._names = Selection(problem)
 
-    def enqueue(self, bits: Any) -> None:
+    def enqueue(self, bits: Any, *, join: bool = False) -> None:
         """Evaluate hand-made configurations next, as part of the run; pins in force are applied.
 
         Args:
-            bits: integers[Q] or [N, Q], one width for all nodes, or name -> width as from ``config``.
+            bits: integers[Q] or [N, Q], one width for all nodes, or name -> width as from ``config``. A name
+                means what it means to ``pin``: that of a layer its weight and its input. A later name goes
+                before an earlier one: ``{"*": 8, "stem.conv.weight": 4}``.
+            join: whether they become members of the species, too, so that children come from them: one or
+                more for each species, up to ``population`` in all. A graph network is fitted to its share,
+                and evaluated as what it comes to; the preset ``paper``, which evaluates again what is known,
+                does so with all of them.
 
         Raises:
             BitWidthError, UnknownNameError: if they do not fit.
         """
-        self._runner.post(Enqueue(self._names.bits(bits)))
+        self._runner.post(Enqueue(self._names.bits(bits), Flag().check("join", join)))
 
     def what_if(self, bits: Any) -> pd.Series[float]:
         """Objectives of one configuration beside the search; blocks until it is evaluated, or Ctrl-C.

@@ -13,6 +13,7 @@ from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.objective import constant
 from nemo_lab.search.presets import PRESETS
+from nemo_lab.study.bit_maps.reading import starts
 from nemo_lab.study.journal import Header, StoredProblem
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.parsing.species import SPECIES
@@ -39,6 +40,7 @@ def create_study(
     population: int | None = None,
     constraints: Sequence[str] = (),
     aspiration: Mapping[str, Any] | None = None,
+    start_from: Any = None,
     workers: int = 1,
     storage: str | os.PathLike[str] | None = None,
     name: str | None = None,
@@ -54,6 +56,11 @@ def create_study(
         population: members of all species together.
         constraints: as for ``Study.constrain``.
         aspiration: objective -> largest value or (smallest, largest), as for ``Study.aspire``.
+        start_from: configurations that are known already, from another tool, a table or an earlier study:
+            integers[Q] or [N, Q], name -> width as for ``Study.enqueue``, the path of a file that
+            ``nemo_lab.export.load_bits`` or ``load_front`` reads, or several of these in a list. They are
+            evaluated first, as part of the budget, and become members of the species: what
+            ``study.enqueue(..., join=True)`` does, and listed as that in ``interventions()`` and the script.
         workers: evaluations made at once, each in a thread; they change nothing but the time. A
             ``QuantizationProblem`` makes one at a time, and uses its own ``threads``.
         storage: an SQLite file, such as ``"run.sqlite"``, to which everything is written as it happens, so
@@ -63,7 +70,7 @@ def create_study(
         **options: further constants of the search, see ``nemo_lab.search.SearchOptions``.
 
     Raises:
-        UnknownNameError: on an unknown workload, species or option.
+        UnknownNameError: on an unknown workload, species or option, or a node that ``start_from`` names.
         ArgumentError, DataError: on anything else that cannot be used.
         StorageError: if the file cannot be written.
 
@@ -90,6 +97,7 @@ def create_study(
     limits = CONSTRAINTS.check("constraints", listed(constraints))
     box = OrNone(ASPIRATION).check("aspiration", aspiration) or {}
     problem, recipe = as_problem(problem)
+    known = None if start_from is None else starts(start_from, problem)
     same = [one.name for one in constant(problem)]
     objectives = ObjectiveNames(problem)
     objectives.limits(limits)
@@ -132,6 +140,8 @@ def create_study(
         study.constrain(*limits)
     if box:
         study.aspire(**box)
+    if known is not None:
+        study.enqueue(known, join=True)
     if path is not None:  # at the end: what is refused leaves nothing in a file
         study.save_as(path)
     return study

@@ -161,7 +161,7 @@ def test_every_truncation_is_refused(saved: Path, study: nl.Study) -> None:
 
 
 def test_too_large_a_file(saved: Path, study: nl.Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nemo_lab.export.record.MAX_BYTES", 100)
+    monkeypatch.setattr("nemo_lab.study.bit_maps.text.MAX_BYTES", 100)
     with pytest.raises(DataError, match="larger than"):
         load_bits(saved, study.problem)
 

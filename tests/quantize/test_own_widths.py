@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from nemo_lab import CostModel, QuantizationProblem, Workload, check, create_study
 from nemo_lab.errors import BitWidthError, NemoError
+from nemo_lab.export import load_bits
 from nemo_lab.testing import check_problem
 
 OF_KINDS = {"weight": (2, 3, 4, 8), "activation": (8, 16)}
@@ -103,3 +105,14 @@ def test_a_check_keeps_to_them(problem: QuantizationProblem) -> None:
     bits = [8 for _ in problem.workload.nodes]
     assert report.errors[8] == problem.evaluate(bits)[0, 0]
     assert set(report.errors) == {2, 8}
+
+
+def test_a_bit_map_keeps_to_them(problem: QuantizationProblem, tmp_path: Path) -> None:
+    path = tmp_path / "bits.csv"
+    path.write_text("node,bits\nweight,4\nactivation,16\n" + f"{problem.node_names[-1]},8\n")
+    expected = [4 if node.kind == "weight" else 16 for node in problem.workload.nodes]
+    expected[-1] = 8
+    assert load_bits(path, problem).tolist() == expected
+    path.write_text("node,bits\n*,8\nstem.conv.weight,16\n")
+    with pytest.raises(BitWidthError, match=r"'stem.conv.weight' may not have 16 bits"):
+        load_bits(path, problem)

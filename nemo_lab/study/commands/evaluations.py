@@ -20,27 +20,28 @@ MANY = 10_000  # candidates that nobody draws up at once
 
 @dataclass(frozen=True)
 class Enqueue(Command):
-    """Evaluate hand-made configurations next."""
+    """Evaluate hand-made configurations next; those that ``join`` become members of the species, too."""
 
     action = "enqueue"
     bits: Bits = field(repr=False)
+    join: bool = False
 
     def decide(self, ledger: Ledger, evaluations: int) -> Ledger:  # noqa: D102
         return ledger.note()
 
     def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
-        engine.steering.enqueue(self.bits)
-        return f"{len(self.bits)} configurations"
+        engine.steering.enqueue(self.bits, self.join)
+        return f"{len(self.bits)} configurations" + (", taken in by the species" if self.join else "")
 
     def sound(self, problem: Problem) -> bool:  # noqa: D102
         whole = self.bits.dtype == np.uint8 and self.bits.shape[1:] == (problem.num_nodes,)
-        if not (whole and np.isin(self.bits, problem.bit_widths).all()):
+        if not (whole and np.isin(self.bits, problem.bit_widths).all() and type(self.join) is bool):
             return False
         check_choices(self.bits, problem)  # raises a ValueError
         return True
 
     def call(self, problem: Problem) -> str:  # noqa: D102
-        return f"enqueue({self.bits.tolist()})"
+        return f"enqueue({self.bits.tolist()}{', join=True' if self.join else ''})"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from nemo_lab.choices import check_choices
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, BitWidthError, NemoError, UnknownNameError, shown
 from nemo_lab.search import Problem
-from nemo_lab.search.constraints import Pins, Width, checked_width, width_text
+from nemo_lab.search.constraints import Pins, Width, checked_bits, checked_width, width_text
 from nemo_lab.search.species import Bits
 from nemo_lab.workload import Workload
 from nemo_lab.workload.matching import listed, no_name, quoted
@@ -117,21 +117,33 @@ class Selection:
         if isinstance(given, int | np.integer):
             given = np.full(len(self._names), given)
         elif isinstance(given, Mapping) or (hasattr(given, "to_dict") and getattr(given, "ndim", 0) == 1):
-            row = {
-                node: width
-                for name, width in given.items()
-                for node in self._resolver.find(name, "the configuration").nodes
-            }
+            row: dict[int, int] = {}
+            for name, width in given.items():
+                row |= self.widths(name, width)
             if len(row) < len(self._names):
                 missing = next(name for node, name in enumerate(self._names) if node not in row)
                 raise BitWidthError(
                     f"{len(row)} of {len(self._names)} nodes have a width, {missing!r} has none",
-                    "start from study.config(id) and change what you like",
+                    "start from study.config(id) and change what you like, or put '*' with a width first",
                 )
             given = [row[node] for node in range(len(self._names))]
         rows = as_bits(given, len(self._names), self._widths)
         check_choices(rows, self._problem)
         return rows
+
+    def widths(self, name: Any, width: Any) -> dict[int, int]:
+        """The nodes that a name means, each with a width that it may take.
+
+        Raises:
+            UnknownNameError: if it means none.
+            BitWidthError: if the width is not allowed.
+        """
+        nodes = self._resolver.find(_short(name), "the configuration").nodes
+        return dict.fromkeys(nodes, checked_bits(width, self._widths))
+
+    def knows(self, name: str) -> bool:
+        """Whether a text means nodes."""
+        return len(name) <= LONGEST and self._resolver.look_up(name) is not None
 
     def _layers(self, name: Any, kind: str | None) -> Sequence[str]:
         """Layers by name, module, glob, function or one of their nodes; by kind; or both."""
@@ -187,12 +199,18 @@ def _several(name: Any) -> list[Any]:
         raise
     except Exception as error:  # what the object's own methods raise
         raise no_name(name, "the selection") from error
-    endless = next((one for one in several if isinstance(one, str) and len(one) > LONGEST), None)
-    if endless is not None:
-        raise ArgumentError(f"{shown(endless)} is too long for a name", "give a name or a glob of a node")
+    for one in several:
+        _short(one)
     if not several:
         raise ArgumentError("an empty list names nothing", "give a name or a glob such as '*.weight'")
     return several
+
+
+def _short(name: Any) -> Any:
+    """What was given as a name, unless it is far too long for one."""
+    if isinstance(name, str) and len(name) > LONGEST:
+        raise ArgumentError(f"{shown(name)} is too long for a name", "give a name or a glob of a node")
+    return name
 
 
 def _quoted(several: Sequence[Any]) -> str:
