@@ -50,11 +50,13 @@ class QuantizationProblem(Problem):
             such pairs; inputs alone for metrics without labels. What came with the workload by default.
             Where the network takes several tensors, inputs are a dictionary by the names of forward's
             parameters, or a tuple in their order; what else forward takes is as in the workload's example.
-        metric: ``"top1"``, ``"top5"``; without labels ``"agreement"`` (share of predictions that differ
-            from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
-            ln(classes), at most 1); a function (outputs, labels) -> error, one number for each example, or
-            one for all of them at once, which may take ``reference``, the outputs in full precision, as a
-            third argument; or several, each an objective. Scores are float[N, C], or float[N, T, C] for
+        metric: ``"top1"``, ``"top5"``, ``"perplexity"`` (of all labels together, at most that of a guess, the
+            number of classes; minimised and stored as its logarithm, in nats); without labels ``"agreement"``
+            (share of predictions that differ from full precision) or ``"kl"`` (divergence from the outputs in
+            full precision, in units of ln(classes), at most 1); a function (outputs, labels) -> error, one
+            number for each example, or one for all of them at once, which may take ``reference``, the outputs
+            in full precision, as a third argument; or several, each an objective. By default what the
+            workload's data came with, else ``"top1"``. Scores are float[N, C], or float[N, T, C] for
             sequences, whose places count alike unless labelled -100. A function's ``bounds`` says what
             its errors lie between; without it, from 0 to 1, or as far as two configurations reach that are
             evaluated at once: all nodes at the lowest, and all at the highest width.
@@ -91,7 +93,7 @@ class QuantizationProblem(Problem):
         workload: Workload,
         calibration: Any = None,
         data: Any = None,
-        metric: Any = "top1",
+        metric: Any = None,
         bit_widths: Sequence[int] = BIT_WIDTHS,
         bitops: BitOps = "max",
         *,
@@ -106,7 +108,7 @@ class QuantizationProblem(Problem):
     ) -> None:
         self.workload = arguments.checked_workload(workload)
         self.config = configured(config, settings, inspect.signature(type(self)).parameters)
-        self.metrics = as_metrics(metric)
+        self.metrics = as_metrics(arguments.metric_of(workload, metric))
         self.metric = ", ".join(m.name for m in self.metrics)
         self.bit_widths = arguments.WIDTHS.check("bit_widths", bit_widths)
         self.batch_size = arguments.batch_size_of(workload, batch_size)
@@ -139,7 +141,12 @@ class QuantizationProblem(Problem):
             self._task = make_task(network, examples, self.metrics, self.batch_size)
         model = self.cost_model
         costs = cost_objectives(model.cost_names, model.full_precision, model.bounds(self.bit_widths))
-        self.objectives = (*bounded(self.metrics, self._uniform), *costs)
+        self.objectives = (*bounded(self.metrics, self._task.worst, self._full, self._uniform), *costs)
+
+    def _full(self) -> tuple[float, ...]:
+        """Errors in full precision, one for each metric."""
+        with self._running() as network:
+            return mean_errors(network, self._task, [None])[0]
 
     def _uniform(self) -> NDArray[np.float64]:
         """Errors float64[2, metrics] with every node at the lowest, and at the highest width."""
