@@ -154,8 +154,11 @@ class Objective:
 
 def _scale(saved: Mapping[str, Any]) -> Scale:
     texts = {name: str(saved[name]) for name in ("name", "sign", "thousandth")}
+    exponential = bool(saved.get("exponential", False))  # older journals have none
     try:
-        return Scale(offset=float(saved["offset"]), factor=float(saved["factor"]), **texts)
+        return Scale(
+            offset=float(saved["offset"]), factor=float(saved["factor"]), exponential=exponential, **texts
+        )
     except ArgumentError as error:
         raise ValueError(error.message) from error
 
@@ -189,6 +192,7 @@ MEASURED = {
             low=0.0,
             high=1.0,
         ),
+        Objective("log_perplexity", "perplexity", Scale("perplexity", exponential=True), metric="perplexity"),
     )
 }
 

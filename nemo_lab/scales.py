@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nemo_lab.arguments import Instance, Number
+import numpy as np
+
+from nemo_lab.arguments import Flag, Instance, Number
 
 TEXT = Instance(str, words="a text")
-OFFSET = Number()
+OFFSET, EXPONENTIAL = Number(), Flag()
+LEAST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,14 @@ FORMATS = {one.name: one for one in (NUMBER, PERCENT)}
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale on which an objective is read: shown = offset + factor * stored.
+    """A scale on which an objective is read: shown = offset + factor * stored, or its exponential.
 
     Attributes:
         name: under which limits on this scale may be written, such as ``model_mb``; empty for none.
         offset, factor: of the line; a factor below 0 means that larger is better.
         sign: written after a number, such as ``MB``.
         thousandth: sign of the thousandth, for small numbers, such as ``kB``.
+        exponential: whether e to the power of the line is shown, such as the perplexity of a log-likelihood.
 
     Raises:
         ArgumentError: if it cannot be inverted.
@@ -68,6 +72,8 @@ class Scale:
     >>> accuracy = Scale("accuracy", 1, -1)
     >>> accuracy.of(0.25), accuracy.stored(0.75), accuracy.larger_is_better
     (0.75, 0.25, True)
+    >>> f"{Scale('perplexity', exponential=True).of(1.25):.2f}"
+    '3.49'
     """
 
     name: str = ""
@@ -75,12 +81,14 @@ class Scale:
     factor: float = 1.0
     sign: str = ""
     thousandth: str = ""
+    exponential: bool = False
 
     def __post_init__(self) -> None:
         for name in ("name", "sign", "thousandth"):
             TEXT.check(name, getattr(self, name))
         for name, domain in (("offset", OFFSET), ("factor", FACTOR)):
             object.__setattr__(self, name, domain.check(name, getattr(self, name)))
+        EXPONENTIAL.check("exponential", self.exponential)
 
     @property
     def larger_is_better(self) -> bool:
@@ -89,11 +97,13 @@ class Scale:
 
     def of(self, stored: Any) -> Any:
         """Numbers or an array, as evaluated, on this scale."""
-        return self.offset + self.factor * stored
+        line = self.offset + self.factor * stored
+        return np.exp(line) if self.exponential else line
 
     def stored(self, shown: Any) -> Any:
-        """The inverse of ``of``."""
-        return (shown - self.offset) / self.factor
+        """The inverse of ``of``; where an exponential is below all that there are, of the least positive."""
+        line = np.log(np.maximum(shown, LEAST)) if self.exponential else shown
+        return (line - self.offset) / self.factor
 
     def text(self, stored: float) -> str:
         """With its sign: ``1.25 MB``, or ``52.1 kB`` where that is the thousandth."""

@@ -35,6 +35,11 @@ def fashion() -> Workload:
 
 
 @pytest.fixture(scope="session")
+def text() -> Workload:
+    return load_workload("text")
+
+
+@pytest.fixture(scope="session")
 def digits_problem(digits: Workload) -> QuantizationProblem:
     return QuantizationProblem(digits)
 

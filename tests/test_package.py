@@ -70,7 +70,9 @@ def test_the_version_is_the_distribution_s() -> None:
 
 def test_shipped_data_are_small_and_complete() -> None:
     data = {path.name: path.stat().st_size for path in (SOURCE / "workload/zoo/data").iterdir()}
-    assert data.keys() == {"digits.npz", "digits.pt", "fashion.npz", "fashion.pt"}
+    assert data.keys() == {
+        f"{name}{suffix}" for name in ("digits", "fashion", "text") for suffix in (".npz", ".pt")
+    }
     assert {name: size for name, size in data.items() if size >= 1_000_000} == {}
 
 

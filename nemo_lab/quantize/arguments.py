@@ -109,6 +109,13 @@ def cost_model_of(workload: Workload, bitops: Any, given: Any) -> CostModel:
     return CostModel(workload, bitops) if model is None else model
 
 
+def metric_of(workload: Workload, given: Any) -> Any:
+    """What was given as a metric; on None that of the data that came with the workload, else top1."""
+    if given is not None:
+        return given
+    return "top1" if workload.data is None else workload.data.metric
+
+
 def objective_names(metrics: Sequence[Metric], cost_names: Sequence[str]) -> tuple[str, ...]:
     """The objectives of metrics, then the costs.
 

@@ -20,7 +20,7 @@ from nemo_lab.quantize.joined import joined
 from nemo_lab.quantize.memory import check_room, is_out_of_memory
 from nemo_lab.quantize.metrics import Metric
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.quantize.scores import check_scores
+from nemo_lab.quantize.scores import check_scores, places, scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,8 @@ class Task:
         metrics: what is measured.
         batches: inputs, labels or None, and outputs in full precision where a metric wants them.
         count: of examples.
+        counts: what the mean of each metric is over, of examples or of their places.
+        worst: what the mean of each metric is cut at: that of a guess, or infinity.
         of_set: whether each metric gives one number for all examples.
         full: error of each metric in full precision, where it became known by the way; else NaN.
     """
@@ -38,6 +40,8 @@ class Task:
     metrics: tuple[Metric, ...]
     batches: tuple[tuple[tuple[Tensor, ...], Tensor | None, Any], ...]
     count: int
+    counts: tuple[int, ...]
+    worst: tuple[float, ...]
     of_set: tuple[bool, ...]
     full: tuple[float, ...]
 
@@ -66,10 +70,12 @@ def make_task(
             of_set = tuple(found is not None and found.ndim == 0 for found in tried)
             whole = len(batch) == len(examples)
             full = tuple(math.nan if found is None or not whole else float(found.mean()) for found in tried)
+            guess = [math.log(scores(outputs).shape[-1]) if one.by_place else math.inf for one in metrics]
             if any(of_set):
                 check_room(len(examples), len(batch), outputs)
         batches.append((prepared, labels, outputs if compares else None))
-    return Task(metrics, tuple(batches), len(examples), of_set, full)
+    counts = tuple(_places(examples) if one.by_place else len(examples) for one in metrics)
+    return Task(metrics, tuple(batches), len(examples), counts, tuple(guess), of_set, full)
 
 
 def check_outputs(outputs: Any, labels: Tensor | None, metrics: Sequence[Metric], count: int) -> None:
@@ -122,7 +128,8 @@ def mean_errors(
             for k, metric in enumerate(task.metrics):
                 if task.of_set[k]:
                     sums[0, k] = metric.sum(outputs, labels, whole, task.count)
-    return [tuple(row) for row in (sums / task.count).tolist()]
+    means = np.minimum(sums / np.array(task.counts), task.worst)
+    return [tuple(row) for row in means.tolist()]
 
 
 @contextmanager
@@ -142,6 +149,10 @@ def _measuring(network: QuantizedNetwork, count: int) -> Iterator[None]:
             f"out of memory in a batch of {count} examples",
             "make the problem again with a smaller batch_size, fewer images, or kept_mb=0",
         ) from error
+
+
+def _places(examples: Examples) -> int:
+    return len(examples) if examples.labels is None else places(examples.labels)
 
 
 def _on_cpu(outputs: Any) -> Any:

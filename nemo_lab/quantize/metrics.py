@@ -16,20 +16,22 @@ from torch import Tensor
 from nemo_lab.contract import check_call
 from nemo_lab.errors import ArgumentError, EvaluationError, shown
 from nemo_lab.objective import MEASURED, Objective, of_function
-from nemo_lab.quantize.scores import disagreement, divergence, top
+from nemo_lab.quantize.scores import disagreement, divergence, surprise, top
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One task objective, minimised, averaged over examples.
+    """One task objective, minimised, averaged over examples, or over the places of all of them.
 
     Attributes:
-        name: ``"top1"``, ``"top5"``, ``"agreement"``, ``"kl"``, or that of a callable.
+        name: ``"top1"``, ``"top5"``, ``"agreement"``, ``"kl"``, ``"perplexity"``, or that of a callable.
         objective: what it is among the objectives, its bounds included.
         errors: (outputs, labels, full-precision outputs) -> float[N], the error of each example.
         needs_labels: whether ``labels`` may not be None.
         needs_reference: whether the outputs in full precision may not be None.
         classes: whether outputs must be scores of classes, float[N, C] or float[N, T, C].
+        by_place: whether the errors are sums over the places of an example, so that all places of all
+            examples count alike, in nats: their mean is cut at that of a guess.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Metric:
     needs_labels: bool = True
     needs_reference: bool = False
     classes: bool = True
+    by_place: bool = False
 
     def tried(self, outputs: Any, labels: Tensor | None) -> Tensor | None:
         """What a function of one's own gives for outputs in full precision: one number for all, or for each.
@@ -92,6 +95,7 @@ METRICS = {
         _ours("top5", top(5)),
         _ours("agreement", disagreement, needs_labels=False, needs_reference=True),
         _ours("kl", divergence, needs_labels=False, needs_reference=True),
+        _ours("perplexity", surprise, by_place=True),
     )
 }
 
@@ -142,23 +146,34 @@ def functions(metrics: Sequence[Metric]) -> list[str]:
     return [metric.objective.metric for metric in metrics if metric.name not in METRICS]
 
 
-def bounded(metrics: Sequence[Metric], measure: Callable[[], NDArray[np.float64]]) -> tuple[Objective, ...]:
+def bounded(
+    metrics: Sequence[Metric],
+    worst: Sequence[float],
+    full: Callable[[], Sequence[float]],
+    measure: Callable[[], NDArray[np.float64]],
+) -> tuple[Objective, ...]:
     """The objectives of metrics, each with its bounds.
 
     Args:
         metrics: M of them.
+        worst: M numbers, the error that each is cut at, infinity for none.
+        full: gives the M errors in full precision, the best where there is a worst, unless it is as bad.
         measure: gives errors float64[N, M] of some configurations; called once, if bounds are not known.
             They are 0 to 1 then, or wider where these errors lie beyond.
     """
-    objectives = tuple(one.objective for one in metrics)
-    if all(one.low is not None for one in objectives):
-        return objectives
-    measured = measure()
-    low, high = measured.min(axis=0, initial=0.0).tolist(), measured.max(axis=0, initial=1.0).tolist()
-    return tuple(
-        one if one.low is not None else replace(one, low=low[k], high=high[k])
-        for k, one in enumerate(objectives)
-    )
+    objectives = [one.objective for one in metrics]
+    unknown = [k for k, one in enumerate(objectives) if one.low is None]
+    cut = [k for k in unknown if worst[k] < math.inf]
+    best = full() if cut else ()
+    for k in cut:
+        low = best[k] if best[k] < worst[k] else 0.0
+        objectives[k] = replace(objectives[k], low=low, high=worst[k])
+    if len(cut) < len(unknown):
+        measured = measure()
+        lows, highs = measured.min(axis=0, initial=0.0).tolist(), measured.max(axis=0, initial=1.0).tolist()
+        for k in (k for k in unknown if k not in cut):
+            objectives[k] = replace(objectives[k], low=lows[k], high=highs[k])
+    return tuple(objectives)
 
 
 def _metric(entry: Any) -> Metric:

@@ -53,11 +53,13 @@ class QuantizationProblem(Problem):
             such pairs; inputs alone for metrics without labels. What came with the workload by default.
             Where the network takes several tensors, inputs are a dictionary by the names of forward's
             parameters, or a tuple in their order; what else forward takes is as in the workload's example.
-        metric: ``"top1"``, ``"top5"``; without labels ``"agreement"`` (share of predictions that differ
-            from full precision) or ``"kl"`` (divergence from the outputs in full precision, in units of
-            ln(classes), at most 1); a function (outputs, labels) -> error, one number for each example, or
-            one for all of them at once, which may take ``reference``, the outputs in full precision, as a
-            third argument; or several, each an objective. Scores are float[N, C], or float[N, T, C] for
+        metric: ``"top1"``, ``"top5"``, ``"perplexity"`` (of all labels together, at most that of a guess, the
+            number of classes; minimised and stored as its logarithm, in nats); without labels ``"agreement"``
+            (share of predictions that differ from full precision) or ``"kl"`` (divergence from the outputs in
+            full precision, in units of ln(classes), at most 1); a function (outputs, labels) -> error, one
+            number for each example, or one for all of them at once, which may take ``reference``, the outputs
+            in full precision, as a third argument; or several, each an objective. By default what the
+            workload's data came with, else ``"top1"``. Scores are float[N, C], or float[N, T, C] for
             sequences, whose places count alike unless labelled -100. A function's ``bounds`` says what
             its errors lie between; without it, from 0 to 1, or as far as two configurations reach that are
             evaluated at once: all nodes at the lowest, and all at the highest width.
@@ -103,7 +105,7 @@ class QuantizationProblem(Problem):
         workload: Workload,
         calibration: Any = None,
         data: Any = None,
-        metric: Any = "top1",
+        metric: Any = None,
         bit_widths: Sequence[int] | Mapping[str, int | Sequence[int]] = BIT_WIDTHS,
         bitops: BitOps = "max",
         *,
@@ -119,7 +121,7 @@ class QuantizationProblem(Problem):
     ) -> None:
         self.workload = arguments.checked_workload(workload)
         self.config = configured(config, settings, inspect.signature(type(self)).parameters)
-        self.metrics = as_metrics(metric)
+        self.metrics = as_metrics(arguments.metric_of(workload, metric))
         self.metric = ", ".join(m.name for m in self.metrics)
         self.bit_widths, self.allowed = arguments.widths_of(workload, bit_widths)
         self.batch_size = arguments.batch_size_of(workload, batch_size)
@@ -152,10 +154,15 @@ class QuantizationProblem(Problem):
         model = self.cost_model
         reached = model.bounds(self.bit_widths, self.allowed)
         costs = cost_objectives(model.cost_names, model.full_precision, reached)
-        self.objectives = (*bounded(self.metrics, self._uniform), *costs)
+        self.objectives = (*bounded(self.metrics, self._task.worst, self._full, self._uniform), *costs)
         if self._found:  # the ends were evaluated, and cost nothing now
             measured = [metric.objective for metric in self.metrics]
             warn_if_far(measured, self._task.full, self._uniform().tolist(), self.bit_widths[-1])
+
+    def _full(self, task: Task | None = None) -> tuple[float, ...]:
+        """Errors in full precision, one for each metric, on the search data or other data."""
+        with self._running() as network:
+            return mean_errors(network, task or self._task, [None])[0]
 
     def _uniform(self) -> NDArray[np.float64]:
         """Errors float64[2, metrics] with every node at its lowest, and at its highest width."""
@@ -298,9 +305,7 @@ class QuantizationProblem(Problem):
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""
-        task = self._task if data is None else self._other_task(data, self.metrics)
-        with self._running() as network:
-            return mean_errors(network, task, [None])[0][0]
+        return self._full(None if data is None else self._other_task(data, self.metrics))[0]
 
     def sqnr(self) -> pd.DataFrame:
         """Signal to quantization noise of every node at every width, in dB, each node alone.

@@ -12,6 +12,7 @@ from torch import Tensor
 from nemo_lab.errors import DataError
 
 IGNORED = -100  # the label of a place that does not count, as for torch's cross entropy
+RULED_OUT = 100.0  # nats, at most, for a label that is ruled out, as for torch's binary cross entropy
 
 Errors = Callable[[Any, Any, Any], Tensor]
 
@@ -49,8 +50,15 @@ def _diverges(found: Tensor, _: Any, reference: Tensor) -> Tensor:
     return share
 
 
-def _by_example(rows: Errors) -> Errors:
-    """Errors float[N] of scores [N, C], or of [N, T, C]: the mean over the places that count."""
+def _surprises(found: Tensor, labels: Tensor, _: Any) -> Tensor:
+    labels = labels.where(labels != IGNORED, 0)  # which are not counted below
+    logs = torch.log_softmax(found.double(), dim=1).gather(1, labels.long()[:, None])
+    nats: Tensor = (-logs[:, 0]).nan_to_num(RULED_OUT).clamp(max=RULED_OUT)
+    return nats
+
+
+def _by_example(rows: Errors, *, mean: bool = True) -> Errors:
+    """Errors float[N] of scores [N, C], or of [N, T, C]: the mean or the sum of the places that count."""
 
     def errors(outputs: Any, labels: Any, reference: Any) -> Tensor:
         found = scores(outputs)
@@ -65,7 +73,8 @@ def _by_example(rows: Errors) -> Errors:
             None if reference is None else reference.reshape(-1, classes),
         )
         counted = torch.ones(places, device=found.device) if marks is None else (marks != IGNORED)
-        return (each.reshape(places).double() * counted).sum(1) / counted.sum(1)
+        total = (each.reshape(places).double() * counted).sum(1)
+        return total / counted.sum(1) if mean else total
 
     return errors
 
@@ -74,6 +83,13 @@ disagreement = _by_example(_differs)
 """Whether the best class is another than in full precision."""
 divergence = _by_example(_diverges)
 """KL(full precision || quantized) in units of ln(classes), at most 1: more is a guess or worse."""
+surprise = _by_example(_surprises, mean=False)
+"""Negative log-likelihood of the labels in nats, summed over the places of an example."""
+
+
+def places(labels: Tensor) -> int:
+    """How many labels count: each of int64[N], and those of int64[N, T] that are not -100."""
+    return len(labels) if labels.ndim == 1 else int((labels != IGNORED).sum())
 
 
 def check_scores(name: str, outputs: Any, labels: Tensor | None, count: int, *, labelled: bool) -> None:

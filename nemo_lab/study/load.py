@@ -24,7 +24,7 @@ from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
 LOGGER = logging.getLogger(__name__)
-EMBEDDED = ("digits", "fashion")  # what a file may ask for by name
+EMBEDDED = ("digits", "fashion", "text")  # what a file may ask for by name
 
 
 def load_study(

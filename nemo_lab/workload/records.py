@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,9 +128,12 @@ class FullPrecision:
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled examples: ``inputs`` float32[N, ...], ``labels`` int64[N]."""
+    """Labelled examples: ``inputs`` float32[N, ...] or token numbers int64[N, T], ``labels`` int64 alike.
 
-    inputs: NDArray[np.float32]
+    Of images ``labels`` are int64[N], of text int64[N, T]: the token after each.
+    """
+
+    inputs: NDArray[Any]
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
@@ -147,9 +150,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The images of an embedded workload: training images to calibrate on, and two test splits."""
+    """The data of an embedded workload.
+
+    Attributes:
+        calibration: examples of the training set, to calibrate on.
+        search, held_out: examples that nobody trained on, to search with and to validate with.
+        classes: the name of each class; of text each character.
+        metric: what is measured on them unless told otherwise.
+    """
 
     calibration: Split
     search: Split
     held_out: Split
     classes: tuple[str, ...]
+    metric: str = "top1"

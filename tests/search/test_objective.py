@@ -180,9 +180,21 @@ def test_what_was_not_saved_so_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_scales_there_and_back() -> None:
     values = np.linspace(0, 1, 11)
-    for scale in (Scale(), Scale("accuracy", 1, -1), Scale("mb", factor=12.5), Scale("celsius", 32, 1.8)):
+    for scale in (
+        Scale(), Scale("accuracy", 1, -1), Scale("mb", factor=12.5), Scale("celsius", 32, 1.8),
+        Scale("perplexity", exponential=True), Scale("likelihood", 0, -1, exponential=True),
+    ):  # fmt: skip
         assert scale.stored(scale.of(values)) == pytest.approx(values)
         assert scale.larger_is_better == (scale.of(1.0) < scale.of(0.0))
+
+
+def test_what_no_exponential_reaches_is_far_out_and_finite() -> None:
+    perplexity = Scale("perplexity", exponential=True)
+    assert perplexity.stored(1.0) == 0
+    assert np.all(perplexity.stored(np.array([0.0, -3.0])) < -700)
+    saved = {**MEASURED["top1"].saved()}
+    del saved["display"]["exponential"]
+    assert Objective.read(saved) == MEASURED["top1"], "a journal of a version that had none"
 
 
 def test_numbers_and_differences_as_they_are_shown() -> None:

@@ -60,7 +60,9 @@ def workload() -> Workload:
 
 
 def problem(metric: Any, **options: Any) -> QuantizationProblem:
-    return QuantizationProblem(workload(), X, (X, Y), metric=metric, **options)
+    with torch.no_grad():  # for a perplexity a network that is better than a guess
+        labels = workload().module(X).argmax(1) if metric == "perplexity" else Y
+    return QuantizationProblem(workload(), X, (X, labels), metric=metric, **options)
 
 
 def searched(metric: Any, **options: Any) -> Study:
@@ -93,6 +95,10 @@ CASES = [
         "lowest KL divergence", "smallest within 0.01 of the best KL divergence", False,
     ),
     Case(
+        "perplexity", "perplexity", "perplexity", "perplexity", False, "lowest perplexity",
+        "smallest within 1% of the best perplexity", False,
+    ),
+    Case(
         cross_entropy, "cross entropy", "cross entropy", "cross_entropy", False, "lowest cross entropy",
         "smallest within 0.01 of the best cross entropy", False,
     ),
@@ -101,7 +107,7 @@ CASES = [
         "smallest within 0.01 of the best accuracy", False,
     ),
 ]  # fmt: skip
-IDS = ["top1", "top5", "agreement", "kl", "function", "function called accuracy"]
+IDS = ["top1", "top5", "agreement", "kl", "perplexity", "function", "function called accuracy"]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=IDS)
@@ -120,6 +126,8 @@ def info_of(study: Study) -> Any:
 
 
 def shown(case: Case, stored: Any) -> Any:
+    if case.metric == "perplexity":
+        return np.exp(stored)
     return 1 - stored if case.larger else stored
 
 
@@ -147,7 +155,11 @@ def test_words_of_report_and_inspector(case: Case, study: Study) -> None:
     one = inspector_html.evaluated(study.snapshot, study.problem, 3, study.validated)
     said = "".join(parsed(inspector_html.table(study.problem, ("weight",) * 4, [one])).words)
     value = study.evaluations().iloc[3, 0]
-    text = f"{case.label}{shown(case, value):.2%}" if case.larger else f"{case.label}{number(value)}"
+    text = (
+        f"{case.label}{shown(case, value):.2%}"
+        if case.larger
+        else f"{case.label}{number(shown(case, value))}"
+    )
     assert text in said
     chooser = "".join(parsed(report_html.chooser(study, study.snapshot)).words)
     assert f"{case.label} " in chooser
@@ -164,6 +176,13 @@ def test_constraints_are_written_as_it_is_shown(case: Case) -> None:
     own = problem(case.metric).objective_names[0]
     assert names.limits([f"{own} <= 0.25"]) == {0: 0.25}
     good, bad = (">=", "<=") if case.larger else ("<=", ">=")
+    if case.metric == "perplexity":
+        limits = names.limits([f"{case.written} {good} 4"])
+        assert limits == {0: pytest.approx(math.log(4))}
+        assert limits[0] >= math.log(4), "what it was read from keeps it"
+        with pytest.raises(ArgumentError, match="leaves nothing; it can be reached from"):
+            names.box({case.written: -1})
+        return
     assert names.limits([f"{case.written} {good} 0.9"]) == {0: 0.1 if case.larger else 0.9}
     with pytest.raises(ArgumentError, match=f"what is m.*imised; write '{case.written} {good} "):
         names.limits([f"{case.written} {bad} 0.9"])
@@ -309,7 +328,7 @@ def test_constant_costs_are_named_and_left_out_of_figures() -> None:
     assert "latency ms" in heads, "tables keep it"
 
 
-@pytest.mark.parametrize("metric", ["top5", "agreement", "kl", cross_entropy])
+@pytest.mark.parametrize("metric", ["top5", "agreement", "kl", "perplexity", cross_entropy])
 def test_a_journal_keeps_what_objectives_are(metric: Any, tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     study = create_study(problem(metric), species=("floor",), population=4, min_size=2, storage=path)

@@ -304,7 +304,7 @@ def test_unknown_names_propose_the_nearest_of_all() -> None:
         load_workload("mobilenetv2")
     with pytest.raises(UnknownNameError) as caught:
         load_workload("?")
-    for name in ("digits", "fashion", *PUBLISHED):
+    for name in ("digits", "fashion", "text", *PUBLISHED):
         assert name in str(caught.value)
 
 

@@ -166,9 +166,12 @@ def _sign(scale: Scale) -> str:
 
 def _stored(scale: Scale, shown: float) -> float:
     """As stored; 0.1, not 0.09999999999999998, for 0.9 of what is 1 at best."""
-    if scale.offset:
+    if scale.offset and not scale.exponential:
         exact, offset, factor = (Decimal(repr(float(x))) for x in (shown, scale.offset, scale.factor))
         return float((exact - offset) / factor) + 0.0
+    if scale.exponential:
+        stored = float(scale.stored(shown))
+        return stored + ROUNDING * abs(stored)
     return shown if scale.factor == 1 else shown / scale.factor * (1.0 + ROUNDING)
 
 

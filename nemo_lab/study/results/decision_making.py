@@ -43,7 +43,8 @@ def balanced(objectives: Objectives) -> int:
 def choices(objectives: Sequence[Objective]) -> dict[str, Callable[[Objectives], int]]:
     """What can be asked for, in the words of these objectives, see ``nemo_lab.search.objective.varied``."""
     first, second = objectives[0], objectives[min(1, len(objectives) - 1)]
-    near = "a point of the best" if first.format == PERCENT else f"{POINT} of the best {first.label}"
+    room = f"{POINT:.0%}" if first.display.exponential else f"{POINT}"  # of a logarithm, it is a factor
+    near = "a point of the best" if first.format == PERCENT else f"{room} of the best {first.label}"
     words = f"{second.superlative} within {near}", first.superlative, second.superlative
     return dict(zip((*words, "balanced"), (within_a_point, best, smallest, balanced), strict=True))
 

@@ -7,7 +7,7 @@ import warnings
 
 from nemo_lab.arguments import Flag, OrNone
 from nemo_lab.errors import ArgumentError, NemoWarning, UnknownNameError
-from nemo_lab.workload.records import Split, Splits
+from nemo_lab.workload.records import Splits
 from nemo_lab.workload.workload import Workload
 from nemo_lab.workload.zoo.checkpoints import WeightsError
 from nemo_lab.workload.zoo.registry import DATA_FOLDER, EMBEDDED, EmbeddedEntry
@@ -21,9 +21,9 @@ PRETRAINED = OrNone(Flag(), words="True, False or None")
 def load_workload(name: str, *, pretrained: bool | None = None) -> Workload:
     """A workload of the zoo.
 
-    ``"digits"`` (scikit-learn's 8x8 digits) and ``"fashion"`` (Fashion-MNIST, 28x28) are inside the
-    package, trained weights and data: no download. ``python -m nemo_lab.workload.zoo.train`` trains
-    them again.
+    ``"digits"`` (scikit-learn's 8x8 digits), ``"fashion"`` (Fashion-MNIST, 28x28) and ``"text"`` (a causal
+    transformer over characters, trained on "Pride and Prejudice") are inside the package, trained weights
+    and data: no download. ``python -m nemo_lab.workload.zoo.train`` trains them again.
 
     ``"mobilenet_v2"``, ``"resnet50"``, ``"resnext101_32x8d"`` (the paper's), ``"resnet18"``,
     ``"vit_b_16"`` and ``"efficientnet_b0"`` are torchvision's (``pip install "nemo_lab[vision]"``), for
@@ -65,17 +65,11 @@ def load_workload(name: str, *, pretrained: bool | None = None) -> Workload:
 
 
 def load_splits(entry: EmbeddedEntry) -> Splits:
-    """The shipped images of an embedded workload, normalised for its network."""
+    """The shipped data of an embedded workload, as its network takes them."""
     import numpy as np
 
     with np.load(DATA_FOLDER / f"{entry.name}.npz", allow_pickle=False) as arrays:
-        splits = {
-            split: Split(
-                entry.normalise(arrays[f"{split}_images"]), arrays[f"{split}_labels"].astype(np.int64)
-            )
-            for split in entry.sizes
-        }
-    return Splits(**splits, classes=entry.classes)
+        return entry.splits(arrays)
 
 
 def _embedded(entry: EmbeddedEntry) -> Workload:

@@ -2,11 +2,15 @@
 
     python -m nemo_lab.workload.zoo.train digits
     python -m nemo_lab.workload.zoo.train fashion --data FOLDER
+    python -m nemo_lab.workload.zoo.train text
 
-writes ``<name>.pt`` (a state dict) and ``<name>.npz`` (the shipped images) into ``--out``, by
+writes ``<name>.pt`` (a state dict) and ``<name>.npz`` (the shipped data) into ``--out``, by
 default the folder the package loads them from. ``digits`` comes with scikit-learn. ``fashion``
 (Fashion-MNIST, Xiao et al., arXiv 1708.07747, MIT licence) reads the four ``*-ubyte.gz`` files
-from FOLDER; Debian's package ``dataset-fashion-mnist`` installs them.
+from FOLDER; Debian's package ``dataset-fashion-mnist`` installs them. ``text`` is all of Jane
+Austen's "Pride and Prejudice" (1813, in the public domain), as Debian's package
+``r-cran-janeaustenr`` has it from Project Gutenberg; it is in the package, so that nothing else
+is needed, and ``--data FILE`` takes another plain text.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nemo_lab.errors import DataError, NemoError
-from nemo_lab.workload.zoo.registry import DATA_FOLDER, EMBEDDED, EmbeddedEntry
+from nemo_lab.workload.zoo import train_text
+from nemo_lab.workload.zoo.registry import DATA_FOLDER, EMBEDDED, ImageEntry, TextEntry
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -106,9 +111,7 @@ def accuracy(net: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float((predicted == labels).float().mean())
 
 
-def train(
-    entry: EmbeddedEntry, source: Source, *, epochs: int, shift: int, flip: bool, seed: int
-) -> nn.Module:
+def train(entry: ImageEntry, source: Source, *, epochs: int, shift: int, flip: bool, seed: int) -> nn.Module:
     """AdamW with a one-cycle schedule, one thread."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -141,7 +144,7 @@ def train(
     return net.eval()
 
 
-def ship(entry: EmbeddedEntry, source: Source, net: nn.Module, out: Path) -> None:
+def ship(entry: ImageEntry, source: Source, net: nn.Module, out: Path) -> None:
     """Write the state dict and the images: calibration from training, the other splits from test."""
     rng = np.random.default_rng(1)
     images, labels = source.train
@@ -160,24 +163,27 @@ def main() -> None:
     """Command line of the training script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("workload", choices=sorted(EMBEDDED))
-    parser.add_argument("--data", type=Path, help="folder with Fashion-MNIST's four .gz files")
+    parser.add_argument(
+        "--data", type=Path, help="folder with Fashion-MNIST's four .gz files, or a plain text file"
+    )
     parser.add_argument("--out", type=Path, default=DATA_FOLDER)
-    parser.add_argument("--epochs", type=int, help="default: 60 for digits, 12 for fashion")
+    parser.add_argument("--epochs", type=int, help="default: 60 for digits, 12 for fashion and text")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     entry = EMBEDDED[options.workload]
     if entry.name == "fashion" and options.data is None:
         parser.error("fashion needs --data FOLDER")
+    digits = entry.name == "digits"
+    epochs = options.epochs or (60 if digits else 12)
     try:
-        source = load_digits() if entry.name == "digits" else load_fashion(options.data)
-        digits = entry.name == "digits"
+        if isinstance(entry, TextEntry):
+            tokens = train_text.read_text(entry, options.data)
+            net = train_text.train(entry, tokens, epochs=epochs, seed=options.seed)
+            train_text.ship(entry, tokens, net, options.out)
+            return
+        source = load_digits() if digits else load_fashion(options.data)
         net = train(
-            entry,
-            source,
-            epochs=options.epochs or (60 if digits else 12),
-            shift=0 if digits else 2,
-            flip=not digits,
-            seed=options.seed,
+            entry, source, epochs=epochs, shift=0 if digits else 2, flip=not digits, seed=options.seed
         )
         ship(entry, source, net, options.out)
     except NemoError as error:
