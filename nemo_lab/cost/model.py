@@ -138,7 +138,8 @@ class CostModel:
     def _ratios(self, row: NDArray[Any]) -> tuple[float, float]:
         """Both ratios of widths [Q]."""
         counts, widths = self._counts, row.astype(np.float64)
-        operands = np.where(counts.operands < 0, -counts.operands, widths[counts.operands])
+        nodes = counts.operands
+        operands = np.where(nodes < 0, -nodes, widths[nodes.clip(0)])
         per_mac = operands.max(axis=1) if self.bitops == "max" else operands.prod(axis=1)
         totals = counts.constants + np.array([counts.params @ widths, counts.macs @ per_mac])
         size, work = (totals / counts.full).tolist()

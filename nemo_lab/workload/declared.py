@@ -51,7 +51,10 @@ def _parts(parts: Sequence[FullPrecision], one: Any, *, exactly: bool) -> set[st
 
 
 def tied(
-    names: NameResolver, groups: Iterable[Called | Iterable[Called]], left_out: set[str]
+    names: NameResolver,
+    groups: Iterable[Called | Iterable[Called]],
+    left_out: set[str],
+    beside: set[str],
 ) -> dict[str, str]:
     """Every tied quantizer's name -> the name of the first of its group in execution order.
 
@@ -61,7 +64,8 @@ def tied(
         names: of all quantizers.
         groups: each several texts or functions, see ``nemo_lab.workload.names``; one glob, kind or function
             may be a whole group.
-        left_out: names that stay in full precision and cannot be tied.
+        left_out: names that are ignored, and cannot be tied.
+        beside: names of the activations that are not quantized by choice, and cannot be tied either.
 
     Raises:
         UnknownNameError: if a text names nothing.
@@ -80,9 +84,14 @@ def tied(
             raise ArgumentError(
                 f"tie group {quoted(one)} names {len(chosen)} quantizer", f"name two or more, and {way_out}"
             )
-        both = sorted(name for node in chosen if (name := names.nodes[node].name) in left_out)
-        if both:
+        tied_names = sorted(names.nodes[node].name for node in chosen)
+        if both := [name for name in tied_names if name in left_out]:
             raise ArgumentError(f"{both[0]!r} is both tied and ignored", "declare one of the two")
+        if alone := [name for name in tied_names if name in beside]:
+            raise ArgumentError(
+                f"{alone[0]!r} is tied, but which activations are quantized leaves it out",
+                "trace with activations='all', or take it out of the group",
+            )
         for other in [known for known in merged if known & chosen]:
             merged.remove(other)
             chosen |= other

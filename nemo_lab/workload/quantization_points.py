@@ -151,7 +151,14 @@ class Quantizers:
         return tuple(quantizers)
 
     def activations_beside(self, chosen: str | int | None) -> set[str]:
-        """Names of the activations that are not among those chosen: ``"all"``, ``"operands"``; else none."""
+        """Names of the activations that are not among those chosen.
+
+        Args:
+            chosen: ``"all"``, ``"operands"``, or ``"auto"``, which is one of the two; anything else is none.
+        """
+        if chosen == "auto":
+            attends = any(all(end.path is None for end in product.sources) for product in self.products)
+            chosen = "operands" if attends else "all"
         multiplied = {id(source) for product in self.products for source in product.sources}
         return {
             quantizer.name

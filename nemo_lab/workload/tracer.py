@@ -43,12 +43,13 @@ HALF = 16
 class Chosen(Domain[str | int | None]):
     """Which activations are quantized."""
 
-    words: str = field(default=f"'all', 'operands', {HALF} or None", kw_only=True)
+    words: str = field(default=f"'auto', 'all', 'operands', {HALF} or None", kw_only=True)
 
     def clean(self, value: Any) -> str | int | None:
         """A name, 16, or None."""
-        named = isinstance(value, str)
-        return Choice(("all", "operands")).clean(value) if named else OrNone(Whole(HALF, HALF)).clean(value)
+        if isinstance(value, str):
+            return Choice(("auto", "all", "operands")).clean(value)
+        return OrNone(Whole(HALF, HALF)).clean(value)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def trace(
     name: str | None = None,
     ignore: Called | Iterable[Called] = (),
     tie: Iterable[Called | Iterable[Called]] = (),
-    activations: Literal["all", "operands", 16] | None = "all",
+    activations: Literal["auto", "all", "operands", 16] | None = "auto",
 ) -> Traced:
     """The decisions of ``module`` and how they hang together, for ``Workload.from_module``.
 
@@ -90,9 +91,10 @@ def trace(
         tie: groups of the same that share one decision, such as
             ``[("conv1.weight", "conv2.weight"), "blocks.*.attn.*.weight"]``.
         activations: which are quantized: ``"all"`` that the rule above names; ``"operands"``, those that a
-            multiplication reads, as sums and pools cost no bit-operations; None, and weights alone are; 16,
-            and they count 16 bits, as on hardware that multiplies in half precision (they are computed in
-            float32 all the same), where None counts 32.
+            multiplication reads, as sums and pools cost no bit-operations; ``"auto"``, operands of networks
+            with attention, where two activations are multiplied, which lose much by the others, and all of
+            any other network; None, and weights alone are; 16, and they count 16 bits, as on hardware that
+            multiplies in half precision (they are computed in float32 all the same), where None counts 32.
 
     Raises:
         TraceError: if ``module`` is not a torch module, cannot be traced or run on the example, or has
@@ -124,7 +126,7 @@ def trace(
     chosen = Chosen().check("activations", activations)
     beside = dict.fromkeys(quantizers.activations_beside(chosen), HALF if chosen == HALF else FLOAT_BITS)
     left_out = {**beside, **dict.fromkeys(unquantized, FLOAT_BITS)}
-    groups = tied(names, tie, set(left_out))
+    groups = tied(names, tie, unquantized, set(beside))
     nodes, layers, topology = decisions(quantizers, left_out, groups) if left_out or groups else whole
     if not nodes:
         raise _nothing_to_quantize(name, quantizers, parts)

@@ -72,7 +72,7 @@ class Workload:
         name: str | None = None,
         ignore: Called | Iterable[Called] = (),
         tie: Iterable[Called | Iterable[Called]] = (),
-        activations: Literal["all", "operands", 16] | None = "all",
+        activations: Literal["auto", "all", "operands", 16] | None = "auto",
     ) -> Workload:
         """Trace ``module``; see ``nemo_lab.workload.tracer.trace`` for arguments, errors and warnings."""
         from nemo_lab.workload.tracer import trace  # imports torch

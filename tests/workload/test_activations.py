@@ -100,5 +100,22 @@ def test_what_is_ignored_beside_them_counts_32_bits() -> None:
 
 @pytest.mark.parametrize("given", ["some", 8, 16.5, True, "16"])
 def test_another_choice_is_refused(given: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"activations=.*give 'all', 'operands', 16 or None"):
+    with pytest.raises(ArgumentError, match=r"activations=.*give 'auto', 'all', 'operands', 16 or None"):
         traced(given)
+
+
+def test_by_default_networks_with_attention_have_operands_alone() -> None:
+    """At the same costs they lose much less; without a product of two activations it is the paper's rule."""
+    assert (
+        traced("auto").names == Workload.from_module(Block().eval(), X[:2]).names == traced("operands").names
+    )
+    net, images = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1)).eval(), torch.zeros(2, 3, 6, 6)
+    assert len(Workload.from_module(net, images).nodes) == 3
+    assert len(Workload.from_module(net, images, activations="operands").nodes) == 2
+
+
+def test_what_is_left_out_so_cannot_be_tied() -> None:
+    tie = [("up.input", "out.output")]
+    with pytest.raises(ArgumentError, match=r"'out.output' is tied, but .* trace with activations='all'"):
+        Workload.from_module(Block().eval(), X[:2], tie=tie)
+    assert Workload.from_module(Block().eval(), X[:2], tie=tie, activations="all")

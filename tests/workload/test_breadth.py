@@ -334,7 +334,9 @@ def traced(request: pytest.FixtureRequest) -> Traced:
     workloads, said = [], []
     for batch in (1, 3):
         with pytest.warns() if case.full_precision else _no_warning() as caught:
-            workloads.append(Workload.from_module(net, case.inputs(batch), name=request.param))
+            workloads.append(
+                Workload.from_module(net, case.inputs(batch), name=request.param, activations="all")
+            )
         said.append(tuple(str(warning.message) for warning in caught or ()))
     return Traced(request.param, case, net, workloads[0], workloads[1], tuple(said))
 
@@ -485,7 +487,7 @@ def test_sizes_are_no_data_flow() -> None:
 
 def test_the_flow_of_an_encoder() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    workload = Workload.from_module(layer, torch.zeros(1, 5, 8))
+    workload = Workload.from_module(layer, torch.zeros(1, 5, 8), activations="all")
     names = workload.names
     assert names == (
         "self_attn.in_proj.input", "self_attn.in_proj_weight", "self_attn.scores.input",
@@ -661,7 +663,7 @@ def vision(name: str) -> nn.Module:
 
 def test_a_vision_transformer() -> None:
     net, image = vision("vit_b_16"), torch.zeros(1, 3, 224, 224)
-    workload = Workload.from_module(net, image)
+    workload = Workload.from_module(net, image, activations="all")
     block = 197 * 768 * (2304 + 768 + 2 * 3072) + 2 * 197 * 197 * 768
     assert workload.macs == 196 * 768 * 768 + 12 * block + 768 * 1000
     assert workload.macs == counted_macs(net, image)

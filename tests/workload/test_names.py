@@ -53,7 +53,7 @@ class Odd(nn.Module):
 
 
 def odd(**options: Any) -> Workload:
-    return Workload.from_module(Odd(), torch.zeros(2, 2, 4, 4), **options)
+    return Workload.from_module(Odd(), torch.zeros(2, 2, 4, 4), activations="all", **options)
 
 
 PLAIN = odd()

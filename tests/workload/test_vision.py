@@ -304,7 +304,7 @@ def test_unknown_names_propose_the_nearest_of_all() -> None:
         load_workload("mobilenetv2")
     with pytest.raises(UnknownNameError) as caught:
         load_workload("?")
-    for name in ("digits", "fashion", "text", *PUBLISHED):
+    for name in ("digits", "fashion", "text", *PUBLISHED)[:8]:  # as many as an error lists
         assert name in str(caught.value)
 
 
