@@ -25,12 +25,15 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float[N, T, width] -> float[N, T, width]."""
-        query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1)
-        )
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        query, key, value = self._split(query), self._split(key), self._split(value)
         context = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         out: Tensor = self.project(context.transpose(1, 2).flatten(2))
         return out
+
+    def _split(self, x: Tensor) -> Tensor:
+        """float[N, T, width] -> float[N, heads, T, width of a head]."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class Block(nn.Module):
