@@ -151,6 +151,10 @@ def steered() -> nl.Study:
     return study()
 
 
+def bounds() -> dict[str, Any]:
+    return {"widths": (2, 8)}
+
+
 def widths() -> dict[str, Any]:
     return {"bits": [8] * 4}
 
@@ -200,7 +204,9 @@ CALLS = [
         save_as=lambda: {"path": "saved.sqlite"},
         enqueue=lambda: {"bits": 4},
     ),
-    *methods("CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours),
+    *methods(
+        "CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours, bounds=bounds
+    ),
     *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error, error_with=widths),
 ]
 

@@ -13,7 +13,7 @@ from nemo_lab.cost.bits import as_bits, as_rows
 from nemo_lab.cost.counts import FULL_PRECISION, BitOps, Scales, count
 from nemo_lab.cost.objectives import RATIOS
 from nemo_lab.cost.tables import missing_width, read_table
-from nemo_lab.errors import ArgumentError, BitWidthError
+from nemo_lab.errors import ArgumentError, BitWidthError, shown
 from nemo_lab.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -154,12 +154,14 @@ class CostModel:
 
         Raises:
             BitWidthError: without a width, or as ``uniform``.
+            ArgumentError: if ``allowed`` is not such a mask, or leaves a node without a width.
         """
         try:
             chosen = sorted(set(WIDTHS.check("widths", widths)))
         except ArgumentError as error:
             raise BitWidthError(error.message, error.hint) from None
         if allowed is not None:
+            _check_mask(allowed, (self._num_nodes, len(chosen)))
             return np.array(
                 [self._end(chosen, allowed, *end) for end in ((np.min, np.inf), (np.max, -np.inf))]
             )
@@ -227,6 +229,14 @@ class CostModel:
         if unknown.any():
             row, k = np.argwhere(unknown)[0]
             raise missing_width(self.cost_names[2 + k], self._tables[k], bits[row : row + 1], self.workload)
+
+
+def _check_mask(given: Any, shape: tuple[int, int]) -> None:
+    is_mask = isinstance(given, np.ndarray) and given.dtype == bool and given.shape == shape
+    if not is_mask or not given.any(axis=1).all():
+        raise ArgumentError(
+            f"allowed={shown(given)}", f"give bool{list(shape)}, with a width or more for each node"
+        )
 
 
 def _counted(widths: Any) -> tuple[Any, int]:

@@ -147,33 +147,30 @@ def functions(metrics: Sequence[Metric]) -> list[str]:
 
 
 def bounded(
-    metrics: Sequence[Metric],
-    worst: Sequence[float],
-    full: Callable[[], Sequence[float]],
-    measure: Callable[[], NDArray[np.float64]],
+    metrics: Sequence[Metric], worst: Sequence[float], measure: Callable[[], NDArray[np.float64]]
 ) -> tuple[Objective, ...]:
     """The objectives of metrics, each with its bounds.
 
     Args:
         metrics: M of them.
         worst: M numbers, the error that each is cut at, infinity for none.
-        full: gives the M errors in full precision, the best where there is a worst, unless it is as bad.
         measure: gives errors float64[N, M] of some configurations; called once, if bounds are not known.
             They are 0 to 1 then, or wider where these errors lie beyond.
     """
-    objectives = [one.objective for one in metrics]
-    unknown = [k for k, one in enumerate(objectives) if one.low is None]
-    cut = [k for k in unknown if worst[k] < math.inf]
-    best = full() if cut else ()
-    for k in cut:
-        low = best[k] if best[k] < worst[k] else 0.0
-        objectives[k] = replace(objectives[k], low=low, high=worst[k])
-    if len(cut) < len(unknown):
-        measured = measure()
-        lows, highs = measured.min(axis=0, initial=0.0).tolist(), measured.max(axis=0, initial=1.0).tolist()
-        for k in (k for k in unknown if k not in cut):
-            objectives[k] = replace(objectives[k], low=lows[k], high=highs[k])
-    return tuple(objectives)
+    objectives = [
+        replace(one.objective, low=0.0, high=most)
+        if one.objective.low is None and most < math.inf
+        else one.objective
+        for one, most in zip(metrics, worst, strict=True)
+    ]
+    if all(one.low is not None for one in objectives):
+        return tuple(objectives)
+    measured = measure()
+    low, high = measured.min(axis=0, initial=0.0).tolist(), measured.max(axis=0, initial=1.0).tolist()
+    return tuple(
+        one if one.low is not None else replace(one, low=low[k], high=high[k])
+        for k, one in enumerate(objectives)
+    )
 
 
 def _metric(entry: Any) -> Metric:

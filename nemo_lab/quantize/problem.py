@@ -154,15 +154,10 @@ class QuantizationProblem(Problem):
         model = self.cost_model
         reached = model.bounds(self.bit_widths, self.allowed)
         costs = cost_objectives(model.cost_names, model.full_precision, reached)
-        self.objectives = (*bounded(self.metrics, self._task.worst, self._full, self._uniform), *costs)
+        self.objectives = (*bounded(self.metrics, self._task.worst, self._uniform), *costs)
         if self._found:  # the ends were evaluated, and cost nothing now
             measured = [metric.objective for metric in self.metrics]
             warn_if_far(measured, self._task.full, self._uniform().tolist(), self.bit_widths[-1])
-
-    def _full(self, task: Task | None = None) -> tuple[float, ...]:
-        """Errors in full precision, one for each metric, on the search data or other data."""
-        with self._running() as network:
-            return mean_errors(network, task or self._task, [None])[0]
 
     def _uniform(self) -> NDArray[np.float64]:
         """Errors float64[2, metrics] with every node at its lowest, and at its highest width."""
@@ -305,7 +300,9 @@ class QuantizationProblem(Problem):
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""
-        return self._full(None if data is None else self._other_task(data, self.metrics))[0]
+        task = self._task if data is None else self._other_task(data, self.metrics)
+        with self._running() as network:
+            return mean_errors(network, task, [None])[0][0]
 
     def sqnr(self) -> pd.DataFrame:
         """Signal to quantization noise of every node at every width, in dB, each node alone.

@@ -33,7 +33,8 @@ class CausalSelfAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """float[N, T, width] -> float[N, heads, T, width of a head]."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        parts: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return parts
 
 
 class Block(nn.Module):
