@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from torch import fx
+from torch import fx, nn
 
 from nemo_lab.workload.operations import RESHAPING, argument, function_name, is_function, is_tensor
 from nemo_lab.workload.written import THROUGH
 
+LIKE = {"expand_as", "reshape_as", "to", "type_as", "view_as"}  # of the second operand no number is read
+PASSING = (nn.Identity, nn.modules.dropout._DropoutNd)  # modules
 CASTS = {"_to_copy", "bfloat16", "double", "float", "half", "to", "type", "type_as"}
 ARRANGING = {  # some of the same numbers, each as often and in whatever order and precision
     *RESHAPING, *CASTS, "T", "chunk", "diagonal", "expand_as", "flip", "getitem", "index", "index_select",
@@ -19,15 +21,28 @@ ARRANGING = {  # some of the same numbers, each as often and in whatever order a
 def arrangement(node: fx.Node) -> tuple[fx.Node, list[fx.Node]]:
     """The node whose numbers a tensor holds, and the operations between them, in execution order."""
     between: list[fx.Node] = []
-    while is_function(node) and function_name(node) in ARRANGING:
+    while _passes(node) or (is_function(node) and function_name(node) in ARRANGING):
         given = argument(node, 0, "input", node.kwargs.get("self"))
         if not isinstance(given, fx.Node) or node.meta.get("random") or node.meta.get(THROUGH):
             break
+        if _passes(node):
+            node = given
+            continue
         if function_name(node) in CASTS and not is_tensor(given):
             break  # whole numbers, or truth values: it is computed from them
         between.append(node)
         node = given
     return node, between[::-1]
+
+
+def _passes(node: fx.Node) -> bool:
+    """Whether a node calls a module that gives what it is given, as dropout does in evaluation."""
+    owner = node.graph.owning_module
+    return (
+        node.op == "call_module"
+        and owner is not None
+        and isinstance(owner.get_submodule(str(node.target)), PASSING)
+    )
 
 
 def stored(node: fx.Node) -> fx.Node | None:
@@ -63,3 +78,11 @@ def read(node: fx.Node) -> list[fx.Node]:
     if is_function(node) and function_name(node) in ("to", "type_as"):
         return node.all_input_nodes[:1]
     return node.all_input_nodes
+
+
+def reads_numbers(node: fx.Node, of: fx.Node) -> bool:
+    """Whether a node reads the numbers of another, and not only what they are like."""
+    name = function_name(node) if is_function(node) else None
+    if name in LIKE:
+        return of in node.all_input_nodes[:1]
+    return name not in ("shape", "size", "sym_size", "dtype", "device")

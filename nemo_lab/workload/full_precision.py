@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from nemo_lab.workload.arranged import reads_numbers
 from nemo_lab.workload.operations import Operations, label
 from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FLOAT_BITS, FullPrecision
@@ -73,7 +74,7 @@ class _Owners:
         module = self.operations.module(node)
         if module is not None:
             named = [(f"{node.target}.{name}", p) for name, p in module.named_parameters()]
-        elif node.op == "get_attr":
+        elif node.op == "get_attr" and any(reads_numbers(user, node) for user in node.users):
             named = [(str(node.target), attrgetter(str(node.target))(graph))]
             owner = str(node.target).rpartition(".")[0]
             if isinstance(self.modules.get(owner), torch.jit.ScriptModule):  # held as a whole

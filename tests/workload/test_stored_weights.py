@@ -425,3 +425,49 @@ def test_an_evaluation_knows_a_shared_parameter_by_all_its_names() -> None:
     found = problem.evaluate(rows)[:, 0]
     for row, error in zip(rows, found, strict=True):
         check_export(problem, row, data, error)
+
+
+class BroughtBack(nn.Conv2d):
+    """As in networks with weight standardisation, brought back to the shape of what it is computed of."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__(3, 4, 3)
+        self.back = back
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = self.weight.reshape(1, self.out_channels, -1)
+        found = nn.functional.batch_norm(flat, None, None, training=True)
+        ways = {
+            "view": lambda: found.view(4, 3, 3, 3),
+            "reshape_as": lambda: found.reshape_as(self.weight),
+            "view_as": lambda: found.view_as(self.weight),
+            "shape": lambda: found.view(self.weight.shape),
+            "size": lambda: found.view(self.weight.size()),
+            "type_as": lambda: found.view(4, 3, 3, 3).type_as(self.weight),
+        }
+        return nn.functional.conv2d(x, ways[self.back](), self.bias)
+
+
+@pytest.mark.parametrize("back", ["view", "reshape_as", "view_as", "shape", "size", "type_as"])
+def test_a_weight_that_is_read_for_its_shape_counts_once(back: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NemoWarning)
+        workload = Workload.from_module(BroughtBack(back).eval(), torch.zeros(2, 3, 8, 8))
+    assert workload.params == 4 * 3 * 3 * 3
+    assert workload.full_precision == ()
+
+
+@pytest.mark.parametrize("between", [nn.Identity(), nn.Dropout(), nn.Dropout1d(), nn.AlphaDropout()])
+def test_a_weight_behind_a_module_that_does_nothing_counts_once(between: nn.Module) -> None:
+    class Relative(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.query = nn.Parameter(torch.randn(6, 8)), nn.Linear(8, 8)
+            self.between = between
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.query((x @ self.table.T).softmax(-1) @ self.between(self.table))
+
+    workload = Workload.from_module(Relative().eval(), torch.randn(2, 5, 8))
+    weights = [(node.name, node.params) for node in workload.nodes if node.kind == "weight"]
+    assert weights == [("table", 48), ("query.weight", 64)]
