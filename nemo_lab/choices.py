@@ -77,17 +77,16 @@ class Ladder:
     Attributes:
         widths: uint8[W], of the problem.
         top: intp[Q], the highest level of each node.
-        free: bool[Q, W], which widths each may take.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
-        self.free = choices(problem)
-        self.top = self.free.sum(axis=1) - 1
-        self._nodes = np.arange(len(self.free))
-        self._position = np.argsort(~self.free, axis=1, kind="stable")  # level -> width's position
-        self._level = np.cumsum(self.free, axis=1) - 1  # width's position -> level of the one at or below
-        self._near = np.take_along_axis(self._level, nearest(self.free, self.widths), axis=1)
+        free = choices(problem)
+        self.top = free.sum(axis=1) - 1
+        self._nodes = np.arange(len(free))
+        self._position = np.argsort(~free, axis=1, kind="stable")  # level -> width's position
+        self._level = np.cumsum(free, axis=1) - 1  # width's position -> level of the one at or below
+        self._near = np.take_along_axis(self._level, nearest(free, self.widths), axis=1)
 
     def levels(self, bits: Bits) -> NDArray[np.intp]:
         """Levels intp[..., Q] of the widths nearest to uint8[..., Q]."""

@@ -11,7 +11,6 @@ import numpy as np
 from nemo_lab.checks.report import LeftOut
 from nemo_lab.choices import choices, fit
 from nemo_lab.cost import CostModel
-from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import NemoError
 from nemo_lab.problem import Problem
 from nemo_lab.quantize import BIT_WIDTHS, QuantizationProblem
@@ -21,6 +20,7 @@ from nemo_lab.search.objective import objectives_of
 from nemo_lab.search.problem import checked_objectives
 from nemo_lab.workload import FullPrecision, Workload
 from nemo_lab.workload.capture import FX_SAYS
+from nemo_lab.workload.records import FULL_PRECISION
 
 CANDIDATES = 5  # that are timed at most
 TIMED = 30.0  # seconds after which no further one is timed

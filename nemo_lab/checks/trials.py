@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import NemoError
 from nemo_lab.quantize import QuantizationProblem
+from nemo_lab.workload.records import FULL_PRECISION
 
 TIMES_A_CANDIDATE = 3.0  # what a trial is expected to take, before one was made: it calibrates, too
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import BitWidthError, shown
+from nemo_lab.workload.records import FULL_PRECISION
 
 
 def as_bits(bits: Any, num_nodes: int, allowed: tuple[int, ...] | None = None) -> NDArray[np.uint8]:

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.errors import ArgumentError
+from nemo_lab.workload.records import FULL_PRECISION
 from nemo_lab.workload.workload import Workload
 
 BitOps = Literal["max", "product"]
 Scales = Literal["none", "per_tensor", "per_channel"]
-FULL_PRECISION = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
     per_mac: Callable[[Iterable[int]], int] = max if bitops == "max" else math.prod
     widest = (FULL_PRECISION, FULL_PRECISION)
     stored = sum(round(part.params * part.bits) for part in workload.full_precision)
-    done = sum((part.macs or 0) * per_mac(part.operands) for part in workload.full_precision)
+    done = sum((part.macs or 0) * per_mac(part.unquantized) for part in workload.full_precision)
     params = [node.params for node in workload.nodes]
     for node in workload.nodes if scales != "none" else ():
         for quantizer in node.quantizers:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from nemo_lab.cost.counts import FULL_PRECISION
+from nemo_lab.workload.records import FULL_PRECISION
 
 Bits = NDArray[np.uint8]
 Floats = NDArray[np.float64]

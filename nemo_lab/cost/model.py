@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from nemo_lab.arguments import Choice, Domain, Instance, OrNone, Several, Whole
 from nemo_lab.cost.bits import as_bits, as_rows
-from nemo_lab.cost.counts import FULL_PRECISION, BitOps, Scales, count
+from nemo_lab.cost.counts import BitOps, Scales, count
 from nemo_lab.cost.objectives import RATIOS
 from nemo_lab.cost.tables import missing_width, read_table
 from nemo_lab.errors import ArgumentError, BitWidthError, shown
+from nemo_lab.workload.records import FULL_PRECISION
 from nemo_lab.workload.workload import Workload
 
 if TYPE_CHECKING:

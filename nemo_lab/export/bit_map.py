@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.arguments import File, OrNone, Whole
-from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import ArgumentError
 from nemo_lab.export.record import PROBLEM, STUDY, write_json, write_text
 from nemo_lab.search import Problem
@@ -19,6 +18,7 @@ from nemo_lab.study import Study
 from nemo_lab.study.bit_maps.reading import read_bits
 from nemo_lab.study.bit_maps.table import BITS, NODE
 from nemo_lab.study.parsing.configs import known_config
+from nemo_lab.workload.records import FULL_PRECISION
 
 DEFAULT = OrNone(Whole(1, FULL_PRECISION))
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from nemo_lab.arguments import COUNT, Choice, Domain, Instance, Number, OrNone, Several, Whole
 from nemo_lab.cost import CostModel
-from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.cost.model import BitOps
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.quantize.memory import default_batch
 from nemo_lab.quantize.metrics import Metric
+from nemo_lab.workload.records import FULL_PRECISION
 from nemo_lab.workload.workload import Workload
 
 MANY_MACS = 2 * 10**7  # from here on an example keeps more than one thread busy

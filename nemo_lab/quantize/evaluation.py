@@ -84,9 +84,9 @@ def check_outputs(outputs: Any, labels: Tensor | None, metrics: Sequence[Metric]
     Raises:
         DataError: if they are not that.
     """
-    labelled = any(m.needs_labels for m in metrics)
-    for name in [m.name for m in metrics if m.classes][:1]:
-        check_scores(name, outputs, labels, count, labelled=labelled)
+    name = next((m.name for m in metrics if m.classes), None)
+    if name is not None:
+        check_scores(name, outputs, labels, count, labelled=any(m.needs_labels for m in metrics))
 
 
 def mean_errors(

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
@@ -24,6 +23,7 @@ from nemo_lab.quantize.prefix_cache import KeptStates
 from nemo_lab.quantize.segments import cut
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.own_numbers import OwnNumbers
+from nemo_lab.workload.records import FULL_PRECISION
 from nemo_lab.workload.shapes_and_macs import placeholders, untouched
 from nemo_lab.workload.workload import Workload
 from nemo_lab.workload.written import STATE

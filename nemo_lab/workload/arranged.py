@@ -25,12 +25,10 @@ def arrangement(node: fx.Node) -> tuple[fx.Node, list[fx.Node]]:
         given = argument(node, 0, "input", node.kwargs.get("self"))
         if not isinstance(given, fx.Node) or node.meta.get("random") or node.meta.get(THROUGH):
             break
-        if _passes(node):
-            node = given
-            continue
-        if function_name(node) in CASTS and not is_tensor(given):
-            break  # whole numbers, or truth values: it is computed from them
-        between.append(node)
+        if is_function(node):
+            if function_name(node) in CASTS and not is_tensor(given):
+                break  # whole numbers, or truth values: it is computed from them
+            between.append(node)
         node = given
     return node, between[::-1]
 

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from nemo_lab.workload.arranged import reads_numbers
 from nemo_lab.workload.operations import Operations, label
 from nemo_lab.workload.quantization_points import Quantizers
-from nemo_lab.workload.records import FLOAT_BITS, FullPrecision
+from nemo_lab.workload.records import FULL_PRECISION, FullPrecision
 from nemo_lab.workload.uncounted import packed
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -33,8 +33,8 @@ def left_in_full_precision(quantizers: Quantizers, left_out: Mapping[str, int]) 
     for product in quantizers.products:
         if all(id(source) in ignored for source in product.sources):
             op = quantizers.operations.op(product.node)
-            operands = quantizers.widths(product, left_out)
-            parts.add(quantizers.label(product.node), op, 0, product.macs, operands=operands)
+            held = quantizers.widths(product, left_out)
+            parts.add(quantizers.label(product.node), op, 0, product.macs, unquantized=held)
     return parts.all()
 
 
@@ -115,7 +115,7 @@ def _is_weight(tensor: Tensor) -> bool:
 
 def _bits(tensor: Tensor) -> int:
     """In which a number is stored: 32, or 16 in half precision."""
-    return min(32, 8 * tensor.itemsize)
+    return min(FULL_PRECISION, 8 * tensor.itemsize)
 
 
 class _Parts:
@@ -130,8 +130,8 @@ class _Parts:
         op: str,
         params: int,
         macs: int | None,
-        bits: float = FLOAT_BITS,
-        operands: tuple[int, int] | None = None,
+        bits: float = FULL_PRECISION,
+        unquantized: tuple[int, int] | None = None,
     ) -> None:
         """Count weights of ``bits`` bits each, and multiply-accumulates, under a name."""
         before = self.found.get(name, FullPrecision(name, op, 0, 0))
@@ -142,7 +142,7 @@ class _Parts:
             both,
             None if before.macs is None or macs is None else before.macs + macs,
             (before.params * before.bits + params * bits) / both if both else before.bits,
-            operands or before.operands,
+            unquantized or before.unquantized,
         )
 
     def all(self) -> tuple[FullPrecision, ...]:

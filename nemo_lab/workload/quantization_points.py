@@ -15,7 +15,7 @@ from nemo_lab.workload.arranged import stored
 from nemo_lab.workload.channels import Scales, common
 from nemo_lab.workload.computed import way_out
 from nemo_lab.workload.operations import Operations, label
-from nemo_lab.workload.records import FLOAT_BITS, Quantizer
+from nemo_lab.workload.records import FULL_PRECISION, Quantizer
 from nemo_lab.workload.stored_weights import SCALES
 
 
@@ -174,7 +174,7 @@ class Quantizers:
             product: of this graph.
             held: name of a quantizer -> bits, where those are not 32.
         """
-        left, right = (held.get(self._called[id(source)], FLOAT_BITS) for source in product.sources)
+        left, right = (held.get(self._called[id(source)], FULL_PRECISION) for source in product.sources)
         return left, right
 
     @cached_property

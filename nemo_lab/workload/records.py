@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nemo_lab.errors import DataError
 
 Kind = Literal["weight", "activation"]
-FLOAT_BITS = 32  # of a number that nothing is said of
+FULL_PRECISION = 32  # bits of a number that nothing else is said of
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Layer:
     op: str
     operands: tuple[int | None, int | None]
     macs: int
-    unquantized: tuple[int, int] = (FLOAT_BITS, FLOAT_BITS)
+    unquantized: tuple[int, int] = (FULL_PRECISION, FULL_PRECISION)
 
 
 @dataclass(frozen=True)
@@ -115,15 +115,15 @@ class FullPrecision:
         macs: multiply-accumulates between two operands in full precision, for one example; None if nothing
             tells how many, as of somebody's own operation. Costs count none then.
         bits: of each stored number, on average; less than 32 of weights that came packed in fewer.
-        operands: bits that the two operands of a multiply-accumulate count with.
+        unquantized: bits that the two operands of a multiply-accumulate count with.
     """
 
     name: str
     op: str
     params: int
     macs: int | None
-    bits: float = FLOAT_BITS
-    operands: tuple[int, int] = (FLOAT_BITS, FLOAT_BITS)
+    bits: float = FULL_PRECISION
+    unquantized: tuple[int, int] = (FULL_PRECISION, FULL_PRECISION)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from nemo_lab.workload.full_precision import left_in_full_precision, not_quantiz
 from nemo_lab.workload.inputs import Inputs
 from nemo_lab.workload.names import Called, NameResolver
 from nemo_lab.workload.quantization_points import Quantizers
-from nemo_lab.workload.records import FLOAT_BITS, FullPrecision, Layer, Node
+from nemo_lab.workload.records import FULL_PRECISION, FullPrecision, Layer, Node
 from nemo_lab.workload.stored_weights import read_weights
 
 HALF = 16
@@ -124,8 +124,8 @@ def trace(
     names = NameResolver(*whole[:2])
     unquantized, planned = ignored(names, parts, ignore)
     chosen = Chosen().check("activations", activations)
-    beside = dict.fromkeys(quantizers.activations_beside(chosen), HALF if chosen == HALF else FLOAT_BITS)
-    left_out = {**beside, **dict.fromkeys(unquantized, FLOAT_BITS)}
+    beside = dict.fromkeys(quantizers.activations_beside(chosen), HALF if chosen == HALF else FULL_PRECISION)
+    left_out = {**beside, **dict.fromkeys(unquantized, FULL_PRECISION)}
     groups = tied(names, tie, unquantized, set(beside))
     nodes, layers, topology = decisions(quantizers, left_out, groups) if left_out or groups else whole
     if not nodes:

@@ -6,7 +6,6 @@ import html
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from nemo_lab.arguments import Choice, OrNone, Text
 from nemo_lab.workload.inputs import Inputs
 from nemo_lab.workload.names import Called, NameResolver
-from nemo_lab.workload.records import FLOAT_BITS, FullPrecision, Layer, Node, Quantizer, Splits
+from nemo_lab.workload.records import FULL_PRECISION, FullPrecision, Layer, Node, Quantizer, Splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +181,7 @@ class Workload:
     def _operand(self, index: int | None, bits: int) -> str:
         if index is not None:
             return self.names[index]
-        return "(full precision)" if bits == FLOAT_BITS else f"({bits} bits)"
+        return "(full precision)" if bits == FULL_PRECISION else f"({bits} bits)"
 
     def summary(self) -> str:
         """One line: decisions, weights and multiply-accumulates."""
@@ -192,7 +191,7 @@ class Workload:
             f"{len(self.nodes) - weights} activations), {self.params:,} weights, {self.macs:,} MACs"
         )
         params = sum(part.params for part in self.full_precision)
-        macs = sum(part.macs or 0 for part in self.full_precision if min(part.operands) == FLOAT_BITS)
+        macs = sum(part.macs or 0 for part in self.full_precision if min(part.unquantized) == FULL_PRECISION)
         unknown = sum(part.macs is None for part in self.full_precision)
         if params or macs or unknown:
             line += f"; {params:,} weights and {macs:,} MACs of them stay in full precision"
@@ -204,8 +203,9 @@ class Workload:
     @property
     def _held(self) -> int:
         """Bits of the activations that are not quantized, where those are not 32; else 0."""
-        every = (layer.unquantized for layer in self.layers), (part.operands for part in self.full_precision)
-        return min((bits for pair in chain(*every) for bits in pair if bits < FLOAT_BITS), default=0)
+        parts: tuple[Layer | FullPrecision, ...] = (*self.layers, *self.full_precision)
+        held = (bits for part in parts for bits in part.unquantized)
+        return min((bits for bits in held if bits < FULL_PRECISION), default=0)
 
     def __repr__(self) -> str:
         return f"<Workload {self.summary()}>"

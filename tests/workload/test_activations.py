@@ -95,7 +95,7 @@ def test_what_is_ignored_beside_them_counts_32_bits() -> None:
     assert layers["down"].unquantized[1] == 32
     assert layers["out"].unquantized[1] == 16
     up = next(part for part in held.full_precision if part.name == "up" and part.macs)
-    assert up.operands == (32, 16)
+    assert up.unquantized == (32, 16)
 
 
 @pytest.mark.parametrize("given", ["some", 8, 16.5, True, "16"])

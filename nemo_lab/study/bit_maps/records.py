@@ -6,7 +6,6 @@ import os
 
 import numpy as np
 
-from nemo_lab.cost.counts import FULL_PRECISION
 from nemo_lab.errors import DataError
 from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.search.species import Bits
@@ -14,6 +13,7 @@ from nemo_lab.study.bit_maps.table import Entry
 from nemo_lab.study.bit_maps.text import JsonObject, check_form, damaged
 from nemo_lab.study.parsing.nodes import Selection
 from nemo_lab.study.run.notices import notice
+from nemo_lab.workload.records import FULL_PRECISION
 
 CONFIGURATION, FRONT = "nemo_lab configuration", "nemo_lab front"  # formats, as files name them
 VERSION = 1  # of both

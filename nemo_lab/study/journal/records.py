@@ -52,13 +52,9 @@ class StoredProblem(Problem):
 
     def saved(self) -> dict[str, Any]:
         """What ``read`` takes."""
-        objectives = [one.saved() for one in self.objectives]
-        allowed = {} if self.allowed is None else {"allowed": self.allowed.astype(np.uint8)}
-        return {
-            **{k: v for k, v in vars(self).items() if k != "allowed"},
-            "objectives": objectives,
-            **allowed,
-        }
+        fields = {**vars(self), "objectives": [one.saved() for one in self.objectives]}
+        allowed = fields.pop("allowed")
+        return fields if allowed is None else {**fields, "allowed": allowed.astype(np.uint8)}
 
     @classmethod
     def read(cls, fields: Mapping[str, Any], recipe: Mapping[str, Any] | None = None) -> StoredProblem:
