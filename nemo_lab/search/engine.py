@@ -216,8 +216,8 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """Hand-made and projected configurations that wait to be evaluated."""
-        return sum(member.asked_for for member in self.state.queue)
+        """Hand-made and projected configurations that are not evaluated yet."""
+        return sum(member.asked_for for member in self.state.queue.unevaluated())
 
     @property
     def out(self) -> tuple[Candidate, ...]:

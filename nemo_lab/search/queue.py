@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Set
 
+import numpy as np
+
 from nemo_lab.search.members import Candidate, Member
 from nemo_lab.search.species import Bits
 
@@ -32,6 +34,15 @@ class Queue:
     def out(self) -> tuple[Candidate, ...]:
         """Those that are out, in the order in which they were handed out."""
         return tuple(self._out)
+
+    def unevaluated(self) -> list[Member]:
+        """Those that are out and those that wait."""
+        return [*(candidate.member for candidate in self._out), *self._waiting]
+
+    def projected(self) -> Bits | None:
+        """uint8[N, Q] that a pin made of the front's members and that are not evaluated yet, or None."""
+        rows = [member.bits for member in self.unevaluated() if member.origin == "projected"]
+        return np.array(rows, dtype=np.uint8) if rows else None
 
     def is_out(self, bits: Bits) -> bool:
         """Whether the configuration uint8[Q] is being evaluated."""

@@ -126,6 +126,8 @@ class Steering:
             state.population.turn_to(species)
             rng = state.population.streams[species]
             wanted = configurations(source, state.problem, state.options, state.look(), rng)
+            if source == "front" and wanted is None:
+                wanted = state.queue.projected()
         else:
             wanted = source
         with self._taking_effect(self.ledger.note()):

@@ -11,7 +11,7 @@ import pandas as pd
 from nemo_lab.arguments import Flag, Number, OrNone
 from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.search import Ledger
-from nemo_lab.search.reseeding import NEEDS_FRONT, SOURCES
+from nemo_lab.search.reseeding import SOURCES
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.species import AddSpecies, Freeze, RemoveSpecies, Reseed, Share
 from nemo_lab.study.parsing.configs import known_configs
@@ -40,8 +40,9 @@ class SpeciesSteering:
         Args:
             species: its name.
             source: ``"random"`` for fresh ones; or what the new members are to imitate: ``"front"``, the
-                front's members; ``"uniform"``, one width everywhere; ``"sensitivity"``, the best mixtures by
-                a model of what every node can bear, fitted to all evaluations; or a list of config ids.
+                front's members, or what a pin has just made of them; ``"uniform"``, one width everywhere;
+                ``"sensitivity"``, the best mixtures by a model of what every node can bear, fitted to all
+                evaluations; or a list of config ids.
                 Graph networks are fitted to them by gradient.
             fraction: of its members, in (0, 1].
 
@@ -50,7 +51,7 @@ class SpeciesSteering:
             ArgumentError: on a fraction outside (0, 1].
 
         Warns:
-            NemoWarning: if the source is still empty: new members are random.
+            NemoWarning: if the source has nothing yet: new members are random.
         """
         _refuse_absent(self._runner.ledger, species)
         snapshot = self._runner.snapshot
@@ -61,8 +62,10 @@ class SpeciesSteering:
         elif source not in SOURCES:
             raise UnknownNameError("source", source, SOURCES)
         part = FRACTION.check("fraction", fraction)
-        if source in NEEDS_FRONT and not len(snapshot.front):
+        if source == "front" and not len(snapshot.front) and not snapshot.waiting:
             notice("the front is still empty, so the new members are random ones")
+        if source == "sensitivity" and not len(snapshot.evaluations):
+            notice("nothing is evaluated yet, so the new members are random ones")
 
         def decided(ledger: Ledger) -> Reseed:
             _refuse_absent(ledger, species)
