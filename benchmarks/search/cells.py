@@ -65,8 +65,8 @@ def run(cell: Cell) -> dict[str, Any]:
         "evaluator": round(1000 * meter.seconds / len(meter), 4),
         "overhead": round(1000 * (seconds - meter.seconds) / len(meter), 4),
     }
-    if (cell.method, cell.seed) == HELD_OUT and meter.workload.data is not None:
-        result["members"] = [asdict(member) for member in held_out.front_members(meter)]
+    if (cell.method, cell.seed) == HELD_OUT and (members := held_out.front_members(meter)):
+        result["members"] = [asdict(member) for member in members]
     return result
 
 

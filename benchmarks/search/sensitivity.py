@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from benchmarks.search.meter import Meter
 
 SATURATED = 0.1  # share of the accuracy that a probe must leave for its damage to mean a number
+HALF_AN_IMAGE = 0.5 / 1000  # an accuracy has steps
+NO_STEP = 1e-6  # other errors have none
 
 
 class Sensitivity:
     """Damage of every node at every width, from probes with one node at few bits and all others at the most.
 
-    Damage is ``-ln`` of the share of the accuracy above the worst that is left, at least what half an image
-    would do. Probes at all widths are measured or extrapolated: a bit less is four times the noise power.
+    Damage is ``-ln`` of the share of the accuracy above the worst that is left; where it is a share of
+    images, at least what half of one would do. Probes at all widths are measured or extrapolated: a bit less
+    is four times the noise power.
 
     Args:
         meter: pays for the uniform widths at once, and for the probes.
@@ -25,6 +28,7 @@ class Sensitivity:
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self.widths = np.array(meter.bit_widths)
+        self._step = HALF_AN_IMAGE if meter.objective_names[0] == "task_error" else NO_STEP
         uniform = np.repeat(self.widths[:, None], meter.num_nodes, axis=1)
         errors = meter.evaluate(uniform)[:, 0]
         self.best, self.worst = float(errors.min()), float(errors.max())
@@ -46,9 +50,8 @@ class Sensitivity:
 
     def damage(self, error: float) -> float:
         """Of a configuration with this error."""
-        half = 0.5 / 1000
-        kept = 1 - max(error - self.best, half) / (self.worst - self.best)
-        return float(-np.log(max(kept, half)))
+        kept = 1 - max(error - self.best, self._step) / (self.worst - self.best)
+        return float(-np.log(max(kept, self._step)))
 
     def noise(self, power: float) -> NDArray[np.float64]:
         """float64[Q, widths], what is assumed to add up: damage = noise ** power, falling with the width."""
