@@ -11,13 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from nemo_lab.quantize.affine import Affine, Codes, round_, round_and_keep_
-from nemo_lab.workload.operations import (
-    BATCH_NORMS,
-    LAYERS,
-    PRODUCTS,
-    function_name,
-    is_function,
-)
+from nemo_lab.workload.nodes import function_name, is_function
+from nemo_lab.workload.operations import BATCH_NORMS, LAYERS, PRODUCTS
 from nemo_lab.workload.workload import Workload
 from nemo_lab.workload.written import THROUGH, changes_in_place
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_aggregate
 
-from nemo_lab.workload.operations import function_name, is_function
+from nemo_lab.workload.nodes import function_name, is_function
 from nemo_lab.workload.regions import HALVES, LESS_PRECISE
 
 FLOATING = (*HALVES, torch.float32, torch.float64)

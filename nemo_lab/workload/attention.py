@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from nemo_lab.workload.operations import ATTENTION, argument, function_name, is_function, is_tensor
+from nemo_lab.workload.nodes import argument, function_name, is_function, is_tensor
+from nemo_lab.workload.operations import ATTENTION
 
 
 def write_out_attention(graph: fx.GraphModule) -> bool:

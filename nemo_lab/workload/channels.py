@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, fx
 
 from nemo_lab.workload.arranged import CASTS
-from nemo_lab.workload.operations import TRANSPOSED, Operations, argument, function_name
+from nemo_lab.workload.nodes import argument, function_name
+from nemo_lab.workload.operations import TRANSPOSED, Operations
 
 Scales = tuple[int, ...]
 ELLIPSIS = "..."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import fx
 
 from nemo_lab.workload.arranged import stored
-from nemo_lab.workload.operations import argument, label
+from nemo_lab.workload.nodes import argument, label
 from nemo_lab.workload.quantization_points import Quantizers, Source
 from nemo_lab.workload.records import Layer, Node, Quantizer
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from nemo_lab.workload.arranged import reads_numbers
-from nemo_lab.workload.operations import Operations, label
+from nemo_lab.workload.nodes import label, reads_numbers
+from nemo_lab.workload.operations import Operations
 from nemo_lab.workload.quantization_points import Quantizers
 from nemo_lab.workload.records import FULL_PRECISION, FullPrecision
 from nemo_lab.workload.uncounted import packed

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import operator
-import re
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any
 
-import torch
 from torch import fx, nn
+
+from nemo_lab.workload.arranged import stored
+from nemo_lab.workload.nodes import RESHAPING, argument, function_name, is_function, is_tensor
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -34,16 +33,11 @@ TRANSPARENT = {
     "movedim", "permute", "reshape", "squeeze", "stochastic_depth", "swapaxes", "t", "transpose", "unflatten",
     "unsqueeze", "view",
 }  # fmt: skip
-RESHAPING = {  # the same numbers in another shape
-    "alias", "clone", "contiguous", "detach", "dropout", "expand", "flatten", "permute", "reshape", "squeeze",
-    "transpose", "unflatten", "unsqueeze", "view", "view_as",
-}  # fmt: skip
 ALIASES = {
     **dict.fromkeys(("bmm", "mm", "addmm", "baddbmm", "einsum"), "matmul"),
     **dict.fromkeys(("select", "getitem", "narrow", "slice"), "part"),
     "_safe_softmax": "softmax",
 }
-OF_TORCH = ("aten", "prims")  # namespaces whose operations are those of the same name in Python
 ATTENTION = "scaled_dot_product_attention"
 SOFTMAX = {"softmax", "_softmax", "_safe_softmax"}
 
@@ -62,41 +56,6 @@ PRODUCTS: dict[str, tuple[tuple[int, str], tuple[int, str]]] = {
     "addmm": ((1, "mat1"), (2, "mat2")),
     "baddbmm": ((1, "batch1"), (2, "batch2")),
 }
-
-
-def function_name(node: fx.Node) -> str:
-    """What a call is called, whichever way it was traced: ``"add"`` for ``+=`` and ``aten.add_.Tensor``.
-
-    Somebody's own operation keeps its whole name, such as ``"mine::add"``: nobody knows what it does.
-    """
-    target: Any = node.target
-    name: str
-    if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
-        packet: Any = getattr(target, "_overloadpacket", target)
-        space, _, name = packet._qualified_op_name.partition("::")
-        name = name if space in OF_TORCH else packet._qualified_op_name
-    elif target is operator.iadd:
-        name = "add"
-    elif target is getattr:
-        name = str(node.args[1])
-    else:
-        name = getattr(target, "__name__", str(target))
-    return name.rstrip("_") if not name.startswith("__") else name.strip("_")
-
-
-def is_function(node: fx.Node) -> bool:
-    """Whether the node calls a function or a method of a tensor."""
-    return node.op in ("call_function", "call_method")
-
-
-def argument(node: fx.Node, position: int, keyword: str, default: Any = None) -> Any:
-    """An argument of a call, however it was passed."""
-    return node.args[position] if len(node.args) > position else node.kwargs.get(keyword, default)
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether an argument is a tensor of real numbers, as measured."""
-    return isinstance(value, fx.Node) and bool(getattr(value.meta.get("dtype"), "is_floating_point", False))
 
 
 class Operations:
@@ -204,13 +163,12 @@ class Operations:
         return "depthwise conv" if 1 < groups == channels else "conv"
 
     def _is_bias(self, node: fx.Node) -> bool:
-        producer = self.producer(node)
-        if producer.op != "get_attr":
+        """Whether it is a stored vector, or a constant such as a mask, arranged in whatever way."""
+        found = stored(node)
+        if found is None:
             return False
-        if not isinstance(attrgetter(str(producer.target))(self.graph), nn.Parameter):
-            return True  # a mask, or another constant
-        shape = node.meta["shape"]
-        return bool(max(shape, default=1) == node.meta["numel"])
+        tensor = attrgetter(str(found.target))(self.graph)
+        return not isinstance(tensor, nn.Parameter) or tensor.numel() == max(tensor.shape, default=1)
 
     def _becomes_scores(self, node: fx.Node) -> bool:
         """Whether a softmax reads it, behind other masks and changes of shape perhaps."""
@@ -235,12 +193,3 @@ def _einsum_operands(node: fx.Node) -> int:
         return len(node.args) // 2
     given = node.args[1] if len(node.args) > 1 else ()
     return len(given) if isinstance(given, list | tuple) else len(node.args) - 1
-
-
-def label(node: fx.Node) -> str:
-    """A name for a node: the module it calls, or the function inside its module."""
-    if node.op in ("call_module", "get_attr"):
-        return str(node.target)
-    stack = list(node.meta.get("nn_module_stack", {}).values())
-    path = re.sub(r"@\d+", "", stack[-1][0]) if stack else ""
-    return f"{path}.{node.name}" if path else node.name

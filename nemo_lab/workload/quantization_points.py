@@ -14,7 +14,8 @@ from nemo_lab.errors import TraceError
 from nemo_lab.workload.arranged import stored
 from nemo_lab.workload.channels import Scales, common
 from nemo_lab.workload.computed import way_out
-from nemo_lab.workload.operations import Operations, label
+from nemo_lab.workload.nodes import label
+from nemo_lab.workload.operations import Operations
 from nemo_lab.workload.records import FULL_PRECISION, Quantizer
 from nemo_lab.workload.stored_weights import SCALES
 

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.overrides import BaseTorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from nemo_lab.workload.nodes import is_read_off, read
 from nemo_lab.workload.own_numbers import NoCompiler, OwnNumbers, draws
 from nemo_lab.workload.uncounted import macs
 
@@ -69,9 +70,11 @@ def measure(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, Any
     graph.meta["training"] = [name for name, part in graph.named_modules() if name and part.training]
     outputs = pytree.tree_leaves(run(_Measure(graph), args, kwargs))
     batch = examples_in(args, kwargs, outputs)
-    flowing: set[fx.Node] = set()  # what depends on the input, and so is done once for each example
+    flowing: set[fx.Node] = set()  # what depends on the examples, and so is done once for each
     for node in graph.graph.nodes:
-        if node.op == "placeholder" or flowing.intersection(node.all_input_nodes):
+        if is_read_off(node, batch):
+            continue
+        if node.op == "placeholder" or flowing.intersection(read(node)):
             flowing.add(node)
             node.meta["macs"] = math.ceil(node.meta["macs"] / max(batch, 1))
     return batch, outputs

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from nemo_lab.workload.arranged import arrangement, is_read_off, read
+from nemo_lab.workload.arranged import arrangement
 from nemo_lab.workload.channels import scales_of_operands, scales_of_stored
-from nemo_lab.workload.operations import LAYERS, Operations, is_tensor, label
+from nemo_lab.workload.nodes import is_read_off, is_tensor, label, read
+from nemo_lab.workload.operations import LAYERS, Operations
 from nemo_lab.workload.shapes_and_macs import run
 from nemo_lab.workload.written import STATE, THROUGH
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from nemo_lab.workload.operations import is_function
+from nemo_lab.workload.nodes import is_function
 from nemo_lab.workload.shapes_and_macs import run
 
 # in the meta of a node: it writes into a tensor of several names, or reads it after; it changes a buffer

@@ -132,7 +132,8 @@ def test_reseeding_from_the_front_right_after_a_pin_imitates_what_the_pin_made_o
     absent = next(width for width in (2, 3, 4, 5, 6, 8) if not (front[:, 0] == width).any())
     engine.steering.pin({0: absent})
     made = {bytes([absent, *row[1:]]) for row in front.tolist()}
-    assert len(engine.front) == 0 and engine.waiting == len(made)
+    assert len(engine.front) == 0
+    assert engine.waiting == len(made)
     out = engine.ask() if evaluated == "the first is out" else None
     run(engine, 2 if evaluated == "two" else 0)
     count = engine.steering.reseed(0, "front", 1.0)
@@ -140,7 +141,8 @@ def test_reseeding_from_the_front_right_after_a_pin_imitates_what_the_pin_made_o
         engine.tell(out, np.zeros(3))
     run(engine, count)
     new = engine.evaluations.bits[rows(engine, "reseed")]
-    assert len(new) and {row.tobytes() for row in new} <= made
+    assert len(new)
+    assert {row.tobytes() for row in new} <= made
 
 
 def test_a_reseeded_species_has_no_old_members_waiting() -> None:
