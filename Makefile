@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP = $(BIN)/python -m pip install --quiet --no-compile
 PYTEST = $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+export PYTHONDONTWRITEBYTECODE = # or every process compiles all that it imports again
 
 .PHONY: lab test check browser clean
 
@@ -11,7 +14,6 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(LAB_OPTIONS)
 
 test: export OMP_NUM_THREADS = 1
-test: export PYTHONDONTWRITEBYTECODE = # or every process that a test starts compiles the package again
 test: $(STAMP) browser check
 	$(PYTEST) -q tests/soak & soak=$$!; \
 	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; \
@@ -31,9 +33,9 @@ browser: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'nemo_lab needs Python 3.11 or newer; try make PYTHON=python3.11')"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch torchvision
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(PIP) --upgrade pip
+	$(PIP) -c constraints.txt torch torchvision
+	$(PIP) -c constraints.txt -e ".[dev]"
 	$(BIN)/python -c "import nemo_lab.cost.kernels, nemo_lab.quantize.kernels, nemo_lab.search.surrogate.icm, nemo_lab.search.surrogate.kernels" # compiled once, so that the first search does not wait
 	touch $(STAMP)
 

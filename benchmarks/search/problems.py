@@ -209,7 +209,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "digits": _real("digits"),
     "fashion": _real("fashion"),
     "text": _real("text"),
-    "minilm": sentences.problem,
+    "minilm": lambda: sentences.problem(threads=1),
     **{network.name: _synthetic(network) for network in NETWORKS},
 }
 TITLES = {network.name: f"{network.name}, synthetic accuracy" for network in NETWORKS} | {

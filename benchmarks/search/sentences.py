@@ -19,8 +19,8 @@ import nemo_lab as nl
 from nemo_lab.workload.zoo.registry import EMBEDDED
 from nemo_lab.workload.zoo.train_text import read_text
 
-SIZES = {"calibration": 64, "search": 128, "held out": 128}
-LENGTH = 48  # tokens at most
+SIZES = {"calibration": 64, "search": 64, "held out": 64}
+LENGTH = 32  # tokens at most
 
 
 class Encoder(nn.Module):
@@ -63,7 +63,7 @@ def model_folder() -> Path:
 
 @functools.cache
 def sentences() -> list[str]:
-    """As many as are needed, spread over the novel, of 30 to 200 characters."""
+    """As many as are needed, spread over the novel, of 30 to 140 characters."""
     entry = EMBEDDED["text"]
     text = "".join(entry.alphabet[number] for number in read_text(entry, None))
     found = [one.strip() for one in re.split(r"(?<=[.!?])\s", text)]
@@ -88,7 +88,7 @@ def parts() -> dict[str, dict[str, Tensor]]:
 
 
 def problem(**arguments: Any) -> nl.QuantizationProblem:
-    """Half the cosine distance to full precision, of 128 sentences."""
+    """Half the cosine distance to full precision, of 64 sentences."""
     torch.manual_seed(0)
     data = parts()
     example = {name: value[:2] for name, value in data["search"].items()}
