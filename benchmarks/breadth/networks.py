@@ -44,8 +44,9 @@ def video(frames: int, side: int) -> Made:
 
 
 def pairs(side: int) -> Made:
-    """Two images for each example, as optical flow is found between."""
-    return lambda count, generator: tuple(images(side)(count, generator) for _ in range(2))
+    """Two images for each example, as optical flow is found between them."""
+    names = ("image1", "image2")
+    return lambda count, generator: {name: images(side)(count, generator) for name in names}
 
 
 def lists(side: int) -> Made:
