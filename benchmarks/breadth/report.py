@@ -50,8 +50,8 @@ ABOUT = """Random weights from a fixed seed, evaluation mode, images as small as
 configurations of transformers, batches of 2 to 4. Vectors and constants get noise, so that scales of 1e-6
 and zeros do not hide a branch, and batch norms see one batch. Each network has a process of its own. The
 list was fixed before any network was run; `vision.py`, `timm_models.py` and `language.py` have it."""
-TAKEN = """*Decisions* are weights + activations. *MACs* are `Workload.macs`, for one example; *counter* is what
-`torch.utils.flop_counter` finds for the module itself, attention in its plain form, less that: 0 is
+TAKEN = """*Decisions* are weights + activations. *MACs* are `Workload.macs`, for one example; *counter* is
+what `torch.utils.flop_counter` finds for the module itself, attention in its plain form, less that: 0 is
 agreement. *Weights* are `Workload.params`, *used* the numbers in matrices by which the outputs have a
 gradient, less that; *vectors* (biases, norms and scales) and *unused* matrices are what else the parameters
 hold. *Same* is the largest distance between `workload.graph` and the module on fresh random inputs, at the
@@ -86,10 +86,11 @@ def _summary(found: Sequence[Found], listed: int) -> str:
     }
     evaluated = [one for one in traced if "snr 8" in one]
     lines = [
-        f"{len(found)} of the {listed} networks of the list were run; {len(traced)} traced ({paths['torch.fx']} by torch.fx, "
-        f"{paths['torch.export']} by torch.export), {len(found) - len(traced)} not.",
-        f"{len(well)} of the {len(traced)} give what the module gives at both batch sizes, and leave it as it "
-        "was.",
+        f"{len(found)} of the {listed} networks of the list were run; {len(traced)} traced "
+        f"({paths['torch.fx']} by torch.fx, {paths['torch.export']} by torch.export), "
+        f"{len(found) - len(traced)} not.",
+        f"{len(well)} of the {len(traced)} give what the module gives at both batch sizes, and leave it as "
+        "it was.",
         f"MACs are those of the counter for {equal['macs']}, weights those with a gradient for "
         f"{equal['weights']}.",
         f"{len(evaluated)} were evaluated at 8 and 4 bits.",
@@ -146,9 +147,12 @@ def _rounded(one: Found) -> list[str]:
 def _failures(found: Iterable[Found]) -> str:
     lines = []
     for one in found:
-        for part in ("traced", "all", "operands"):
-            if one.get(f"{part} ended", "well") != "well":
-                lines.append(f"- {one['name']}, {part}: the process ended {one[f'{part} ended']}.")
+        ends = {part: one.get(f"{part} ended", "well") for part in ("traced", "all", "operands")}
+        lines += [
+            f"- {one['name']}, {part}: the process ended {end}."
+            for part, end in ends.items()
+            if end != "well"
+        ]
         failed = [step for step in STEPS if f"{step}: error" in one]
         lines += [f"- {one['name']}, {step}: {_plain(one[f'{step}: error'])}" for step in failed]
         if "path" in one and worst(one) > SAME:
