@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 
 import nemo_lab as nl
-from benchmarks.evaluator import accuracy, networks, search, setup, speed
+from benchmarks.evaluator import accuracy, attention, networks, search, setup, speed
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-PARTS = ("speed", "search", "setup", "accuracy")
+PARTS = ("speed", "attention", "search", "setup", "accuracy")
 
 
 def section(part: str, options: argparse.Namespace) -> str:
@@ -33,6 +33,8 @@ def section(part: str, options: argparse.Namespace) -> str:
             names = list(networks.SIZES)
             cells = speed.measure(names, options.peers, options.seconds, Path(folder))
         return speed.section(cells, names)
+    if part == "attention":
+        return attention.section(attention.measure(options.seconds))
     if part == "search":
         found, repeated = search.measure(options.evaluations)
         return search.section(found, repeated, options.evaluations)

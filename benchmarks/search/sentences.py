@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 import nemo_lab as nl
@@ -87,14 +86,18 @@ def parts() -> dict[str, dict[str, Tensor]]:
     }
 
 
-def problem(**arguments: Any) -> nl.QuantizationProblem:
+def workload(**arguments: Any) -> nl.Workload:
+    """The traced encoder."""
+    example = {name: value[:2] for name, value in parts()["search"].items()}
+    module = Encoder(model_folder()).eval()
+    return nl.Workload.from_module(module, example, name="all-MiniLM-L6-v2", **arguments)
+
+
+def problem(traced: nl.Workload | None = None, **arguments: Any) -> nl.QuantizationProblem:
     """Half the cosine distance to full precision, of 64 sentences."""
-    torch.manual_seed(0)
     data = parts()
-    example = {name: value[:2] for name, value in data["search"].items()}
-    workload = nl.Workload.from_module(Encoder(model_folder()).eval(), example, name="all-MiniLM-L6-v2")
     return nl.QuantizationProblem(
-        workload,
+        workload() if traced is None else traced,
         calibration=data["calibration"],
         data=data["search"],
         held_out=data["held out"],
