@@ -91,7 +91,7 @@ def section(found: Mapping[tuple[str, str], Mapping[str, Taken]]) -> str:
         "## Networks with attention",
         "",
         "`problem.evaluate` of random widths, new ones each time, with `kept_mb=0`, over the plain forward "
-        "of the same examples, each at its fastest batch size, in the same process, one thread, in turns; best "
+        "of the same examples, each at its fastest batch size, one process, one thread, in turns; best "
         "of several, in brackets the ratio of the medians. `text`: all windows that its search measures; "
         "all-MiniLM-L6-v2: 64 sentences of up to 32 tokens. *Operands*: only what a product of two "
         "activations reads is a decision, the default for such networks.",
