@@ -126,3 +126,37 @@ def test_ctrl_c_ends_work_that_looks_up_and_waits_until_it_has() -> None:
         pressing.start()
         work()
     assert ended == [True]
+
+
+@pytest.mark.parametrize("comes", ["before the thread", "after it has begun", "before it begins"])
+def test_ctrl_c_while_the_thread_is_being_started(comes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python raises it in ``Thread.start``, too, whose thread may have begun by then, or may begin later."""
+    start, ended, begun = threading.Thread.start, list[bool](), threading.Event()
+    late: list[threading.Thread] = []
+
+    @sheltered
+    def work() -> None:
+        begun.set()
+        try:
+            while True:
+                check_interrupted()
+                threading.Event().wait(0.001)
+        finally:
+            ended.append(True)
+
+    def interrupted(thread: threading.Thread) -> None:
+        if comes == "after it has begun":
+            start(thread)
+            assert begun.wait(PATIENCE)
+        elif comes == "before it begins":
+            late.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    for thread in late:
+        start(thread)
+        thread.join(PATIENCE)
+    assert begun.is_set() == bool(ended) == (comes == "after it has begun")

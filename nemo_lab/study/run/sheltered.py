@@ -33,12 +33,16 @@ def sheltered(method: Callable[P, R]) -> Callable[P, R]:
         if threading.current_thread() is not threading.main_thread():
             return method(*args, **kwargs)
         answers: list[tuple[Any, BaseException | None]] = []
+        begun: list[bool] = []
         left: list[bool] = []
         ended = threading.Lock()  # whole wherever Ctrl-C comes, as events and conditions are not
         ended.acquire()
 
         def work() -> None:
+            begun.append(True)  # before it looks whether it was left, which is said before it looks at this
             try:
+                if left:
+                    raise KeyboardInterrupt
                 with interruptible(lambda: bool(left)):
                     answers.append((method(*args, **kwargs), None))
             except BaseException as error:
@@ -54,14 +58,15 @@ def sheltered(method: Callable[P, R]) -> Callable[P, R]:
             target=copy_context().run, args=(work,), name="nemo_lab caller", daemon=True
         )
         try:
-            worker.start()
-        except RuntimeError:  # there is none to be had, as where Python exits
-            return method(*args, **kwargs)
-        try:
+            try:
+                worker.start()
+            except RuntimeError:  # there is none to be had, as where Python exits
+                return method(*args, **kwargs)
             wait()
         except KeyboardInterrupt:
             left.append(True)
-            wait()
+            if begun:  # it may have come while the thread was being started; work that is left does not begin
+                wait()
             raise
         answer, error = answers.pop()
         if error is not None:
