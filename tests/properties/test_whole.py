@@ -166,7 +166,7 @@ def undisturbed() -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize(("at", "workers"), [(1, 1), (2, 3), (9, 3)])
+@pytest.mark.parametrize(("at", "workers"), [(1, 1), (2, 3), (9, 1), (9, 3)])
 def test_a_hook_that_raises_once_changes_nothing(
     hook: str, at: int, workers: int, undisturbed: dict[str, list[Any]], tmp_path: Path
 ) -> None:

@@ -102,20 +102,22 @@ def test_work_is_done_once_where_ctrl_c_cannot_come_and_its_answer_or_error_give
     assert threading.main_thread() not in seen
 
 
+@sheltered
+def look_up(begun: threading.Event, ended: list[bool]) -> None:
+    """Work that goes on until it is interrupted."""
+    begun.set()
+    try:
+        while True:
+            check_interrupted()
+            threading.Event().wait(0.001)
+    except Interrupted:
+        ended.append(True)
+        raise
+
+
 def test_ctrl_c_ends_work_that_looks_up_and_waits_until_it_has() -> None:
     ended: list[bool] = []
     begun = threading.Event()
-
-    @sheltered
-    def work() -> None:
-        begun.set()
-        try:
-            while True:
-                check_interrupted()
-                threading.Event().wait(0.001)
-        except Interrupted:
-            ended.append(True)
-            raise
 
     def press() -> None:
         begun.wait(PATIENCE)
@@ -124,7 +126,7 @@ def test_ctrl_c_ends_work_that_looks_up_and_waits_until_it_has() -> None:
     pressing = threading.Thread(target=press, daemon=True)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012  it may come between any two of these
         pressing.start()
-        work()
+        look_up(begun, ended)
     assert ended == [True]
 
 
@@ -133,16 +135,6 @@ def test_ctrl_c_while_the_thread_is_being_started(comes: str, monkeypatch: pytes
     """Python raises it in ``Thread.start``, too, whose thread may have begun by then, or may begin later."""
     start, ended, begun = threading.Thread.start, list[bool](), threading.Event()
     late: list[threading.Thread] = []
-
-    @sheltered
-    def work() -> None:
-        begun.set()
-        try:
-            while True:
-                check_interrupted()
-                threading.Event().wait(0.001)
-        finally:
-            ended.append(True)
 
     def interrupted(thread: threading.Thread) -> None:
         if comes == "after it has begun":
@@ -155,7 +147,7 @@ def test_ctrl_c_while_the_thread_is_being_started(comes: str, monkeypatch: pytes
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            work()
+            look_up(begun, ended)
     for thread in late:
         start(thread)
         thread.join(PATIENCE)

@@ -32,26 +32,26 @@ def test_one_seed_one_run_whatever_the_workers_and_the_stops(preset: str) -> Non
 
 
 def test_default_never_pays_twice_and_ends_when_nothing_is_left() -> None:
-    problem = ToyProblem(num_nodes=3, bit_widths=(2, 4, 8))
+    problem = ToyProblem(num_nodes=4, bit_widths=(2, 4, 8))
     study = create_study(problem, population=8)
     with pytest.warns(NemoWarning, match="every configuration has been evaluated"):
         study.optimize(500, progress=False)
     bits = study.snapshot.evaluations.bits
     assert study.state == "finished"
-    assert len(bits) == len(np.unique(bits, axis=0)) == 3**3
+    assert len(bits) == len(np.unique(bits, axis=0)) == 3**4
 
 
 def test_a_pin_leaves_less_and_its_removal_more() -> None:
-    study = create_study(ToyProblem(num_nodes=3, bit_widths=(2, 4, 8)), population=8)
+    study = create_study(ToyProblem(num_nodes=4, bit_widths=(2, 4, 8)), population=8)
     study.pin({"layer0.input": 4, "layer0.weight": 4})
     with pytest.warns(NemoWarning, match="every configuration"):
         study.optimize(200, progress=False)
-    assert len(study.evaluations()) == 3
+    assert len(study.evaluations()) == 9
     study.unpin()
     assert not study.snapshot.exhausted
     with pytest.warns(NemoWarning, match="every configuration"):
         study.optimize(200, progress=False)
-    assert len(study.evaluations()) == 27
+    assert len(study.evaluations()) == 81
 
 
 def test_the_paper_repeats_itself_and_pays() -> None:

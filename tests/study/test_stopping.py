@@ -88,7 +88,8 @@ def test_a_run_stopped_anywhere_is_the_run_never_stopped(preset: str, workers: i
     assert study.interventions().empty
 
 
-@pytest.mark.parametrize(("workers", "preset"), [(1, "paper"), (3, "default")])
+@pytest.mark.parametrize("preset", ["paper", "default"])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_digits_stopped_at_random_instants(digits: Workload, preset: str, workers: int) -> None:
     options: dict[str, Any] = {"preset": preset, "seed": 2, **SMALL}
     data = digits.data.search.inputs[:240], digits.data.search.labels[:240]  # type: ignore[union-attr]
