@@ -41,3 +41,27 @@ def test_a_quantization_study_needs_no_jupyter() -> None:
     )
     assert "torch_geometric" in modules
     assert not modules & {"ipywidgets", "anywidget", "bokeh"}
+
+
+HALF = """
+import sys
+
+class Half:
+    left = 1
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch._dynamo" and self.left:
+            Half.left = 0
+            raise AttributeError("partially initialized module")
+
+sys.meta_path.insert(0, Half())
+import nemo_lab as nl
+study = nl.create_study("digits", species=("gcn", "unet"), population=4, min_size=1)
+study.optimize(5, progress=False)
+assert not Half.left and len(study.evaluations()) == 5
+"""
+
+
+def test_a_library_of_which_python_gave_half_is_imported_again() -> None:
+    """Two threads that import parts of torch at once: one of them is given a module that is not whole."""
+    assert "torch_geometric" in imported_by(HALF)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,28 @@ from nemo_lab.search.species import ssne
 from nemo_lab.search.species.base import Bits, Species
 from nemo_lab.search.species.mating import spread_levels
 from nemo_lab.search.species.ssne import Parameters
+
+TRIES = 3  # to import torch-geometric
+
+
+def _library() -> Any:
+    """``graph_nets``, imported on first use.
+
+    Of threads that import parts of torch at once, Python gives one half a module rather than have them wait
+    for each other for good. That ends its import; what is left of it would end each later one, so it is
+    forgotten.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            from nemo_lab.search.species import graph_nets
+
+            return graph_nets
+        except (ImportError, AttributeError):
+            if not left:
+                raise
+            for name in [one for one in sys.modules if one.partition(".")[0] == "torch_geometric"]:
+                sys.modules.pop(name, None)
+    raise AssertionError
 
 
 class GraphSpecies(Species):
@@ -48,8 +72,7 @@ class GraphSpecies(Species):
     def net(self) -> nn.Module:
         """The network that every genome fills; made on first use, since its library loads slowly."""
         with computing():
-            from nemo_lab.search.species import graph_nets  # noqa: F401 - not on the device below
-
+            _library()  # not on the device below
             with torch.device("meta"):  # no random numbers for values that every genome replaces
                 net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
         net = net.eval().requires_grad_(False).to_empty(device="cpu").float()
@@ -187,9 +210,8 @@ class GcnSpecies(GraphSpecies):
     @staticmethod
     def build(features: int, hidden: int, widths: int) -> nn.Module:
         """A ``BitWidthNet`` that begins with a graph convolution."""
-        from nemo_lab.search.species import graph_nets
-
-        return graph_nets.gcn(features, hidden, widths)
+        net: nn.Module = _library().gcn(features, hidden, widths)
+        return net
 
 
 class UnetSpecies(GraphSpecies):
@@ -201,6 +223,5 @@ class UnetSpecies(GraphSpecies):
     @staticmethod
     def build(features: int, hidden: int, widths: int) -> nn.Module:
         """A ``BitWidthNet`` that begins with a Graph U-Net."""
-        from nemo_lab.search.species import graph_nets
-
-        return graph_nets.unet(features, hidden, widths)
+        net: nn.Module = _library().unet(features, hidden, widths)
+        return net
