@@ -185,6 +185,18 @@ LEAVE = """async ({code, seconds}) => {
 }"""
 
 
+SOON = 20.0  # seconds in which a kernel answers that has nothing to do, or the page connects to it anew
+ANSWERS = """async ({name, seconds}) => {
+  const one = [...jupyterapp.shell.widgets("main")].find((one) => one.context?.path === name);
+  const kernel = one?.sessionContext?.session?.kernel;
+  if (!kernel) return false;
+  const late = new Promise((go) => setTimeout(go, 1000 * seconds));
+  const answer = await Promise.race([kernel.requestKernelInfo(), late]).catch(() => null);
+  if (!answer) await kernel.reconnect().catch(() => null);
+  return answer?.content.status === "ok";
+}"""
+
+
 class Notebook:
     """One notebook with the kernel of a tab, in this tab or in a page of its own."""
 
@@ -219,7 +231,12 @@ class Notebook:
     def _open(self) -> None:
         self.tab.open(self.name, self.page)
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        self.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until the page gets an answer of the kernel; what it says of its state may be out of date."""
+        asked = {"name": self.name, "seconds": SOON}
+        self.until(lambda: self.page.evaluate(ANSWERS, asked), f"an answer of the kernel of {self.name}")
 
     def reopen(self) -> None:
         """Leave it as it was saved, and open it again with a kernel that knows nothing of it."""

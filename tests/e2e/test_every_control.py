@@ -165,7 +165,11 @@ def at(server: Any, shared_tab: Any, request: pytest.FixtureRequest) -> Iterator
     """A dashboard for all scenes by one hand."""
     name = f"every-{request.param}.ipynb"
     (server.folder / name).write_bytes((server.folder / "00_quickstart.ipynb").read_bytes())
-    notebook = sys.modules["nemo_lab_e2e"].Notebook(shared_tab.get(), name)
+    try:
+        notebook = sys.modules["nemo_lab_e2e"].Notebook(shared_tab.get(), name)
+    except Exception:
+        shared_tab.close()  # the next who asks gets another one
+        raise
     notebook.hand, notebook.met = request.param, set()
     notebook.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     notebook.type(STUDY)

@@ -70,7 +70,7 @@ def test_a_stored_study_goes_on_after_a_restart(open_notebook: Opened) -> None:
         "study.optimize(30, progress=False); print('done')"
     )
     notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-    notebook.page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+    notebook.ready()
     notebook.ask("import nemo_lab as nl\nnl.Dashboard(nl.load_study('truth.sqlite'))")
     notebook.figure("Pareto front").wait_for()
     notebook.wait_for_evaluations(30)

@@ -61,7 +61,8 @@ def drafted(problem: Any, draft: Draft) -> Subject:
 def line(view: View, problem: Problem) -> str:
     """The selected configuration in a line, to stand beside the front; before there is any, what to do."""
     if view.config is None:
-        return '<span class="nemo-hint">Press Start: each configuration measured becomes a point here.</span>'
+        what = "Press Start: each configuration measured becomes a point here."
+        return f'<span class="nemo-selected nemo-hint">{what}</span>'
     one = evaluated(view.snapshot, problem, view.config, {})
     parts = [f"<b>Configuration {view.config}</b>"]
     if view.preferred is not None:
