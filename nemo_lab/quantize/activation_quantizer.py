@@ -33,6 +33,7 @@ FRESH_FUNCTIONS = {
     "softmax",
     "_safe_softmax",
 }
+VIEWS = {"flatten", "permute", "reshape", "squeeze", "transpose", "unflatten", "unsqueeze", "view"}
 CLAMPS: dict[Any, tuple[float, float]] = {
     nn.ReLU: (0.0, math.inf),
     nn.ReLU6: (0.0, 6.0),
@@ -74,7 +75,7 @@ class ActivationQuantizer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The tensor, rounded if a quantizer is set."""
         if self.quantizer is not None:
-            x = x if self.in_place else x.clone()
+            x = x if self.in_place else dense_copy(x)
             if self.keep:
                 self.codes = round_and_keep_(x, self.quantizer)
                 return x
@@ -130,6 +131,8 @@ def _insert(graph: fx.GraphModule, producer: fx.Node, path: str) -> ActivationQu
     alone = clamp is None or len(reads.users) == 1
     kept = {user for user in producer.users if _is_written_to(producer, user)}
     in_place = alone and not kept and _is_fresh(graph, reads)
+    if clamp is None and not kept and not in_place:
+        reads = producer = _as_read(producer)
     quantizer = ActivationQuantizer(path, in_place, *(clamp or (-math.inf, math.inf)))
     graph.add_submodule(path, quantizer)
     with graph.graph.inserting_after(producer):
@@ -140,6 +143,22 @@ def _insert(graph: fx.GraphModule, producer: fx.Node, path: str) -> ActivationQu
     if clamp is not None and not kept:
         graph.graph.erase_node(producer)
     return quantizer
+
+
+def _as_read(tensor: fx.Node) -> fx.Node:
+    """A tensor behind the views through which alone it is read: its copy then lies as the reader wants it."""
+    while len(tensor.users) == 1:
+        (user,) = tensor.users
+        if not (is_function(user) and function_name(user) in VIEWS):
+            break
+        tensor = user
+    return tensor
+
+
+def dense_copy(x: Tensor) -> Tensor:
+    """A copy without gaps."""
+    as_it_lies = x.is_contiguous(memory_format=torch.channels_last) if x.ndim == 4 else False
+    return x.clone(memory_format=torch.preserve_format if as_it_lies else torch.contiguous_format)
 
 
 def _is_written_to(tensor: fx.Node, user: fx.Node) -> bool:

@@ -49,23 +49,31 @@ class _Writer:
             scale = query.meta["shape"][-1] ** -0.5
         transposed = self._method("transpose", key, -2, -1)
         scores = self._function(torch.matmul, query, transposed, name="scores")
-        masked = self._masked(self._function(torch.mul, scores, scale), query, key)
+        masked = self._scaled_and_masked(scores, scale, query)
         # rows in which a mask leaves nothing: zeros, as in torch's own, where a softmax gives NaN
         softmax = torch._safe_softmax if argument(self.node, 3, "attn_mask") is not None else torch.softmax
         probabilities = self._function(softmax, masked, -1)
         return self._function(torch.matmul, probabilities, value, name="context")
 
-    def _masked(self, scores: fx.Node, query: fx.Node, key: fx.Node) -> fx.Node:
+    def _scaled_and_masked(self, scores: fx.Node, scale: Any, query: fx.Node) -> fx.Node:
+        """In one pass over the scores, of which there are more than of anything else."""
+        mask = self._added(query, scores)
+        if mask is None:
+            return self._function(torch.mul, scores, scale)
+        return self._keep(self.graph.call_function(torch.add, (mask, scores), {"alpha": scale}))
+
+    def _added(self, query: fx.Node, scores: fx.Node) -> fx.Node | None:
+        """What is added to the scores: -inf where one place does not see another; None for nothing."""
         mask: Any = argument(self.node, 3, "attn_mask")
         if argument(self.node, 5, "is_causal", False):
-            rows, columns = self._method("size", query, -2), self._method("size", key, -2)
-            square = self.graph.call_method("new_ones", (scores, (rows, columns)), {"dtype": torch.bool})
-            mask = self._method("tril", square)
-        elif mask is None:
-            return scores
-        elif is_tensor(mask):
-            return self._function(torch.add, scores, mask)
-        return self._function(torch.where, mask, scores, float("-inf"))
+            size = (self._method("size", scores, -2), self._method("size", scores, -1))
+            return self._method("triu", self._method("new_full", query, size, float("-inf")), 1)
+        if mask is None:
+            return None
+        if is_tensor(mask):
+            given: fx.Node = mask
+            return given
+        return self._function(torch.where, mask, self._method("new_zeros", query, ()), float("-inf"))
 
     def _function(self, target: Any, *args: Any, name: str | None = None) -> fx.Node:
         return self._keep(self.graph.create_node("call_function", target, args, name=name))
