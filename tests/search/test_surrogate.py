@@ -10,12 +10,12 @@ import pytest
 
 from nemo_lab import CostModel, Workload
 from nemo_lab.search.indicators import hypervolume
-from nemo_lab.search.problem import blocks_of
+from nemo_lab.search.interactions import interacting
 from nemo_lab.search.surrogate import kernels
 from nemo_lab.search.surrogate.acquisition import pick_by_gain
 from nemo_lab.search.surrogate.costs import PairwiseCosts, probe
 from nemo_lab.search.surrogate.icm import descend
-from nemo_lab.search.surrogate.model import DamageModel, Priors
+from nemo_lab.search.surrogate.model import DamageModel
 
 WIDTHS = np.arange(2, 9)
 
@@ -103,7 +103,7 @@ def additive(rows: int, seed: int, nodes: int = 12) -> tuple[np.ndarray, np.ndar
 def test_it_recovers_an_additive_model() -> None:
     features, levels, errors = additive(200, 0)
     _, unseen, expected = additive(300, 1)
-    model = DamageModel(features, WIDTHS, Priors())
+    model = DamageModel(features, WIDTHS)
     model.fit(levels, errors, iterations=100)
     off = np.abs(model.predict(unseen) - expected)
     assert off.mean() < 0.01
@@ -113,7 +113,7 @@ def test_it_recovers_an_additive_model() -> None:
 @pytest.mark.parametrize(("scale", "offset"), [(1e-6, 0.0), (1.0, -3.0), (1e5, 0.0), (250.0, 1e4)])
 def test_the_scale_of_errors_does_not_matter(scale: float, offset: float) -> None:
     features, levels, errors = additive(80, 0)
-    one, two = (DamageModel(features, WIDTHS, Priors()) for _ in range(2))
+    one, two = (DamageModel(features, WIDTHS) for _ in range(2))
     one.fit(levels, errors)
     two.fit(levels, errors * scale + offset)
     assert two.predict(levels) == pytest.approx(one.predict(levels) * scale + offset, abs=2e-3 * scale)
@@ -121,12 +121,12 @@ def test_the_scale_of_errors_does_not_matter(scale: float, offset: float) -> Non
 
 def test_samples_stray_most_where_nothing_is_known() -> None:
     features, levels, errors = additive(100, 0)
-    model = DamageModel(features, WIDTHS, Priors())
+    model = DamageModel(features, WIDTHS)
     model.fit(levels, errors)
     draws = np.log(model.sample(np.random.default_rng(0), 500, 1.0))
     assert draws.mean(axis=0) == pytest.approx(np.log(model.table), abs=0.5)
     assert model.sample(np.random.default_rng(0), 1, 0.0)[0] == pytest.approx(model.table)
-    few = DamageModel(features, WIDTHS, Priors())
+    few = DamageModel(features, WIDTHS)
     few.fit(levels[:5], errors[:5])
     loose = np.log(few.sample(np.random.default_rng(0), 500, 1.0))
     assert loose.std(axis=0).mean() > draws.std(axis=0).mean()
@@ -155,10 +155,10 @@ def test_probe_is_exact(digits: Workload, kind: Any, scales: Any) -> None:
     table = {node.name: {int(w): float(rng.random()) for w in WIDTHS} for node in digits.nodes}
     model = CostModel(digits, kind, scales=scales, tables={"latency": table})
 
-    class Described:
-        workload, num_nodes = digits, len(digits.nodes)
+    def costs(levels: np.ndarray) -> np.ndarray:
+        return model.evaluate(WIDTHS[levels])
 
-    parts = probe(lambda rows: model.evaluate(WIDTHS[rows]), 36, 7, blocks_of(Described()))  # type: ignore[arg-type]
+    parts = probe(costs, 36, 7, interacting(costs, 36, 7))
     levels = rng.integers(0, 7, (200, 36))
     off = model.evaluate(WIDTHS[levels]) - sum_of_parts(parts, levels)
     assert off == pytest.approx(np.repeat(off[:1], 200, axis=0), abs=1e-12)
@@ -176,12 +176,12 @@ def sum_of_state(tables: np.ndarray, prices: np.ndarray, parts: PairwiseCosts, l
     return tables[np.arange(levels.shape[1]), levels].sum(axis=1) + pairs @ prices
 
 
-GRAPHS = {
+GRAPHS: dict[str, list[tuple[int, int]]] = {
     "alone": [],
-    "layers": [[0, 1], [2, 3], [4, 5]],
-    "shared": [[0, 1], [0, 2], [3, 5], [3, 4]],
-    "chain": [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]],
-    "triangles": [[0, 1, 2], [3, 4, 5]],
+    "layers": [(0, 1), (2, 3), (4, 5)],
+    "shared": [(0, 1), (0, 2), (3, 4), (3, 5)],
+    "chain": [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)],
+    "triangles": [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5)],
 }
 
 
@@ -190,12 +190,12 @@ def descended(graph: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     rng = np.random.default_rng(seed)
     widths, nodes, states = 4, 6, 8
     couple = rng.normal(size=(2, nodes, nodes, widths, widths))
-    pairs = sorted({p for block in GRAPHS[graph] for p in itertools.combinations(block, 2)})
+    pairs = GRAPHS[graph]
 
     def costs(rows: np.ndarray) -> np.ndarray:
         return sum((couple[:, a, b, rows[:, a], rows[:, b]].T for a, b in pairs), np.zeros((len(rows), 2)))
 
-    parts = probe(costs, nodes, widths, GRAPHS[graph])
+    parts = probe(costs, nodes, widths, np.array(pairs, dtype=np.int64).reshape(-1, 2))
     allowed = rng.random((nodes, widths)) < 0.7
     allowed[np.arange(nodes), rng.integers(widths, size=nodes)] = True
     tables, prices = rng.normal(size=(states, nodes, widths)), rng.random((states, 2))

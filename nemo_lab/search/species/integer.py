@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.choices import Ladder
+from nemo_lab.search.interactions import pairs_of
 from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.problem import Problem, blocks_of
+from nemo_lab.search.problem import Problem
 from nemo_lab.search.species.base import Bits, Species
 from nemo_lab.search.species.mating import partners, spread_levels
 from nemo_lab.search.view import SearchView
@@ -20,22 +22,31 @@ class IntegerSpecies(Species):
     """A bit-width per node; parents also come from the front, whoever found them.
 
     A child takes the widths of its first parent, half of the time with a stretch of nodes from the second,
-    then a few changes: one node, the nodes of one layer, or a stretch of the network, one level up or down
+    then a few changes: one node, two that share a cost, or a stretch of the network, one level up or down
     or, rarely, at one common width.
     """
 
     name = "integer"
-    summary = "the bit-widths themselves; crossover and mutation of nodes, layers and stretches"
+    summary = "the bit-widths themselves; crossover and mutation of nodes, pairs and stretches"
 
     def __init__(self, problem: Problem, options: SearchOptions) -> None:
         self.options = options
         self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
         self.nodes = problem.num_nodes
         self._ladder = Ladder(problem)
-        self.blocks: list[NDArray[np.intp]] = [
-            np.asarray(block, dtype=np.intp) for block in blocks_of(problem)
-        ]
+        self._problem = problem
         self._front = np.empty((0, self.nodes), dtype=np.uint8)
+
+    @cached_property
+    def pairs(self) -> NDArray[np.int64]:
+        """Nodes that interact in the exact costs, int64[P, 2]: found on first use, as it takes a moment."""
+        return pairs_of(self._problem)
+
+    @cached_property
+    def blocks(self) -> list[NDArray[np.intp]]:
+        """These pairs, then every node that is in none."""
+        alone = np.setdiff1d(np.arange(self.nodes), self.pairs)
+        return [np.asarray(block, dtype=np.intp) for block in (*self.pairs, *alone[:, None])]
 
     def observe(self, view: SearchView) -> None:
         """Take the front as further parents."""

@@ -1,10 +1,9 @@
-"""Exact costs as unary tables of nodes and pairwise tables of nodes of one layer. Ours."""
+"""Exact costs as unary tables of nodes and pairwise tables of nodes that interact. Ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,8 @@ Levels = NDArray[np.uint8]
 class PairwiseCosts:
     """What C costs are made of, up to a constant: unary and pairwise tables, as of a Markov random field.
 
-    Exact for costs that are sums over nodes and over pairs of one block, as model size, tables and
-    bit-operations are; for others the best of that form around the lowest widths.
+    Exact for costs that are sums over nodes and over pairs of them, as model size, tables and bit-operations
+    are; for others the best of that form around the lowest widths.
 
     Each pair is listed twice, once from either node: entries ``starts[q]`` to ``starts[q + 1]`` are the
     pairs of node q.
@@ -38,18 +37,23 @@ class PairwiseCosts:
 
 
 def probe(
-    costs: Callable[[Levels], Floats], nodes: int, widths: int, blocks: Sequence[Sequence[int]]
+    costs: Callable[[Levels], Floats], nodes: int, widths: int, pairs: NDArray[np.int64]
 ) -> PairwiseCosts:
-    """Take costs, uint8[N, Q] -> float[N, C], apart: around all nodes at their lowest width."""
+    """Take costs, uint8[N, Q] -> float[N, C], apart: around all nodes at their lowest width.
+
+    Args:
+        costs: of positions of widths.
+        nodes: Q.
+        widths: W.
+        pairs: int64[P, 2], which nodes interact; see ``interacting``.
+    """
     base = np.zeros((1, nodes), dtype=np.uint8)
     ground = costs(base)[0]
     rows = np.repeat(base, nodes * widths, axis=0)
     rows[np.arange(nodes * widths), np.repeat(np.arange(nodes), widths)] = np.tile(np.arange(widths), nodes)
     unary = (costs(rows) - ground).T.reshape(-1, nodes, widths)
 
-    pairs = np.array(
-        sorted({pair for block in blocks for pair in combinations(sorted(block), 2)}), dtype=np.int64
-    ).reshape(-1, 2)
+    pairs = pairs[np.lexsort(pairs.T[::-1])]
     pairwise = np.zeros((len(ground), len(pairs), widths, widths))
     grid = np.indices((widths, widths)).reshape(2, -1).T.astype(np.uint8)
     for p, pair in enumerate(pairs):
