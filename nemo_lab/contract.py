@@ -18,6 +18,7 @@ from nemo_lab.numeric import real_numbers, wrong_number
 
 NO_SPECIES = "no species"  # what tables call the origin of a configuration that no species made
 MOST_OBJECTIVES = 31  # of which moocore computes a hypervolume
+FREE = ("sensitivity",)  # what problems may have called something else by, before it meant something
 COLUMNS = ("config", "species", "generation", "origin")  # of the tables of a study, beside the objectives
 
 
@@ -111,7 +112,7 @@ def check_fingerprint(found: Any) -> None:
 def _check_kind(given: Any, hook: str, base: type) -> None:
     """A method is a method that takes what the base class says, and anything else is none."""
     member = getattr(given, hook, None)
-    if member is None:  # left out, or said to be missing
+    if member is None or (hook in FREE and not callable(member)):  # left out, or said to be missing
         return
     wanted = vars(base).get(hook)
     optional = str(base.__annotations__.get(hook, "")).startswith("Callable")

@@ -77,6 +77,9 @@ class Problem(ABC):
         neighbour_costs: ``neighbour_costs(bits)``, float[C, Q, W]: what ``costs`` gives, bit for bit, where
             one node of uint8[Q] alone takes each width; a faster way to ask for all of them.
         sqnr: ``sqnr()``, the signal to quantization noise in dB, a DataFrame of Q rows and W columns.
+        sensitivity: ``sensitivity()``, how much each node at each width, alone, is expected to harm what is
+            measured, in any unit: a DataFrame or float[Q, W], not negative. The species ``surrogate`` starts
+            from it; a run asks once, before its first evaluation.
     """
 
     num_nodes: int
@@ -103,6 +106,7 @@ class Problem(ABC):
     error: Callable[..., Any] | None = None
     held_out: Any = None
     sqnr: Callable[[], pd.DataFrame] | None = None
+    sensitivity: Callable[[], Any] | None = None
     neighbour_costs: Callable[[NDArray[np.uint8]], NDArray[np.float64]] | None = None
 
     def costs(self, bits: Any) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.search.foresight import COST
 from nemo_lab.search import Problem
 from nemo_lab.search.indicators import hypervolume
 from nemo_lab.search.problem import bounds_of
@@ -19,6 +20,8 @@ class BudgetSpentError(Exception):
 
 class Meter(Problem):
     """A problem that evaluates one configuration at a time, up to a budget.
+
+    A sensitivity that is asked for counts as ``COST`` evaluations, the first.
 
     Attributes:
         seconds: wall time inside the evaluator.
@@ -43,9 +46,16 @@ class Meter(Problem):
         self.cost_names = problem.cost_names
         self.costs = problem.costs  # exact, and free of charge
         self.neighbour_costs = problem.neighbour_costs
+        self._charged = 0
+        if problem.sensitivity is not None:
+            self.sensitivity = self._sensitivity
 
     def __len__(self) -> int:
-        return len(self.bits)
+        return self._charged + len(self.bits)
+
+    def _sensitivity(self) -> Any:
+        self._charged = COST
+        return self.problem.sensitivity()
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
         """Objectives of configurations: integers[N, Q] -> float64[N, K].
@@ -66,7 +76,8 @@ class Meter(Problem):
 
     def hypervolume(self, evaluations: int) -> float:
         """Normalised hypervolume of the first ``evaluations`` evaluations."""
-        return hypervolume(np.array(self.objectives[:evaluations]), self.objective_bounds)
+        measured = self.objectives[: max(evaluations - self._charged, 0)]
+        return hypervolume(np.array(measured), self.objective_bounds) if measured else 0.0
 
     @property
     def distinct(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nemo_lab as nl
-from benchmarks.search import sentences
+from benchmarks.search import foresight, sentences
 from nemo_lab.cost.bits import as_bits
 from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.objective import MEASURED
@@ -119,6 +119,11 @@ class SyntheticProblem(Problem):
         """Task error, model ratio and bit-operation ratio: integers[N, Q] -> float64[N, 3]."""
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
         return np.column_stack([self._errors(rows), self.costs(rows)])
+
+    def sensitivity(self) -> NDArray[np.float64]:
+        """Noise of each node alone, as gradients would tell it: float64[Q, W]."""
+        truth = self._amplitudes[:, BIT_WIDTHS] ** 2
+        return foresight.blurred(truth, BIT_WIDTHS, np.random.default_rng(self.network.seed))
 
     def accuracy(self, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Expected accuracy, before images are counted: uint8[N, Q] -> float64[N]."""

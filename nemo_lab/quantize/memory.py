@@ -18,6 +18,8 @@ LARGEST_BATCH = 512
 BATCH_BYTES = 2**23  # of the largest activation in a batch: what a cache holds
 SMALLEST_BATCH = 4  # a call of one example costs more than a cache gives
 ANNOUNCED = 10**9  # bytes
+BACKWARD_BYTES = 2**28
+BACKWARD_COPIES = 6  # of an activation: before and after rounding, as is read, its gradient, and two more
 WEIGHT_SHARE = 4  # of free memory a quarter for quantized weights
 LESS_MEMORY = "use fewer images, or a smaller batch_size, calibration_batch or kept_mb"
 
@@ -67,6 +69,12 @@ def default_batch(workload: Workload) -> int:
     """Examples per forward pass: the largest power of two whose largest activation fits ``BATCH_BYTES``."""
     fits = max(SMALLEST_BATCH, BATCH_BYTES // (4 * _largest(workload)))
     return int(min(LARGEST_BATCH, 2 ** (fits.bit_length() - 1)))
+
+
+def backward_batch(workload: Workload) -> int:
+    """Examples in a backward pass: as many as fit ``BACKWARD_BYTES`` with all activations, or two."""
+    each = BACKWARD_COPIES * 4 * sum(map(math.prod, _activations(workload)))
+    return int(max(2, BACKWARD_BYTES // max(each, 1)))
 
 
 def weight_bytes(workload: Workload, widths: int) -> int:
@@ -152,5 +160,9 @@ def _stored(workload: Workload) -> int:
 
 def _largest(workload: Workload) -> int:
     """Numbers in the largest activation of one example."""
-    activations = (q for node in workload.nodes for q in node.quantizers if q.kind == "activation")
-    return max((math.prod(q.shape) for q in activations), default=1)
+    return max(map(math.prod, _activations(workload)), default=1)
+
+
+def _activations(workload: Workload) -> list[tuple[int, ...]]:
+    """Shapes of all activations of one example."""
+    return [q.shape for node in workload.nodes for q in node.quantizers if q.kind == "activation"]

@@ -23,7 +23,7 @@ from nemo_lab.quantize.prefix_cache import KeptStates
 from nemo_lab.quantize.segments import cut
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.records import FULL_PRECISION
+from nemo_lab.workload.records import FULL_PRECISION, Node
 from nemo_lab.workload.shapes_and_macs import placeholders, untouched
 from nemo_lab.workload.workload import Workload
 from nemo_lab.workload.written import STATE
@@ -75,14 +75,14 @@ class QuantizedNetwork:
         self.ranges: dict[str, Ranges] = {}
         self.kept = KeptStates(kept)
         self.channels_last = False
-        self._columns = columns
+        self.columns = columns
         metas = [node.meta for node in self.graph.graph.nodes]
         self._draws, self._remembers = (any(meta.get(key) for meta in metas) for key in ("random", STATE))
         self._cut()
 
     def _cut(self) -> None:
         places = {module.path: module for module in self.activations.values()}
-        self.segments = cut(self.graph, places, self._columns)
+        self.segments = cut(self.graph, places, self.columns)
         self._modules = {n: places[n.target] for n in self.graph.graph.nodes if n.target in places}
         inputs = [n for n in self.graph.graph.nodes if n.op == "placeholder"]
         self._copies_input = any(user not in self._modules for n in inputs for user in n.users)
@@ -150,15 +150,18 @@ class QuantizedNetwork:
         """
         for node in self.workload.nodes:
             width = None if bits is None or bits[node.index] == FULL_PRECISION else int(bits[node.index])
-            for quantizer in node.quantizers:
-                name = quantizer.name
-                if quantizer.kind == "weight":
-                    full = self.weights.full[name]
-                    self._stored[name].data = full if width is None else self.weights.at(name, width)
-                else:
-                    found = None if width is None else self.ranges[name].quantizer(width)
-                    self.activations[name].set(found)
+            self.set_node(node, width)
         self._row = None if bits is None else np.asarray(bits, dtype=np.uint8)
+
+    def set_node(self, node: Node, width: int | None) -> None:
+        """Quantize one node to a width, or not at all."""
+        for quantizer in node.quantizers:
+            name = quantizer.name
+            if quantizer.kind == "weight":
+                full = self.weights.full[name]
+                self._stored[name].data = full if width is None else self.weights.at(name, width)
+            else:
+                self.activations[name].set(None if width is None else self.ranges[name].quantizer(width))
 
     def __call__(self, inputs: Tensor | Batch, number: int = 0) -> Any:
         """The output for a prepared batch at the widths last set, the same each time.
@@ -167,8 +170,8 @@ class QuantizedNetwork:
             inputs: the batch: one tensor, or those that the network takes, in the order of ``Inputs.leaves``.
             number: of the batch, from which its random numbers come where the network draws some.
         """
-        with torch.inference_mode(), self._as_at_first(number):
-            values: Any = self._entering(inputs)
+        with torch.inference_mode(), self.as_at_first(number):
+            values: Any = self.entering(inputs)
             for segment in self.segments:
                 values = segment.run.forward(*values)
             return self.graph.graph.process_outputs(values)
@@ -188,7 +191,7 @@ class QuantizedNetwork:
             return sqnr(self.weights.full[name], self.weights.at(name, bits))
         return self.ranges[name].sqnr(bits)
 
-    def _entering(self, inputs: Tensor | Batch) -> list[Any]:
+    def entering(self, inputs: Tensor | Batch) -> list[Any]:
         """The value of each placeholder, with what does not change from batch to batch."""
         batch = _several(inputs)
         if self._copies_input:
@@ -200,11 +203,11 @@ class QuantizedNetwork:
         if self._row is None or len(self.segments) < 2:
             return self(inputs, batch)
         with torch.inference_mode():
-            values = self.kept.run(self.segments, batch, self._row, self._entering(inputs), self._modules)
+            values = self.kept.run(self.segments, batch, self._row, self.entering(inputs), self._modules)
             return self.graph.graph.process_outputs(values)
 
     @contextmanager
-    def _as_at_first(self, number: int) -> Iterator[None]:
+    def as_at_first(self, number: int) -> Iterator[None]:
         """Random numbers from the beginning, and buffers afterwards as before."""
         with (
             OwnNumbers(number) if self._draws else nullcontext(),

@@ -6,7 +6,7 @@ import inspect
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import held
 from nemo_lab.objective import Objective
-from nemo_lab.problem import Problem
 from nemo_lab.quantize import arguments
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig, changed, configured
@@ -32,17 +31,15 @@ from nemo_lab.quantize.fingerprint import fingerprint, former, of_metrics, setti
 from nemo_lab.quantize.memory import check_memory, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics, bounded, one_metric
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.quantize.node_tables import NodeTables
 from nemo_lab.quantize.sanity import warn_if_far
 from nemo_lab.quantize.verification import check_same
 from nemo_lab.workload.workload import Workload
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 BIT_WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 
 
-class QuantizationProblem(Problem):
+class QuantizationProblem(NodeTables):
     """Task error, model ratio, bit-operation ratio (and more) of mixed-precision configurations.
 
     Args:
@@ -303,16 +300,3 @@ class QuantizationProblem(Problem):
         task = self._task if data is None else self._other_task(data, self.metrics)
         with self._running() as network:
             return mean_errors(network, task, [None])[0][0]
-
-    def sqnr(self) -> pd.DataFrame:
-        """Signal to quantization noise of every node at every width, in dB, each node alone.
-
-        Weights exactly, activations on samples of the calibration set. The cheapest sign of what a node
-        can bear: 6 dB are one bit. A tied node has the worst of its quantizers.
-        """
-        import pandas as pd
-
-        with self._running() as network:
-            rows = network.sqnr(self.bit_widths)
-        widths = pd.Index(self.bit_widths, name="bits")
-        return pd.DataFrame(rows, index=pd.Index(self.node_names, name="node"), columns=widths)

@@ -69,3 +69,18 @@ def warn_if_far(
                 stacklevel=3,
             )
             return
+
+
+def warn_if_guessed(nodes: Sequence[str]) -> None:
+    """Say which nodes' sensitivities are guessed.
+
+    Warns:
+        NemoWarning: at the caller's caller, if there are any.
+    """
+    if nodes:
+        named = ", ".join(nodes[:3]) + (f" and {len(nodes) - 3} more" if len(nodes) > 3 else "")
+        warnings.warn(
+            f"no gradient reaches {named}: the sensitivity is guessed from the signal to noise ratio",
+            NemoWarning,
+            stacklevel=3,
+        )

@@ -59,7 +59,7 @@ def cut(graph: fx.GraphModule, quantizers: Mapping[str, Any], decisions: Mapping
         later = {n for node in (*nodes[end:], output) for n in node.all_input_nodes}
         leaving = [n for n in (*flowing, *inside) if n in later]
         for node in inside:
-            seen |= _decisions(graph, node, decisions)
+            seen |= decisions_of(graph, node, decisions)
         piece = _piece(graph, flowing, inside, output.args[0] if last else tuple(leaving))
         columns = np.array(sorted(seen), dtype=np.int64)
         segments.append(Segment(piece, tuple(leaving), columns, fixed.intersection(leaving)))
@@ -84,7 +84,8 @@ def _piece(graph: fx.GraphModule, inputs: Sequence[fx.Node], inside: Sequence[fx
     return fx.GraphModule(graph, piece)
 
 
-def _decisions(graph: fx.GraphModule, node: fx.Node, decisions: Mapping[str, int]) -> set[int]:
+def decisions_of(graph: fx.GraphModule, node: fx.Node, decisions: Mapping[str, int]) -> set[int]:
+    """The columns of bits that a node itself depends on; see ``cut``."""
     paths = [str(n.target) for n in node.all_input_nodes if n.op == "get_attr"]
     if node.op == "call_module":
         names = [name for name, _ in graph.get_submodule(str(node.target)).named_parameters()]
@@ -99,7 +100,7 @@ def _fixed(graph: fx.GraphModule, decisions: Mapping[str, int]) -> frozenset[fx.
         free = found.issuperset(node.all_input_nodes)
         if free and changes_in_place(graph, node):
             return frozenset()
-        if free and not _decisions(graph, node, decisions):
+        if free and not decisions_of(graph, node, decisions):
             found.add(node)
     return frozenset(found)
 

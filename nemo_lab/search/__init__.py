@@ -9,7 +9,7 @@ from nemo_lab.search.engine import Engine
 from nemo_lab.search.members import Candidate, GenerationRecord, SpeciesRecord
 from nemo_lab.search.options import SearchOptions
 
-ENGINE_VERSION = 1  # grows by one whenever the same seed gives other evaluations than before
+ENGINE_VERSION = 1  # grows by one whenever a run that is stored would go on otherwise
 
 __all__ = [
     "ENGINE_VERSION",

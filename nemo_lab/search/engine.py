@@ -215,6 +215,12 @@ class Engine:
         return self.ledger.constraints.held
 
     @property
+    def wants_sensitivity(self) -> bool:
+        """Whether it would make a difference to say what each node is expected to harm."""
+        unknown = callable(self.problem.sensitivity) and self.state.sensitivity is None
+        return unknown and not len(self.evaluations) and any(one.reads_sensitivity for one in self.species)
+
+    @property
     def waiting(self) -> int:
         """Hand-made and projected configurations that are not evaluated yet."""
         return sum(member.asked_for for member in self.state.queue.unevaluated())

@@ -7,7 +7,8 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from nemo_lab.search.queue import Queue
 from nemo_lab.search.species import Species
 from nemo_lab.search.view import SearchView
 
+T = TypeVar("T")
+P = ParamSpec("P")
+S = TypeVar("S", bound="_Changing")
 LOGGER = logging.getLogger(__name__)
 NOTHING: Any = object()  # of a species that remembers nothing, or does not say what
 
@@ -130,3 +134,22 @@ def _apart(value: Any) -> Any:
     if isinstance(value, deque) or (isinstance(value, np.ndarray) and value.flags.writeable):
         return value.copy()
     return value
+
+
+class _Whole(Protocol):
+    def whole(self, work: Callable[[], T]) -> T: ...
+
+
+class _Changing(Protocol):
+    @property
+    def _state(self) -> _Whole: ...
+
+
+def as_a_whole(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """A method of something that changes a state, done as a whole; see ``SearchState.whole``."""
+
+    @wraps(method)
+    def done(self: S, /, *given: P.args, **named: P.kwargs) -> T:
+        return self._state.whole(lambda: method(self, *given, **named))
+
+    return done

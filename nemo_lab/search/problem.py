@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from nemo_lab.contract import check_bounds
 from nemo_lab.errors import EvaluationError
 from nemo_lab.numeric import LARGEST, real_numbers, wrong_number
 from nemo_lab.problem import Problem as Problem
-
-FEW = 12  # nodes of which all pairs are looked at
 
 
 def bounds_of(problem: Problem) -> NDArray[np.float64]:
@@ -56,6 +53,28 @@ def exact_neighbours(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.fl
     return found
 
 
+def sensitivity_of(problem: Problem) -> NDArray[np.float64] | None:
+    """What ``sensitivity`` gives, float64[Q, W]; None without such a method.
+
+    Raises:
+        EvaluationError: on a wrong shape, or numbers that are negative or not finite.
+    """
+    if not callable(problem.sensitivity):
+        return None
+    expected = (problem.num_nodes, len(problem.bit_widths))
+    way_out = f"return float{list(expected)}, the damage of each node at each width, or leave it out"
+    try:
+        found = real_numbers(problem.sensitivity())
+    except ValueError as error:
+        raise EvaluationError(f"sensitivity returned {error}", way_out) from error
+    if found.shape != expected:
+        raise EvaluationError(f"sensitivity returned shape {found.shape} instead of {expected}", way_out)
+    wrong = wrong_number(found) or ("negative" if (found < 0).any() else "")
+    if wrong:
+        raise EvaluationError(f"sensitivity returned a damage that is {wrong}", way_out)
+    return found
+
+
 def _answer(hook: str, value: Any, count: int, names: Sequence[str]) -> NDArray[np.float64]:
     """What a hook returned for so many configurations, as float64[N, number of names]."""
     try:
@@ -82,20 +101,3 @@ def evaluate_one(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float6
     """Objectives float64[K] of uint8[Q], checked; the evaluator may write into what it is given."""
     objectives: NDArray[np.float64] = checked_objectives(problem, problem.evaluate(bits[None].copy()))[0]
     return objectives
-
-
-def blocks_of(problem: Problem) -> list[list[int]]:
-    """Nodes that belong together: the operands of each layer of the workload.
-
-    Without a workload any two may, as long as they are few.
-    """
-    found: dict[tuple[int, ...], None] = {}
-    workload = problem.workload
-    for layer in () if workload is None else workload.layers:
-        nodes = tuple(sorted({node for node in layer.operands if node is not None}))
-        if nodes:
-            found.setdefault(nodes)
-    if not found and problem.num_nodes <= FEW:
-        return [list(pair) for pair in combinations(range(problem.num_nodes), 2)] or [[0]]
-    covered = {node for block in found for node in block}
-    return [*map(list, found), *([node] for node in range(problem.num_nodes) if node not in covered)]

@@ -6,9 +6,8 @@ It is saved between two evaluations, when no candidate is out. What the evaluati
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import wraps
 from itertools import chain
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,8 +26,6 @@ from nemo_lab.search.turnover import Turnover, bounded
 from nemo_lab.search.view import SearchView
 
 T = TypeVar("T")
-P = ParamSpec("P")
-S = TypeVar("S", bound="_Changing")
 
 
 class SearchState:
@@ -53,6 +50,7 @@ class SearchState:
         asks: how often a candidate was asked for since the last tell or steer; with it a log of these says
             in which order all three came, so that the log alone is enough to go through a run again.
         view: the search as species saw it last, None before.
+        sensitivity: float64[Q, W], what each node at each width is expected to harm; None if nobody said.
         moment: to which all goes back if what is being done fails, None between; see ``whole``.
         rng: for configurations that no species makes.
     """
@@ -77,6 +75,7 @@ class SearchState:
         self.exhausted = False
         self.asks = 0
         self.view: SearchView | None = None
+        self.sensitivity: np.ndarray | None = None
         self.moment: Moment | None = None
         self.population.before = self._before
 
@@ -160,7 +159,8 @@ class SearchState:
     def look(self) -> SearchView:
         """The search as it is now."""
         box = self.ledger.constraints.box(self.bounds)
-        return SearchView(self.archive.evaluations, self.archive.front, self.allowed(), box, self.known)
+        log, front, allowed = self.archive.evaluations, self.archive.front, self.allowed()
+        return SearchView(log, front, allowed, box, self.known, self.sensitivity)
 
     def present(self) -> Iterator[Member]:
         """Everyone who lives or waits."""
@@ -199,6 +199,7 @@ class SearchState:
             "undone": [one.state_dict(roster) for one in self.undone],
             "random": self.rng.bit_generator.state,
             "view": self.view and self.view.state_dict(),
+            "sensitivity": self.sensitivity,
             "generation": self.generation,
             "exhausted": self.exhausted,
         }
@@ -229,20 +230,8 @@ class SearchState:
         self.rng.bit_generator.state = saved["random"]
         self.generation, self.exhausted = saved["generation"], saved["exhausted"]
         self.history = tuple(history)
+        self.sensitivity = saved.get("sensitivity")
         if saved["view"] is not None:
-            self.view = SearchView.from_state(saved["view"], self.archive.evaluations, self.known)
+            log = self.archive.evaluations
+            self.view = SearchView.from_state(saved["view"], log, self.known, self.sensitivity)
         self.population.load_state_dict(saved["population"], roster, self.view)
-
-
-class _Changing(Protocol):
-    _state: SearchState
-
-
-def as_a_whole(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """A method of something that changes a state, done as a whole; see ``SearchState.whole``."""
-
-    @wraps(method)
-    def done(self: S, /, *given: P.args, **named: P.kwargs) -> T:
-        return self._state.whole(lambda: method(self, *given, **named))
-
-    return done

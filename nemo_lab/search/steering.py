@@ -12,17 +12,15 @@ from contextlib import contextmanager
 from nemo_lab.search.constraints import Pins, checked_pins
 from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, Member
+from nemo_lab.search.moment import as_a_whole
 from nemo_lab.search.reseeding import configurations, reseed
 from nemo_lab.search.species import Bits, Species
-from nemo_lab.search.state import SearchState, as_a_whole
+from nemo_lab.search.state import SearchState
 from nemo_lab.search.turnover import Turnover, turnover
 
 
 class Steering:
-    """Interventions in a search; each acts on what is asked for next, and ``undo`` takes the latest back.
-
-    One that fails leaves all as it was.
-    """
+    """Interventions in a search; each acts on what is asked for next, or leaves all as it was if it fails."""
 
     def __init__(self, state: SearchState) -> None:
         self._state = state

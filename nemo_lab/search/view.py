@@ -22,6 +22,7 @@ class SearchView:
         allowed: bool[Q, W], widths that the problem and pins leave to each node.
         box: float[2, K]: the region where new points count, from the best corner to the worst.
         known: whether a configuration uint8[Q] was evaluated, or is being evaluated.
+        sensitivity: float64[Q, W], what each node at each width is expected to harm; None if nobody said.
     """
 
     evaluations: Evaluations
@@ -29,6 +30,7 @@ class SearchView:
     allowed: NDArray[np.bool_]
     box: NDArray[np.float64]
     known: Callable[[NDArray[np.uint8]], bool]
+    sensitivity: NDArray[np.float64] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """What of it the evaluations do not tell."""
@@ -42,8 +44,13 @@ class SearchView:
 
     @classmethod
     def from_state(
-        cls, saved: Mapping[str, Any], log: Evaluations, known: Callable[[NDArray[np.uint8]], bool]
+        cls,
+        saved: Mapping[str, Any],
+        log: Evaluations,
+        known: Callable[[NDArray[np.uint8]], bool],
+        sensitivity: NDArray[np.float64] | None = None,
     ) -> SearchView:
         """Back from ``state_dict``, of a search that has at least those evaluations."""
         front = np.array(saved["front"], dtype=np.intp)
-        return cls(log.first(saved["evaluations"]), front, saved["allowed"], saved["box"], known)
+        log = log.first(saved["evaluations"])
+        return cls(log, front, saved["allowed"], saved["box"], known, sensitivity)

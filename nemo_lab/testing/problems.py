@@ -13,7 +13,7 @@ from nemo_lab.contract import check_bounds, check_fingerprint, check_object
 from nemo_lab.errors import ContractError, NemoError
 from nemo_lab.problem import Problem
 from nemo_lab.search.objective import objectives_of
-from nemo_lab.search.problem import checked_objectives, evaluate_one
+from nemo_lab.search.problem import checked_objectives, evaluate_one, sensitivity_of
 from nemo_lab.testing.hooks import check_hooks
 
 
@@ -39,6 +39,10 @@ def check_problem(problem: Any, *, configurations: int = 4, seed: int = 0) -> No
     objectives = _check_evaluate(problem, bits)
     _check_bounds(problem, objectives)
     _check_costs(problem, bits, objectives)
+    try:
+        sensitivity_of(problem)
+    except NemoError as error:
+        raise ContractError(error.message, error.hint) from error
 
 
 def _check_provenance(problem: Problem) -> None:

@@ -1,4 +1,4 @@
-"""The same seed gives the same table, release after release, until the engine's version says otherwise."""
+"""The same seed gives the same table, release after release, until a preset or the engine is another."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def test_three_hundred_evaluations_stand_still(run: str) -> None:
     workload, preset = run.split()
     study = nl.create_study(workload, seed=0, preset=preset).optimize(300, progress=False)
     assert digest(study, history=True) == GOLDEN[run], (
-        "the table changed: restore it, or raise ENGINE_VERSION and say why"
+        "the table changed: restore it, or say why, and raise ENGINE_VERSION if stored runs go on otherwise"
     )

@@ -30,11 +30,13 @@ class Species(ABC):
         name: unique in a study.
         summary: one sentence for people.
         final: whether decoded widths are meant as they are, so that the option ``lift`` does not widen them.
+        reads_sensitivity: whether it makes something of ``SearchView.sensitivity``.
     """
 
     name: str
     summary: str
     final: bool = False
+    reads_sensitivity: bool = False
 
     @abstractmethod
     def initial(self, count: int, rng: np.random.Generator) -> list[Genome]:

@@ -24,11 +24,11 @@ class SurrogateSpecies(IntegerSpecies):
 
     name = "surrogate"
     summary = "a model, learnt as the search goes, of what every node can bear proposes the best widths"
+    reads_sensitivity = True
     final = True  # it knows the costs: widths are as it means them
 
     def __init__(self, problem: Problem, options: SearchOptions) -> None:
         super().__init__(problem, options)
-        self._problem = problem
         self._waiting: list[Bits] | None = None
         self._view: SearchView | None = None
 
@@ -37,7 +37,7 @@ class SurrogateSpecies(IntegerSpecies):
         """Made on first use: compiled code takes a moment to load, and costs are taken apart."""
         from nemo_lab.search.surrogate.proposer import Proposer
 
-        return Proposer(self._problem, self.options)
+        return Proposer(self._problem, self.options, self.pairs)
 
     def observe(self, view: SearchView) -> None:
         """What to learn from at the next offspring."""

@@ -1,7 +1,8 @@
 """The surrogate model: how a measured objective grows as widths shrink, fitted to all evaluations so far.
 
-Ours. Every node adds its own damage, exp(s_q - r_q (b_q - 4) + d_qb), and the error grows from a floor to a
-ceiling as 1 - exp(-(sum of damages)**power). Quantization noise has a power of about 4^-b, so r_q starts at
+Ours. Every node adds its own damage, exp(e_qb + s_q - r_q (b_q - 4) + d_qb), and the error grows from a
+floor to a ceiling as 1 - exp(-(sum of damages)**power). Where a sensitivity is known, e_qb is its logarithm,
+and all else starts at 0. Where not, e_qb is 0; quantization noise has a power of about 4^-b, so r_q starts at
 ln 4; s_q starts at what the node's features say, and d_qb at 0.
 """
 
@@ -42,17 +43,24 @@ class Priors:
     power: float = 0.5
 
 
+FORESEEN = Priors(features=0.3, node=0.6, slope=0.1, width=0.15)  # around a sensitivity
+UNFELT = 1e-6  # damage that a node has at least, as a share of the median
+
+
 class DamageModel:
     """Predicts one measured objective from widths.
 
     Args:
         features: float[Q, F] of the nodes.
         widths: ascending, W of them.
-        priors: see there.
+        sensitivity: float64[Q, W], the damage that is expected, in any unit; None if nothing is.
     """
 
-    def __init__(self, features: NDArray[np.float32], widths: NDArray[np.int64], priors: Priors) -> None:
-        self.priors = priors
+    def __init__(
+        self, features: NDArray[np.float32], widths: NDArray[np.int64], sensitivity: Floats | None = None
+    ) -> None:
+        self.priors = priors = Priors() if sensitivity is None else FORESEEN
+        self._expected = None if sensitivity is None else _expected(sensitivity, widths)
         nodes, count = len(features), len(widths)
         varied = np.asarray(features, dtype=np.float64)
         span = np.ptp(varied, axis=0)
@@ -62,8 +70,9 @@ class DamageModel:
         self._shapes = ((1,), (1,), (varied.shape[1],), (nodes,), (nodes,), (nodes, count))
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         self.point = np.zeros(2 + sum(self._sizes))
-        self.point[2] = -np.log(nodes)  # all nodes at 4 bits: damage 1
-        self.point[3] = np.log(4.0)
+        if sensitivity is None:
+            self.point[2] = -np.log(nodes)  # all nodes at 4 bits: damage 1
+            self.point[3] = np.log(4.0)
         self._centre = self.point.copy()
         self._deviations = np.concatenate(
             [
@@ -159,4 +168,13 @@ class DamageModel:
         )
         start = common + self._design @ features + node
         theta = start[:, None] - (slope + slopes)[:, None] * self._steps + rest
+        if self._expected is not None:
+            theta = theta + self._expected
         return np.asarray(np.exp(np.clip(theta, -40.0, 20.0)))
+
+
+def _expected(sensitivity: Floats, widths: NDArray[np.int64]) -> Floats:
+    """Logarithms of damages, of which all at 4 bits are 1 together: float[Q, W]."""
+    least = np.maximum(UNFELT * np.median(sensitivity, axis=0), np.finfo(np.float64).tiny)
+    found = np.log(np.maximum(sensitivity, least))
+    return np.asarray(found - np.log(np.exp(found[:, np.argmin(np.abs(widths - 4))]).sum()))

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.choices import nearest
+from nemo_lab.search.interactions import pairs_of
 from nemo_lab.search.objective import only, varying
 from nemo_lab.search.options import SearchOptions
-from nemo_lab.search.problem import Problem, blocks_of, bounds_of, exact_costs
+from nemo_lab.search.problem import Problem, bounds_of, exact_costs
 from nemo_lab.search.surrogate.acquisition import pick_by_gain
 from nemo_lab.search.surrogate.costs import probe
 from nemo_lab.search.surrogate.icm import descend
-from nemo_lab.search.surrogate.model import DamageModel, Priors
+from nemo_lab.search.surrogate.model import DamageModel
 from nemo_lab.search.view import SearchView
 
 Floats = NDArray[np.float64]
@@ -28,9 +29,12 @@ class Proposer:
     Args:
         problem: whose exact costs are called as often as need be.
         options: ``surrogate_*``.
+        pairs: int64[P, 2], nodes that interact in the exact costs; found out by default.
     """
 
-    def __init__(self, problem: Problem, options: SearchOptions) -> None:
+    def __init__(
+        self, problem: Problem, options: SearchOptions, pairs: NDArray[np.int64] | None = None
+    ) -> None:
         self.options = options
         self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
         self._problem = problem
@@ -42,11 +46,10 @@ class Proposer:
         self._exact = [names.index(name) for name in exact if name in names]
         self._columns = [exact.index(names[k]) for k in self._exact]
         self._measured = [k for k in range(len(names)) if k not in self._exact]
-        self._models = [
-            DamageModel(problem.node_features, self.widths.astype(np.int64), Priors()) for _ in self._measured
-        ]
+        self._models: list[DamageModel] = []
         self._learnt, self._rows = 0, np.arange(0)
-        self._parts = probe(self._costs, problem.num_nodes, len(self.widths), blocks_of(problem))
+        found = pairs_of(problem) if pairs is None else pairs
+        self._parts = probe(self._costs, problem.num_nodes, len(self.widths), found)
 
     def propose(
         self, view: SearchView, others: Sequence[NDArray[np.uint8]], count: int, rng: np.random.Generator
@@ -90,6 +93,9 @@ class Proposer:
 
     def _lessons(self, view: SearchView) -> Iterator[tuple[DamageModel, Levels, Floats]]:
         """Every model, with the positions of widths and the errors that it learns from."""
+        if not self._models:
+            features, widths = self._problem.node_features, self.widths.astype(np.int64)
+            self._models = [DamageModel(features, widths, view.sensitivity) for _ in self._measured]
         log, rows = view.evaluations, self._rows
         levels = np.searchsorted(self.widths, log.bits[rows]).astype(np.uint8)
         for k, model in zip(self._measured, self._models, strict=True):

@@ -73,6 +73,26 @@ class Prepare(Command):
 
 
 @dataclass(frozen=True)
+class Foresee(Command):
+    """Tell the search what each node at each width is expected to harm, float64[Q, W]: numbers that a run
+    has from the problem, and that going through it again must have without.
+    """  # noqa: D205
+
+    action = "foresee"
+    decides = False
+    sensitivity: NDArray[np.float64] = field(repr=False)
+
+    def apply(self, engine: Engine, evaluate: Evaluate) -> str:  # noqa: D102
+        engine.state.sensitivity = self.sensitivity
+        return f"the sensitivity of {len(self.sensitivity)} nodes"
+
+    def sound(self, problem: Problem) -> bool:  # noqa: D102
+        shape = (problem.num_nodes, len(problem.bit_widths))
+        table = self.sensitivity
+        return table.dtype == np.float64 and table.shape == shape and bool((table >= 0).all())
+
+
+@dataclass(frozen=True)
 class WhatIf(Command):
     """Evaluate a configuration beside the search; a failure goes to the one who asked.
 
@@ -96,4 +116,4 @@ class WhatIf(Command):
         return ""
 
 
-EVALUATION_COMMANDS: tuple[type[Command], ...] = (Enqueue, Prepare)
+EVALUATION_COMMANDS: tuple[type[Command], ...] = (Enqueue, Prepare, Foresee)

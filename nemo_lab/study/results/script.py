@@ -12,7 +12,7 @@ import numpy as np
 from nemo_lab.search import Evaluations, Ledger, Problem, SearchOptions
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.base import Command
-from nemo_lab.study.commands.evaluations import Prepare
+from nemo_lab.study.commands.evaluations import Foresee, Prepare
 from nemo_lab.study.commands.registry import NOTHING, follow, restored
 from nemo_lab.study.commands.search import Budget
 from nemo_lab.study.commands.species import AddSpecies
@@ -49,7 +49,8 @@ def script(beginning: Beginning, snapshot: Snapshot) -> str:
     ]
     problem, done = beginning.problem, 0
     ledger = Ledger(snapshot.begun_with)
-    for one, later in zip_longest(snapshot.record, snapshot.record[1:]):
+    record = [one for one in snapshot.record if one.action != Foresee.action]  # which the run asks for itself
+    for one, later in zip_longest(record, record[1:]):
         command = restored(one, problem)
         after = follow(ledger, command, one.evaluation, one.detail)
         idle, ledger = command.decides and after is ledger, after

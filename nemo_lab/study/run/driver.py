@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from nemo_lab.exclusion import computing
 from nemo_lab.interruption import Interrupted, interruptible
 from nemo_lab.search import Engine
 from nemo_lab.search.members import Candidate
+from nemo_lab.search.problem import sensitivity_of
 from nemo_lab.study.commands.base import Command
-from nemo_lab.study.commands.evaluations import Prepare
+from nemo_lab.study.commands.evaluations import Foresee, Prepare
 from nemo_lab.study.commands.registry import carry_out
 from nemo_lab.study.journal import Recorder, Stored
 from nemo_lab.study.results.snapshot import Snapshot, State, snapshot_of
@@ -83,6 +85,8 @@ class Driver:
         Returns:
             whether they were made; they are left half-way once ``stopping`` returns true.
         """
+        if not self._foresees(stopping):
+            return False
         began = time.perf_counter()
         candidates: list[Candidate] = []
         most = min(self._workers, self.target - len(self._engine.evaluations))
@@ -104,6 +108,20 @@ class Driver:
         took = time.perf_counter() - began
         self._seconds += took
         self._throughput.add(took, len(candidates))
+        return True
+
+    def _foresees(self, stopping: Callable[[], bool]) -> bool:
+        """Ask the problem for its sensitivity, before the first evaluation; whether that was not stopped."""
+        if self._engine.wants_sensitivity:
+            try:
+                with interruptible(stopping), computing():
+                    found = sensitivity_of(self._engine.problem)
+            except Interrupted:
+                if stopping():
+                    return False
+                raise
+            if found is not None:
+                self.apply(Foresee(found), stopping)
         return True
 
     def _rest(self) -> None:

@@ -1,0 +1,62 @@
+"""What each node can bear, before anything is evaluated: its signal to noise, its damage by gradients."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nemo_lab.problem import Problem
+from nemo_lab.quantize.evaluation import Task
+from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.quantize.sanity import warn_if_guessed
+from nemo_lab.quantize.sensitivity import completed, damages
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class NodeTables(Problem):
+    """The part of a ``QuantizationProblem`` that tells of its nodes."""
+
+    _task: Task
+    _damages: NDArray[np.float64] | None = None
+
+    def _running(self) -> AbstractContextManager[QuantizedNetwork]:
+        """The network, for one caller at a time."""
+        raise NotImplementedError
+
+    def sqnr(self) -> pd.DataFrame:
+        """Signal to quantization noise of every node at every width, in dB, each node alone.
+
+        Weights exactly, activations on samples of the calibration set. The cheapest sign of what a node
+        can bear: 6 dB are one bit. A tied node has the worst of its quantizers.
+        """
+        with self._running() as network:
+            return self._by_node(network.sqnr(self.bit_widths))
+
+    def sensitivity(self) -> pd.DataFrame:
+        """Predicted damage of every node at every width, each node alone, before anything is evaluated.
+
+        In nats per example: the divergence from full precision that its rounding error causes, to second
+        order, from one backward pass over a few of the examples of the search; see
+        ``nemo_lab.quantize.sensitivity``. It takes about as long as four evaluations, the first time.
+
+        Warns:
+            NemoWarning: of nodes that no gradient reaches; theirs is guessed from ``sqnr``.
+        """
+        if self._damages is None:
+            with self._running() as network:
+                found = damages(network, self._task, self.bit_widths)
+                ratios = np.array(network.sqnr(self.bit_widths)) if np.isnan(found).any() else found
+            self._damages, guessed = completed(found, ratios)
+            warn_if_guessed([self.node_names[node] for node in guessed])
+        return self._by_node(self._damages)
+
+    def _by_node(self, table: Any) -> pd.DataFrame:
+        import pandas as pd
+
+        widths = pd.Index(self.bit_widths, name="bits")
+        return pd.DataFrame(table, index=pd.Index(self.node_names, name="node"), columns=widths)
