@@ -52,7 +52,8 @@ def test_it_is_asked_once_and_changes_the_search() -> None:
     study.optimize(30, progress=False)
     study.optimize(20, progress=False)
     assert problem.asked == 1
-    assert list(study.interventions().action) == ["foresee"]
+    assert [one.action for one in study.snapshot.record] == ["foresee"]
+    assert study.interventions().empty, "nobody did that by hand"
     without = Foreseeing()
     without.sensitivity = None  # type: ignore[method-assign, assignment]
     other = nl.create_study(without, **OPTIONS).optimize(50, progress=False)
@@ -83,12 +84,12 @@ def test_where_no_species_reads_it_nobody_asks() -> None:
     problem = Foreseeing()
     study = nl.create_study(problem, preset="paper", **OPTIONS).optimize(20, progress=False)
     assert not problem.asked
-    assert study.interventions().empty
+    assert not study.snapshot.record
 
 
 def test_an_attribute_of_that_name_is_no_such_method() -> None:
     study = nl.create_study(ToyProblem(), **OPTIONS).optimize(20, progress=False)
-    assert study.interventions().empty
+    assert not study.snapshot.record
 
 
 @pytest.mark.parametrize("engine_state", [True, False])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nemo_lab.search import Constraints, Engine, Evaluations, GenerationRecord, Ledger
 from nemo_lab.search.constraints import Pins
 from nemo_lab.search.species_controls import SpeciesControls
-from nemo_lab.study.commands.evaluations import Prepare
+from nemo_lab.study.commands.evaluations import Foresee, Prepare
 
 State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
 
@@ -124,7 +124,7 @@ class Snapshot:
     @cached_property
     def interventions(self) -> tuple[Intervention, ...]:
         """What people did, in order."""
-        return tuple(one for one in self.record if one.action != Prepare.action)
+        return tuple(one for one in self.record if one.action not in (Prepare.action, Foresee.action))
 
     @cached_property
     def species_names(self) -> tuple[str, ...]:
