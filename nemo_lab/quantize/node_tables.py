@@ -45,15 +45,25 @@ class NodeTables(Problem):
         ``nemo_lab.quantize.sensitivity``. It takes about as long as four evaluations, the first time.
 
         Warns:
-            NemoWarning: of nodes that no gradient reaches; theirs is guessed from ``sqnr``.
+            NemoWarning: of nodes that no gradient reaches, or of all if something in the network has none;
+                theirs is guessed from ``sqnr``.
         """
         if self._damages is None:
             with self._running() as network:
-                found = damages(network, self._task, self.bit_widths)
+                found, reason = self._by_gradients(network)
                 ratios = np.array(network.sqnr(self.bit_widths)) if np.isnan(found).any() else found
             self._damages, guessed = completed(found, ratios)
-            warn_if_guessed([self.node_names[node] for node in guessed])
+            warn_if_guessed([self.node_names[node] for node in guessed], reason)
         return self._by_node(self._damages)
+
+    def _by_gradients(self, network: QuantizedNetwork) -> tuple[NDArray[np.float64], str]:
+        """Damages, NaN where there is no gradient; and why there is none at all, if so."""
+        try:
+            return damages(network, self._task, self.bit_widths), ""
+        except Exception as error:  # of whatever stands in the network: it can be searched without
+            network.set_bits(None)
+            nothing = np.full((len(self.node_names), len(self.bit_widths)), np.nan)
+            return nothing, f" ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
 
     def _by_node(self, table: Any) -> pd.DataFrame:
         import pandas as pd

@@ -71,8 +71,8 @@ def warn_if_far(
             return
 
 
-def warn_if_guessed(nodes: Sequence[str]) -> None:
-    """Say which nodes' sensitivities are guessed.
+def warn_if_guessed(nodes: Sequence[str], reason: str = "") -> None:
+    """Say which nodes' sensitivities are guessed, and why if anything is known of that.
 
     Warns:
         NemoWarning: at the caller's caller, if there are any.
@@ -80,7 +80,7 @@ def warn_if_guessed(nodes: Sequence[str]) -> None:
     if nodes:
         named = ", ".join(nodes[:3]) + (f" and {len(nodes) - 3} more" if len(nodes) > 3 else "")
         warnings.warn(
-            f"no gradient reaches {named}: the sensitivity is guessed from the signal to noise ratio",
+            f"no gradient reaches {named}{reason}: the sensitivity is guessed from the signal to noise ratio",
             NemoWarning,
             stacklevel=3,
         )

@@ -172,6 +172,32 @@ def test_what_no_gradient_reaches_is_guessed_and_said() -> None:
     assert (found[2] > found[8]).all()
 
 
+@torch.library.custom_op("nemo_lab_tests::twice", mutates_args=())
+def twice(x: Tensor) -> Tensor:
+    """As custom kernels are that are made to run, not to be trained."""
+    return x * 2
+
+
+@twice.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+def test_what_has_no_derivative_is_searched_all_the_same() -> None:
+    class Custom(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = torch.ops.nemo_lab_tests.twice(super().forward(x))
+            return scores
+
+    x = torch.randn(100, 12, generator=torch.Generator().manual_seed(2))
+    problem, undisturbed = problem_of(Custom(), x), problem_of(Custom(), x)
+    with pytest.warns(nl.NemoWarning, match=r"no gradient reaches .* \(RuntimeError: .*\): .* guessed"):
+        found = problem.sensitivity()
+    assert (found > 0).all(axis=None)
+    rows = np.full((1, problem.num_nodes), 5)
+    assert (problem.evaluate(rows) == undisturbed.evaluate(rows)).all()
+
+
 def test_guesses_lie_among_what_is_known() -> None:
     known = np.array([[1.0, 0.25], [np.nan, np.nan], [4.0, 1.0]])
     sqnr = np.array([[0.0, 6.02], [3.01, 9.03], [0.0, 6.02]])
