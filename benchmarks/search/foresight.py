@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 RANKS = {2: 0.87, 3: 0.94, 4: 0.94, 5: 0.9, 6: 0.6, 7: 0.3}  # by width, as measured on the fashion network
-COST = (
-    4  # evaluations that ``QuantizationProblem.sensitivity`` takes about as long as, see benchmarks/evaluator
-)
+COST = 4  # evaluations that ``QuantizationProblem.sensitivity`` takes about as long as
 
 Floats = NDArray[np.float64]
 

@@ -57,13 +57,15 @@ class RoundingProducts(fx.Interpreter):
             name, module = self._quantizers[str(n.target)]
             clamped = torch.clamp(self.env[n.all_input_nodes[0]], module.floor, module.ceiling)
             return _Through.apply(clamped, self._start, functools.partial(self._rounded, name))
-        value, inputs = super().run_node(n), n.all_input_nodes
+        inputs = n.all_input_nodes
         own = decisions_of(self.network.graph, n, self.network.columns)
         own |= {one for node in inputs for one in self._of_weights.get(node, ())}
+        given = {node: self._kept(self.env[node]) for node in inputs} if own else {}  # it may work in place
+        value = super().run_node(n)
         if n.op == "get_attr" or (n.op in CALLS and self._of_weights.keys() >= set(inputs)):
             self._of_weights[n] = own
         elif own and isinstance(value, Tensor) and value.is_floating_point():
-            self._readers[n] = reader = _Reader(own, {node: self._kept(self.env[node]) for node in inputs})
+            self._readers[n] = reader = _Reader(own, given)
             return _Through.apply(value, self._start, reader.back)
         return value
 
@@ -118,10 +120,12 @@ class RoundingProducts(fx.Interpreter):
 
     def _again(self, n: fx.Node, given: Mapping[fx.Node, Any]) -> Any:
         """A node's value with the weights as they are now, on the inputs that it had."""
-        args, kwargs = fx.node.map_arg(
-            (n.args, n.kwargs),
-            lambda m: given[m] if m in given and not self._of_weights.get(m) else self._again(m, given),
-        )
+
+        def of(m: fx.Node) -> Any:
+            stored = m.op == "get_attr" or self._of_weights.get(m)
+            return self._again(m, given) if stored or m not in given else self._kept(given[m])
+
+        args, kwargs = fx.node.map_arg((n.args, n.kwargs), of)
         return getattr(self, n.op)(n.target, args, kwargs)
 
     def _kept(self, value: Any) -> Any:

@@ -118,6 +118,19 @@ class InPlace(Net):
         return scores
 
 
+class AddedInPlace(Net):
+    """What reads a stored tensor writes into what it is added to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(3, 24))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(x.unsqueeze(1).expand(-1, 3, -1))
+        hidden.add_(self.table)
+        return self.second(torch.relu(hidden)).mean(1)
+
+
 class Tokens(nn.Module):
     """Whole numbers in; the embedding and the last layer share their weight."""
 
@@ -146,7 +159,9 @@ class Dictionary(Net):
         return {"hidden": self.first(x), "logits": super().forward(x)}
 
 
-@pytest.mark.parametrize("kind", [Functional, SequenceFirst, InPlace, Tokens, Noisy, Dictionary])
+@pytest.mark.parametrize(
+    "kind", [Functional, SequenceFirst, InPlace, AddedInPlace, Tokens, Noisy, Dictionary]
+)
 def test_networks_of_every_kind(kind: type[nn.Module]) -> None:
     """Predicted and measured agree within a factor, for each node, and better in sum."""
     torch.manual_seed(2)
