@@ -306,15 +306,16 @@ class Notebook:
         self.page.keyboard.insert_text(code)
         return cell
 
-    def ask(self, code: str) -> str:
-        """Run code in a new cell at the end and return what it prints."""
+    def ask(self, code: str, *, fails: bool = False) -> str:
+        """Run code in a new cell at the end and return what it prints; whether that fails is checked."""
         cell = self.type(code)
         self.page.keyboard.press("Control+Enter")
         output = cell.locator(".jp-OutputArea-output")
         output.first.wait_for()
         expect(cell.locator(".jp-InputPrompt")).not_to_have_text("[*]:")
-        text = output.all_inner_texts()
-        return "\n".join(text).strip()
+        text = "\n".join(output.all_inner_texts()).strip()
+        assert self.page.evaluate(FAILED, code) is fails, text
+        return text
 
     def button(self, name: str) -> Locator:
         """A dashboard's button."""
@@ -397,6 +398,12 @@ class Notebook:
             self.page.remove_listener(event, listener)
 
 
+# whether the latest cell with that code ended in an error
+FAILED = """(code) => {
+  const cells = [...jupyterapp.shell.currentWidget.content.widgets].map((one) => one.model.toJSON());
+  const cell = cells.reverse().find((one) => [one.source].flat().join("") === code);
+  return cell.outputs.some((one) => one.output_type === "error");
+}"""
 # how many cells the notebook has
 CELLS = "jupyterapp.shell.currentWidget.content.widgets.length"
 # whether no thread of a dashboard has anything to do or to draw, and the page has painted what they drew

@@ -156,7 +156,7 @@ def test_a_mistake_gets_a_hint_and_changes_nothing(open_notebook: Opened) -> Non
     notebook.open_dashboard()
     notebook.button("Pin").click()
     notebook.wait_for_text("no node is selected")
-    assert "Error" in (answer := notebook.ask("dashboard.study.pin('stem.cnv.weight', 4)"))
+    assert "Error" in (answer := notebook.ask("dashboard.study.pin('stem.cnv.weight', 4)", fails=True))
     assert "did you mean 'stem.conv.weight'?" in answer
 
 
