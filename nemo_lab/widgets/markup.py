@@ -200,8 +200,8 @@ def selected_nodes(names: Sequence[str], nodes: Sequence[int], most: int, aside:
     aside = f' <span class="nemo-hint">({aside})</span>' if aside else ""
     if not nodes:
         hint = "No node is selected: click one, drag a box, or find one by name."
-        return f'<span class="nemo-hint">{hint}</span>{aside}'
+        return f'<div class="nemo-steady nemo-hint">{hint}{aside}</div>'
     listed = ", ".join(html.escape(names[node]) for node in nodes[:most])
     more = ", ..." if len(nodes) > most else ""
     count = f"{len(nodes)} of {len(names)} nodes selected:"
-    return f'<span class="nemo-selected"><b>{count}</b> {listed}{more}</span>{aside}'
+    return f'<div class="nemo-steady nemo-selected"><b>{count}</b> {listed}{more}{aside}</div>'

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 Opened = Callable[..., Any]
@@ -86,3 +87,41 @@ def test_nothing_sticks_out_overlaps_or_is_cut_off(open_notebook: Opened, browse
     wrong = dashboard.evaluate(WRONG)
     assert "cut off: Pin" in wrong
     assert any(one.endswith("sticks out: Start") for one in wrong)
+
+
+# how far below the top of the dashboard the buttons and fields of its first panels, with Steering, lie
+PLACES = """() => {
+  const dashboard = document.querySelector(".nemo-dashboard");
+  const panels = [...dashboard.querySelectorAll(".nemo-panel")].slice(0, 4);
+  const boxes = panels.flatMap((one) => [...one.querySelectorAll("button, input, select")]);
+  const top = dashboard.getBoundingClientRect().top;
+  return boxes.map((one) => [one.labels?.[0]?.textContent || one.textContent.slice(0, 20),
+    Math.round(one.getBoundingClientRect().top - top)]);
+}"""
+
+
+def test_nothing_moves_under_a_hand(open_notebook: Opened) -> None:
+    """A click whose button goes away between press and release is none: on a slow machine that happens."""
+    notebook = open_notebook()
+    notebook.open_dashboard()
+    places = notebook.still(lambda: notebook.page.evaluate(PLACES))
+    assert {"Start", "Show selected", "Pin", "Set aspiration"} <= {name for name, _ in places}
+
+    def nothing_moved() -> None:
+        assert notebook.still(lambda: notebook.page.evaluate(PLACES)) == places
+
+    notebook.button("Start").click()
+    notebook.wait_for_evaluations(40)
+    nothing_moved()
+    for nodes in ["stem.conv.weight"], ["stem.conv.weight", "head.conv.weight", "classifier.weight"]:
+        notebook.label("Nodes").select_option(nodes)
+        notebook.wait_for_text(f"{len(nodes)} of 36 nodes selected")
+        nothing_moved()
+    notebook.button("Stop").click()
+    expect(notebook.button("Start")).to_be_enabled()
+    nothing_moved()
+    for colour in "SQNR", "sensitivity", "bits":
+        notebook.label("Colour").select_option(colour)
+        notebook.until(lambda: notebook.figure("The network").get_attribute("aria-label"))
+        notebook.rest()
+        nothing_moved()

@@ -22,7 +22,9 @@ def test_figures_of_a_dashboard_that_is_gone_are_let_go_of(open_notebook: Opened
     ((documents, views),) = notebook.page.evaluate(KEPT)
     assert documents >= 5
     assert views >= documents
-    notebook.ask("study.add_species('integer'); print('added')")  # its figure is drawn anew
+    notebook.ask(
+        "study.remove_species('integer'); study.add_species('integer'); print('added')"
+    )  # drawn anew
     for _ in range(2):
         notebook.open_dashboard()  # the cell again
         notebook.ask("print('it has run')")

@@ -62,14 +62,14 @@ def line(view: View, problem: Problem) -> str:
     """The selected configuration in a line, to stand beside the front; before there is any, what to do."""
     if view.config is None:
         what = "Press Start: each configuration measured becomes a point here."
-        return f'<span class="nemo-selected nemo-hint">{what}</span>'
+        return f'<div class="nemo-steady nemo-hint">{what}</div>'
     one = evaluated(view.snapshot, problem, view.config, {})
     parts = [f"<b>Configuration {view.config}</b>"]
     if view.preferred is not None:
         names = choices(varied(problem)).items()
         parts[0] += f" ({html.escape(next(name for name, choice in names if choice is view.preferred))})"
     parts += [f"{html.escape(known.label)} {_value(known, one)}" for known in objectives_of(problem)]
-    return f'<span class="nemo-selected">{" · ".join(parts)}</span>'
+    return f'<div class="nemo-steady nemo-selected">{" · ".join(parts)}</div>'
 
 
 def table(problem: Problem, kinds: Sequence[str], subjects: Sequence[Subject]) -> str:

@@ -90,7 +90,7 @@ class NetworkColouring:
             return ""
         worst = int(values.argmax())
         name = html.escape(self._state.problem.node_names[worst])
-        return f'<span class="nemo-selected"><b>Most sensitive: {name}.</b></span> '
+        return f"<b>Most sensitive: {name}.</b> "
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         """Measure; an error is raised, and bit-widths are shown until somebody chooses again."""
