@@ -49,6 +49,24 @@ class ToyProblem(Problem):
         return np.column_stack([loss, ToyProblem.costs(self, b)])
 
 
+class Foreseeing(ToyProblem):
+    """Says what each node harms: the truth, times what it is given."""
+
+    def __init__(self, factor: Any = 1.0, num_nodes: int = 6) -> None:
+        super().__init__(num_nodes)
+        self.truth = self.__dict__.pop("sensitivity")
+        self.factor, self.asked = factor, 0
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        b = np.atleast_2d(np.asarray(bits, dtype=np.float64))
+        loss = (self.truth * 2.0 ** (2.0 - b)).sum(axis=1) / self.truth.sum()
+        return np.column_stack([loss, self.costs(b)])
+
+    def sensitivity(self) -> Any:
+        self.asked += 1
+        return self.factor * np.outer(self.truth, 2.0 ** (2.0 - np.array(self.bit_widths)))
+
+
 class GatedProblem(ToyProblem):
     """Lets evaluations after the first ``free`` ones through only while ``gate`` is set.
 

@@ -156,10 +156,11 @@ class Engine:
 
     def _next_generation(self) -> None:
         state, ledger = self.state, self.state.ledger
-        box = ledger.constraints.box(state.bounds)
-        indicators, scores = self.population.utilities(ledger.constraints, box)
+        indicators, scores = self.population.utilities(ledger.constraints, state.box)
         if state.generation > 0:
             self.population.survive(scores, ledger.constraints, ledger.controls)
+        elif state.sensitivity is not None:
+            self.population.expect(ledger.controls)
         self._record(indicators, scores)
         state.generation += 1
         state.view = state.look()

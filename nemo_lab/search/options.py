@@ -94,14 +94,36 @@ class SearchOptions:
     )
     initial: int | None = declared(
         None,
-        OrNone(COUNT),
-        "First members of all species together, at least two each; as many as the population if None.",
+        OrNone(FROM_ZERO),
+        "First members of all species together, at least ``min_initial`` each; as many as the population "
+        "if None.",
+    )
+    min_initial: int = declared(
+        2, FROM_ZERO, "First members of a species, at least, where ``initial`` is given; ours."
+    )
+    first_slots: str = declared(
+        "equal",
+        Choice(("equal", "expected")),
+        'Until there are children to judge by, slots are ``"equal"``, or go to the species that are '
+        '``"expected"`` to add most: those that read a sensitivity, if there is one; ours.',
     )
     uniform: bool = declared(False, Flag(), "Begin with one width everywhere, every width once; ours.")
     offspring: int | None = declared(
         None,
         OrNone(COUNT),
         "New members of all species together in a generation; as many as the population has if None (paper).",
+    )
+    offspring_growth: float = declared(
+        0.0,
+        Number(0, 1),
+        "Share of all evaluations so far that a generation has as new members, where ``offspring`` are "
+        "fewer, and at most as many as the population; ours.",
+    )
+    fill: bool = declared(
+        True,
+        Flag(),
+        "Whether slots for which nobody survived are filled with children at once (paper); else as offspring "
+        "come (ours).",
     )
     utility: str = declared(
         "r2",
@@ -122,6 +144,12 @@ class SearchOptions:
     dedupe: bool = declared(False, Flag(), "Never evaluate a configuration twice; ours.")
     retries: int = declared(
         2, FROM_ZERO, "Other children that a member tries if its configuration is known; ours."
+    )
+    find_reach: bool = declared(
+        False,
+        Flag(),
+        "Whether gains are measured between the least and the most that the exact costs reach, where the "
+        "bounds that the problem states lie further apart; ours.",
     )
     lift: bool = declared(
         False,

@@ -19,6 +19,7 @@ from nemo_lab.search.objective import only
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.ranking import Nsga3Ranking
 from nemo_lab.search.roster import Roster
+from nemo_lab.search.selection import competing, selected
 from nemo_lab.search.species import Bits, Genome, Species
 from nemo_lab.search.species_controls import SpeciesControls
 from nemo_lab.search.utility import keeping, penalties_of, utilities, vectors_of
@@ -67,9 +68,9 @@ class Population:
 
     def begin(self) -> list[list[Member]]:
         """Make the first members; returns them by species."""
-        sizes = self.allocation
+        sizes, least = self.allocation, self.options.min_initial
         if self.options.initial is not None:
-            sizes = share_slots(np.ones(len(sizes)), max(self.options.initial, 2 * len(sizes)), 2)
+            sizes = share_slots(np.ones(len(sizes)), max(self.options.initial, least * len(sizes)), least)
         self.members = [
             [Member(s, genome, "initial") for genome in self.fresh(s, int(size))]
             for s, size in enumerate(sizes)
@@ -90,37 +91,28 @@ class Population:
         indicators, utility = utilities(parts, self._weights, seen, self.options.utility)
         return list(map(float, indicators)), ucb_scores(utility, self.evaluated, self.options.ucb_c)
 
+    def expect(self, controls: SpeciesControls) -> None:
+        """Give the first slots to species that read the sensitivity, where there is one."""
+        expected = np.array([float(one.reads_sensitivity) for one in self.species])
+        if self.options.first_slots == "expected" and expected.any():
+            self.allocation = controls.allocate(expected, self.slots, self.options.min_size, self.allocation)
+
     def survive(
         self, scores: NDArray[np.float64], constraints: Constraints, controls: SpeciesControls
     ) -> None:
         """Steps 4 and 5: resize, rank everyone, fill every allocation in rank order, then by chance."""
-        least = self.options.min_size
         if not self.options.resize:
             scores = np.ones(len(scores))
-        self.allocation = controls.allocate(scores, self.slots, least, self.allocation)
-        survivors: list[list[Member]] = [
-            members if s in controls.frozen else [] for s, members in enumerate(self.members)
-        ]
-        everyone = [
-            member
-            for s, members in enumerate(self.members)
-            for member in members
-            if member.objectives is not None and s not in controls.frozen
-        ]
-        alive: set[tuple[int, bytes]] = set()
-        for row in self.ranking.order(self.compared(everyone), self.rng, penalties_of(everyone, constraints)):
-            member = everyone[row]
-            held = survivors[member.species]
-            if len(held) >= self.allocation[member.species]:
-                continue
-            if self.options.dedupe:
-                if member.key in alive:
-                    continue
-                alive.add(member.key)
-            held.append(member)
+        self.allocation = controls.allocate(scores, self.slots, self.options.min_size, self.allocation)
+        everyone = competing(self.members, controls.frozen)
+        penalties = penalties_of(everyone, constraints)
+        ranked = [everyone[row] for row in self.ranking.order(self.compared(everyone), self.rng, penalties)]
+        survivors = selected(ranked, self.allocation, unique=self.options.dedupe)
+        for s in controls.frozen:
+            survivors[s] = self.members[s]
         for s in controls.breeding(len(survivors)):
             members = survivors[s]
-            missing = int(self.allocation[s]) - len(members)
+            missing = int(self.allocation[s]) - len(members) if self.options.fill else 0
             genomes = self._children(s, [m.genome for m in members], missing)
             members.extend(Member(s, genome, "random") for genome in genomes)
         self.members = survivors
@@ -128,13 +120,14 @@ class Population:
     def breed(self, view: SearchView, controls: SpeciesControls) -> list[list[Member]]:
         """Step 1: offspring of every species, with those that wait already; as many as members (paper).
 
-        Where the option ``offspring`` asks for fewer, they are shared like the members; what a share has
-        beyond whole numbers is carried to the next generation.
+        Where the option ``offspring`` asks for another number, they are shared like the members; what a share
+        has beyond whole numbers is carried to the next generation.
         """
         weight = np.zeros(len(self.species))
         breeding = controls.breeding(len(weight))
         weight[breeding] = self.allocation[breeding]
-        total = self.options.offspring or int(weight.sum())
+        grown = min(int(self.options.offspring_growth * len(view.evaluations)), self.slots)
+        total = max(self.options.offspring, grown) if self.options.offspring else int(weight.sum())
         self.owed += weight * (total / weight.sum())
         counts = share_slots(self.owed * (weight > 0), total, 0)
         self.owed -= counts
@@ -170,7 +163,8 @@ class Population:
     def enter(self, species: int, controls: SpeciesControls) -> list[Member]:
         """Make the first members of a species that comes in the middle of a run."""
         active = len(self.species) - len(controls.removed)
-        count = max(1, (self.options.initial or self.slots) // active)
+        first = self.slots if self.options.initial is None else self.options.initial
+        count = max(1, first // active)
         self.members[species] = [Member(species, one, "initial") for one in self.fresh(species, count)]
         self.allocation[species] = max(count, self.options.min_size)
         return self.members[species]
@@ -178,9 +172,8 @@ class Population:
     def take_in(self, bits: Bits, controls: SpeciesControls) -> list[Member]:
         """Give configurations bits[N, Q] to the species with children, in turn, as members that imitate them.
 
-        Every species gets one, and all of them together no more than the population has members: of more
-        configurations those that lie evenly among them. They are beside the members that there are, until the
-        next generation is chosen from all.
+        Every species gets one, all of them together at most as many as the population has members: of more
+        those that lie evenly among them. They are beside the others until the next generation is chosen.
         """
         takers = controls.breeding(len(self.species))
         count = min(max(len(bits), len(takers)), self.slots)

@@ -22,22 +22,44 @@ class Preset:
     summary: str
 
 
+ALL = ("continuous", "floor", "gcn", "unet", "integer", "surrogate")
+OURS = {
+    "ucb_c": 0.03,
+    "min_size": 1,
+    "initial": 0,
+    "min_initial": 0,
+    "first_slots": "expected",
+    "uniform": True,
+    "offspring": 8,
+    "offspring_growth": 0.02,
+    "fill": False,
+    "utility": "hypervolume",
+    "mating": "tournament",
+    "start": "levels",
+    "dedupe": True,
+    "lift": True,
+    "find_reach": True,
+}
+
 PRESETS = {
     "default": Preset(
-        ("continuous", "floor", "gcn", "unet", "integer", "surrogate"),
+        ALL,
+        OURS,
+        "the paper's species, the bit-widths themselves, and a model that learns what every node can bear; "
+        "gets furthest with few evaluations",
+    ),
+    "teaching": Preset(
+        ALL,
         {
-            "ucb_c": 0.03,
-            "min_size": 1,
-            "initial": 12,
-            "uniform": True,
+            **OURS,
+            "ucb_c": 0.3,
+            "min_size": 4,
+            "initial": 24,
+            "min_initial": 4,
+            "first_slots": "equal",
             "offspring": 16,
-            "utility": "hypervolume",
-            "mating": "tournament",
-            "start": "levels",
-            "dedupe": True,
-            "lift": True,
         },
-        "the paper's species, the bit-widths themselves, and a model that learns what every node can bear",
+        "the same species, whose shares stay apart for some hundred evaluations: to watch them compete",
     ),
     "paper": Preset(
         ("continuous", "floor", "gcn", "unet"),

@@ -6,6 +6,7 @@ It is saved between two evaluations, when no candidate is out. What the evaluati
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem, bounds_of
 from nemo_lab.search.queue import Queue
+from nemo_lab.search.reach import reachable
 from nemo_lab.search.roster import Roster
 from nemo_lab.search.species import Bits, Species
 from nemo_lab.search.turnover import Turnover, bounded
@@ -156,9 +158,19 @@ class SearchState:
         """bool[Q, W]: widths that the problem and pins leave to each node."""
         return self.ledger.constraints.allowed(self.problem)
 
+    @cached_property
+    def reach(self) -> np.ndarray:
+        """float[2, K]: the box that gains are measured in; asked of the problem's costs on first use."""
+        return reachable(self.problem) if self.options.find_reach else self.bounds
+
+    @property
+    def box(self) -> np.ndarray:
+        """float[2, K]: what of it is wanted."""
+        return self.ledger.constraints.box(self.reach)
+
     def look(self) -> SearchView:
         """The search as it is now."""
-        box = self.ledger.constraints.box(self.bounds)
+        box = self.box
         log, front, allowed = self.archive.evaluations, self.archive.front, self.allowed()
         return SearchView(log, front, allowed, box, self.known, self.sensitivity)
 

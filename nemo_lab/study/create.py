@@ -51,7 +51,8 @@ def create_study(
     Args:
         problem: name of a workload in the zoo, a ``Workload`` that came with data, or any problem.
         seed: same seed and same interventions give bit-identical evaluations.
-        preset: ``"default"``, or ``"paper"`` for the search of arXiv 2106.07611 to the letter.
+        preset: ``"default"``, which gets furthest; ``"teaching"``, in which species can be watched to compete
+            for longer; or ``"paper"`` for the search of arXiv 2106.07611 to the letter.
         species: names, or classes and objects of your own; the preset's by default.
         population: members of all species together.
         constraints: as for ``Study.constrain``.

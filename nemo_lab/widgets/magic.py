@@ -8,7 +8,9 @@ from typing import Any
 
 from nemo_lab.errors import ArgumentError, NemoError
 
-USAGE = "%nemo [WORKLOAD] [--seed N] [--population N] [--species NAME,NAME] [--start EVALUATIONS]"
+USAGE = (
+    "%nemo [WORKLOAD] [--seed N] [--preset NAME] [--population N] [--species NAME,NAME] [--start EVALUATIONS]"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -19,7 +21,7 @@ class _Parser(argparse.ArgumentParser):
 def nemo(line: str) -> Any:
     """%nemo digits: open the dashboard of a fresh study; its study is dashboard.study.
 
-    %nemo [WORKLOAD] [--seed N] [--population N] [--species NAME,NAME] [--start EVALUATIONS]
+    %nemo [WORKLOAD] [--seed N] [--preset NAME] [--population N] [--species NAME,NAME] [--start EVALUATIONS]
     """
     from nemo_lab.study.parsing.budget import budget
     from nemo_lab.widgets.dashboard import Dashboard
@@ -27,6 +29,7 @@ def nemo(line: str) -> Any:
     parser = _Parser(prog="%nemo", add_help=False)
     parser.add_argument("workload", nargs="?", default="digits")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--preset", default="default")
     parser.add_argument("--population", type=int)
     parser.add_argument("--species")
     parser.add_argument("--start", type=int)
@@ -35,7 +38,7 @@ def nemo(line: str) -> Any:
     except ValueError as error:
         parser.error(str(error))
     given = parser.parse_args(words)
-    options: dict[str, Any] = {"seed": given.seed, "population": given.population}
+    options: dict[str, Any] = {"seed": given.seed, "preset": given.preset, "population": given.population}
     if given.species:
         options["species"] = given.species.split(",")
     budget(given.start, None, 0)  # refused before anything is built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def test_offspring_are_shared_like_the_population_and_what_is_left_over_is_carri
         options = SearchOptions(population=12, offspring=total)
         population = made([[[0.5] * 3]] * 2, options)
         population.allocation = np.array([9, 3])
-        view: Any = None  # neither species looks
+        view: Any = SimpleNamespace(evaluations=())  # neither species looks at it
         for generation in expected:
             kept = [list(members) for members in population.members]
             assert [len(group) for group in population.breed(view, SpeciesControls())] == generation

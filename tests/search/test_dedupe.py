@@ -112,7 +112,8 @@ def test_a_child_that_stays_known_has_the_known_objectives() -> None:
 @pytest.mark.parametrize("retries", [0, 10])
 def test_a_configuration_that_is_out_is_waited_for(seed: int, retries: int) -> None:
     """Everything that can be asked for is asked before anything is told, and told in any order."""
-    engine, rng, waited = make(seed, retries=retries), np.random.default_rng(seed), 0
+    large = {"initial": 12, "min_initial": 2, "offspring": 16, "fill": True}  # generations, with many repeats
+    engine, rng, waited = make(seed, retries=retries, **large), np.random.default_rng(seed), 0
     for _ in range(20):
         asked = list(iter(engine.ask, None))
         assert len({one.bits.tobytes() for one in asked}) == len(asked)

@@ -104,13 +104,13 @@ def test_there_may_be_nothing_to_find(nodes: int, widths: int) -> None:
 
 
 class Bare(Problem):
-    """The same as another problem, of which nobody knows a network."""
+    """The same as another problem, of which nobody knows a network, nor what it reaches."""
 
     def __init__(self, of: Problem) -> None:
         self.of = of
         for name in (
             "num_nodes", "node_names", "bit_widths", "objective_names", "node_features", "edges",
-            "cost_names", "objective_bounds",
+            "cost_names",
         ):  # fmt: skip
             setattr(self, name, getattr(of, name))
 

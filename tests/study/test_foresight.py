@@ -15,28 +15,10 @@ import pytest
 import nemo_lab as nl
 from nemo_lab.errors import EvaluationError
 from nemo_lab.testing import check_problem
-from tests.toy import ToyProblem
+from tests.toy import Foreseeing, ToyProblem
 from tests.waiting import PATIENCE
 
 OPTIONS: dict[str, Any] = {"population": 12, "min_size": 1, "seed": 3}
-
-
-class Foreseeing(ToyProblem):
-    """Says what each node harms: the truth, times what it is given."""
-
-    def __init__(self, factor: Any = 1.0) -> None:
-        super().__init__()
-        self.truth = self.__dict__.pop("sensitivity")
-        self.factor, self.asked = factor, 0
-
-    def evaluate(self, bits: Any) -> np.ndarray:
-        b = np.atleast_2d(np.asarray(bits, dtype=np.float64))
-        loss = (self.truth * 2.0 ** (2.0 - b)).sum(axis=1) / self.truth.sum()
-        return np.column_stack([loss, self.costs(b)])
-
-    def sensitivity(self) -> Any:
-        self.asked += 1
-        return self.factor * np.outer(self.truth, 2.0 ** (2.0 - np.array(self.bit_widths)))
 
 
 def rows(study: nl.Study) -> np.ndarray:

@@ -75,7 +75,7 @@ class IntegerSpecies(Species):
         return list(bits.copy())
 
     def _child(self, parents: Sequence[Bits], rng: np.random.Generator) -> Bits:
-        if len(self._front) and rng.random() < self.options.integer_front:
+        if len(self._front) and (not len(parents) or rng.random() < self.options.integer_front):
             one, two = (self._front[i] for i in rng.integers(len(self._front), size=2))
         else:
             one, two = (parents[i] for i in partners(len(parents), rng, self.options.mating))

@@ -44,6 +44,12 @@ class SurrogateSpecies(IntegerSpecies):
         super().observe(view)
         self._view, self._waiting = view, None
 
+    def initial(self, count: int, rng: np.random.Generator) -> list[Bits]:
+        """Proposals, where it has seen the search: without ``fill`` species may come in later."""
+        if self._view is None or self.options.fill:
+            return super().initial(count, rng)
+        return self.offspring((), count, rng)
+
     def offspring(self, parents: Sequence[Bits], count: int, rng: np.random.Generator) -> list[Bits]:
         """The proposals that add most to the front, then variations of the front."""
         if self._view is not None and count:

@@ -13,6 +13,7 @@ from nemo_lab.search.interactions import pairs_of
 from nemo_lab.search.objective import only, varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem, bounds_of, exact_costs
+from nemo_lab.search.reach import reachable
 from nemo_lab.search.surrogate.acquisition import pick_by_gain
 from nemo_lab.search.surrogate.costs import probe
 from nemo_lab.search.surrogate.icm import descend
@@ -39,7 +40,8 @@ class Proposer:
         self.widths = np.asarray(problem.bit_widths, dtype=np.uint8)
         self._problem = problem
         self._varying = varying(problem)
-        self._bounds = only(self._varying, bounds_of(problem))
+        box = reachable(problem) if options.find_reach else bounds_of(problem)
+        self._bounds = only(self._varying, box)
         self._span = np.maximum(self._bounds[1] - self._bounds[0], 1e-12)
         exact = tuple(problem.cost_names)
         names = [problem.objective_names[k] for k in self._varying]

@@ -1,0 +1,37 @@
+"""A problem as people bring it: a description, an evaluator and exact costs, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.search.meter import Meter
+
+
+class BareProblem:
+    """What is asked of any problem, of one that has more: no network, no bounds, no sensitivity.
+
+    Args:
+        meter: that counts what is evaluated, and knows the bounds by which it is judged.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self.num_nodes = meter.num_nodes
+        self.node_names = meter.node_names
+        self.bit_widths = meter.bit_widths
+        self.objective_names = meter.objective_names
+        self.node_features = meter.node_features
+        self.edges = meter.edges
+        self.cost_names = meter.cost_names
+
+    def evaluate(self, bits: Any) -> NDArray[np.float64]:
+        """Objectives: integers[N, Q] -> float64[N, K]."""
+        return self._meter.evaluate(bits)
+
+    def costs(self, bits: Any) -> NDArray[np.float64]:
+        """Exact objectives: integers[N, Q] -> float64[N, C]."""
+        found: NDArray[np.float64] = self._meter.costs(bits)
+        return found
