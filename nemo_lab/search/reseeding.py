@@ -53,6 +53,8 @@ def reseed(
 ) -> tuple[list[Member], set[Member]]:
     """Replace the worst ``fraction`` of a species: what is not evaluated yet first, then by rank.
 
+    Slots that nobody has taken yet count as members that go.
+
     Args:
         population: of the search, which is changed.
         species: its position.
@@ -65,14 +67,15 @@ def reseed(
     """
     population.turn_to(species)
     rng, members = population.streams[species], population.members[species]
-    count = int(np.ceil(fraction * len(members)))
+    slots = 0 if population.options.fill else int(population.allocation[species])
+    count = int(np.ceil(fraction * max(len(members), slots)))
     if sources is not None and len(sources):
         rounds = max(1, -(-count // len(sources)))
         rows = np.concatenate([rng.permutation(len(sources)) for _ in range(rounds)])[:count]
         new = [Member(species, None, "reseed", imitates=sources[row]) for row in rows]
     else:
         new = [Member(species, genome, "reseed") for genome in population.fresh(species, count)]
-    kept = _best_first(population, members, constraints, rng)[: len(members) - count]
+    kept = _best_first(population, members, constraints, rng)[: max(0, len(members) - count)]
     gone = set(members) - set(kept)
     for member in kept:
         member.parent = member.objectives is not None

@@ -81,3 +81,20 @@ def test_in_the_teaching_preset_every_species_keeps_a_share() -> None:
     shares = study.history().pivot(index="generation", columns="species", values="allocation")
     assert shares.to_numpy().min() >= 4
     assert shares.to_numpy().sum(axis=1).tolist() == [48] * len(shares)
+
+
+def test_a_species_without_members_can_be_reseeded() -> None:
+    study = nl.create_study(told(), seed=2)
+    study.reseed("gcn", fraction=0.5)  # before the first evaluation
+    study.optimize(20, progress=False)
+    assert species_of(study, 0) == ["gcn"] * 4
+    assert species_of(study, 1).count("surrogate") == 8
+
+
+@pytest.mark.parametrize("species", [None, ("surrogate",), ("gcn", "surrogate")])
+@pytest.mark.parametrize("known", [True, False])
+def test_it_may_begin_with_nothing_at_all(species: Any, known: bool) -> None:
+    problem: Any = told() if known else ToyProblem(12)
+    study = made(problem, 40, species=species, uniform=False)
+    assert len(study.evaluations()) == 40
+    assert len(np.unique(study.snapshot.evaluations.bits, axis=0)) == 40

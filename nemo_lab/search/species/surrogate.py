@@ -46,9 +46,9 @@ class SurrogateSpecies(IntegerSpecies):
 
     def initial(self, count: int, rng: np.random.Generator) -> list[Bits]:
         """Proposals, where it has seen the search: without ``fill`` species may come in later."""
-        if self._view is None or self.options.fill:
-            return super().initial(count, rng)
-        return self.offspring((), count, rng)
+        if len(self._front) and not self.options.fill:
+            return self.offspring((), count, rng)
+        return super().initial(count, rng)
 
     def offspring(self, parents: Sequence[Bits], count: int, rng: np.random.Generator) -> list[Bits]:
         """The proposals that add most to the front, then variations of the front."""
