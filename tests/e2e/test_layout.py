@@ -110,6 +110,9 @@ def test_nothing_moves_under_a_hand(open_notebook: Opened) -> None:
     def nothing_moved() -> None:
         assert notebook.still(lambda: notebook.page.evaluate(PLACES)) == places
 
+    wanted = notebook.label("Evaluations")
+    wanted.fill("20000")  # more than are made while a hand is at work
+    wanted.press("Tab")
     notebook.button("Start").click()
     notebook.wait_for_evaluations(40)
     nothing_moved()

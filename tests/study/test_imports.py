@@ -37,31 +37,38 @@ def test_a_study_of_a_problem_of_ones_own_needs_no_jupyter_and_no_torch() -> Non
 def test_a_quantization_study_needs_no_jupyter() -> None:
     modules = imported_by(
         "import nemo_lab as nl\n"
-        "nl.create_study('digits', population=4, min_size=1).optimize(5, progress=False)"
+        "nl.create_study('digits', population=4, min_size=1).optimize(25, progress=False)"
     )
     assert "torch_geometric" in modules
     assert not modules & {"ipywidgets", "anywidget", "bokeh"}
 
 
 HALF = """
-import sys
+import sys, time
 
 class Half:
-    left = 1
+    asked, until = 0, time.monotonic() + 3600.0
 
     def find_spec(self, name, path=None, target=None):
-        if name == "torch._dynamo" and self.left:
-            Half.left = 0
-            raise AttributeError("partially initialized module")
+        if name != "torch._dynamo" or time.monotonic() > Half.until:
+            return
+        if not Half.asked:
+            Half.until = time.monotonic() + 2.0  # so long does the other thread still import
+        Half.asked += 1
+        raise AttributeError("partially initialized module")
 
 sys.meta_path.insert(0, Half())
 import nemo_lab as nl
-study = nl.create_study("digits", species=("gcn", "unet"), population=4, min_size=1)
-study.optimize(5, progress=False)
-assert not Half.left and len(study.evaluations()) == 5
+studies = [nl.create_study("digits", species=(one,), population=4, min_size=1) for one in ("gcn", "unet")]
+for study in studies:
+    study.start(9)
+for study in studies:
+    study.wait()
+assert Half.asked > 3
+assert [len(study.evaluations()) for study in studies] == [9, 9]
 """
 
 
 def test_a_library_of_which_python_gave_half_is_imported_again() -> None:
-    """Two threads that import parts of torch at once: one of them is given a module that is not whole."""
+    """Of threads that import parts of torch at once, one is given half a module; two ask for the library."""
     assert "torch_geometric" in imported_by(HALF)

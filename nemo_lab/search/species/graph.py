@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,7 @@ from torch.func import functional_call
 from nemo_lab._torch import torch_threads
 from nemo_lab.choices import choices
 from nemo_lab.exclusion import computing
+from nemo_lab.interruption import LOOK_UP, check_interrupted, held
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import ssne
@@ -22,7 +25,8 @@ from nemo_lab.search.species.base import Bits, Species
 from nemo_lab.search.species.mating import spread_levels
 from nemo_lab.search.species.ssne import Parameters
 
-TRIES = 3  # to import torch-geometric
+PATIENCE = 30.0  # seconds in which another thread should have imported what torch-geometric needs
+_one_at_a_time = threading.Lock()
 
 
 def _library() -> Any:
@@ -30,19 +34,22 @@ def _library() -> Any:
 
     Of threads that import parts of torch at once, Python gives one half a module rather than have them wait
     for each other for good. That ends its import; what is left of it would end each later one, so it is
-    forgotten.
+    forgotten, and the import begins again until the other thread is done.
     """
-    for left in reversed(range(TRIES)):
-        try:
-            from nemo_lab.search.species import graph_nets
+    with held(_one_at_a_time):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                from nemo_lab.search.species import graph_nets
 
-            return graph_nets
-        except (ImportError, AttributeError):
-            if not left:
-                raise
-            for name in [one for one in sys.modules if one.partition(".")[0] == "torch_geometric"]:
-                sys.modules.pop(name, None)
-    raise AssertionError
+                return graph_nets
+            except (ImportError, AttributeError) as error:
+                if isinstance(error, ModuleNotFoundError) or time.monotonic() > deadline:
+                    raise
+                for name in [one for one in sys.modules if one.partition(".")[0] == "torch_geometric"]:
+                    sys.modules.pop(name, None)
+            time.sleep(LOOK_UP)
+            check_interrupted()
 
 
 class GraphSpecies(Species):
