@@ -50,7 +50,7 @@ class Half:
     asked, until = 0, time.monotonic() + 3600.0
 
     def find_spec(self, name, path=None, target=None):
-        if name != "torch._dynamo" or time.monotonic() > Half.until:
+        if name != "torch._dynamo.eval_frame" or time.monotonic() > Half.until:
             return
         if not Half.asked:
             Half.until = time.monotonic() + 2.0  # so long does the other thread still import

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +17,9 @@ from torch.func import functional_call
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.choices import choices
-from nemo_lab.exclusion import computing
-from nemo_lab.interruption import LOOK_UP, check_interrupted, held
+from nemo_lab.errors import TraceError
+from nemo_lab.exclusion import alone, computing, tracing
+from nemo_lab.interruption import LOOK_UP, check_interrupted
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import ssne
@@ -25,31 +27,46 @@ from nemo_lab.search.species.base import Bits, Species
 from nemo_lab.search.species.mating import spread_levels
 from nemo_lab.search.species.ssne import Parameters
 
-PATIENCE = 30.0  # seconds in which another thread should have imported what torch-geometric needs
-_one_at_a_time = threading.Lock()
+PATIENCE = 10.0  # seconds in which another thread should have imported what torch-geometric needs
 
 
+@functools.cache
 def _library() -> Any:
-    """``graph_nets``, imported on first use.
+    """``graph_nets``, imported on first use, while nobody computes.
 
-    Of threads that import parts of torch at once, Python gives one half a module rather than have them wait
-    for each other for good. That ends its import; what is left of it would end each later one, so it is
+    Of threads that import parts of torch at once, as torch does in the middle of a computation, Python gives
+    one half a module rather than have them wait for each other for good. That ends its import. Threads of
+    one's own may do the same: what is left of an import that ended so would end each later one, so it is
     forgotten, and the import begins again until the other thread is done.
     """
-    with held(_one_at_a_time):
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                from nemo_lab.search.species import graph_nets
+    with tracing():
+        with suppress(TraceError), alone():
+            return _imported()
+        return _imported()  # somebody computes who does not look up
 
-                return graph_nets
-            except (ImportError, AttributeError) as error:
-                if isinstance(error, ModuleNotFoundError) or time.monotonic() > deadline:
-                    raise
-                for name in [one for one in sys.modules if one.partition(".")[0] == "torch_geometric"]:
+
+def _imported() -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            from nemo_lab.search.species import graph_nets
+
+            return graph_nets
+        except (ImportError, AttributeError) as error:
+            if isinstance(error, ModuleNotFoundError) or time.monotonic() > deadline:
+                raise
+            while half := [name for name in sys.modules if _is_half(name)]:
+                for name in half:
                     sys.modules.pop(name, None)
-            time.sleep(LOOK_UP)
-            check_interrupted()
+        time.sleep(LOOK_UP)
+        check_interrupted()
+
+
+def _is_half(name: str) -> bool:
+    """Whether a module is left of an import that ended half-way: of the library, or without its package."""
+    top, _, rest = name.partition(".")
+    orphan = bool(rest) and name.rpartition(".")[0] not in sys.modules
+    return top == "torch_geometric" or (top == "torch" and orphan)
 
 
 class GraphSpecies(Species):
@@ -78,10 +95,9 @@ class GraphSpecies(Species):
     @cached_property
     def net(self) -> nn.Module:
         """The network that every genome fills; made on first use, since its library loads slowly."""
-        with computing():
-            _library()  # not on the device below
-            with torch.device("meta"):  # no random numbers for values that every genome replaces
-                net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
+        _library()  # not on the device below
+        with computing(), torch.device("meta"):  # no random numbers for values that every genome replaces
+            net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
         net = net.eval().requires_grad_(False).to_empty(device="cpu").float()
         for parameter in net.parameters():
             parameter.zero_()
