@@ -136,6 +136,8 @@ BAD: dict[type, tuple[Any, ...]] = {
 def test_every_option_refuses_what_is_outside_of_its_domain(option: str) -> None:
     default = getattr(SearchOptions(), option)
     for value in BAD[type(default)]:
+        if option == "initial" and value == 0:  # no first members
+            continue
         with pytest.raises(ArgumentError, match=rf"^{option}=.*; give "):
             SearchOptions.make(**{option: value})
     assert SearchOptions.make(**{option: default}) == SearchOptions()

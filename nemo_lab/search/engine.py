@@ -66,8 +66,7 @@ class Engine:
         are those that would be evaluated one after the other.
 
         Returns:
-            None while answers are missing for the next one, or if ``exhausted``: nothing is left that
-            was not evaluated.
+            None while answers are missing for the next one, or if ``exhausted``.
 
         Raises:
             Exception: whatever a species raises; nobody was asked then, and all is as before.
