@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.search.meter import Meter
+from nemo_lab.adapted import DESCRIBED
 
 
 class BareProblem:
@@ -19,13 +20,8 @@ class BareProblem:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self.num_nodes = meter.num_nodes
-        self.node_names = meter.node_names
-        self.bit_widths = meter.bit_widths
-        self.objective_names = meter.objective_names
-        self.node_features = meter.node_features
-        self.edges = meter.edges
-        self.cost_names = meter.cost_names
+        for name in (*DESCRIBED, "cost_names"):
+            setattr(self, name, getattr(meter, name))
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
         """Objectives: integers[N, Q] -> float64[N, K]."""

@@ -15,12 +15,10 @@ PAPER = ("continuous", "floor", "gcn", "unet")
 
 def _method(name: str, title: str, note: str, *, bare: bool = False, **arguments: Any) -> Method:
     def run(meter: Meter, seed: int) -> nl.Study:
-        if bare:
-            return nl.create_study(BareProblem(meter), seed=seed, **arguments).optimize(
-                meter.budget, progress=False
-            )
-        study = nl.create_study(meter, seed=seed, **arguments)
-        asks = meter.sensitivity is not None and "surrogate" in [one.name for one in study.species]
+        study = nl.create_study(BareProblem(meter) if bare else meter, seed=seed, **arguments)
+        asks = (
+            not bare and meter.sensitivity is not None and "surrogate" in [one.name for one in study.species]
+        )
         return study.optimize(meter.budget - (COST if asks else 0), progress=False)
 
     return Method(name, title, run, note)

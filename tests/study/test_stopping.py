@@ -107,9 +107,7 @@ def test_digits_stopped_at_random_instants(digits: Workload, preset: str, worker
     def stop() -> None:
         if len(interrupted) < 40:
             stopped.append(len(interrupted))
-            vain = stopped.count(
-                len(interrupted)
-            )  # before an evaluation, while the sensitivity was asked for
+            vain = stopped.count(len(interrupted))  # stops while the sensitivity was asked for, say
             time.sleep(rng.random() * 0.1 + 0.02 * vain)
             study.stop()
 
