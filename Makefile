@@ -14,11 +14,12 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(LAB_OPTIONS)
 
 test: export OMP_NUM_THREADS = 1
-test: $(STAMP) browser check
-	$(PYTEST) -q tests/soak & soak=$$!; \
-	$(PYTEST) -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; \
-	tests=$$?; wait $$soak && exit $$tests # beside each other: the soak mostly waits
-	$(PYTEST) tests/e2e -m browser -n 2 --dist loadfile # two servers with a browser each: half of the time they wait
+test: $(STAMP) browser # beside each other: a browser waits for half of the time, the soak for most of it
+	$(MAKE) check & jobs=$$!; \
+	$(PYTEST) -q tests/soak & jobs="$$jobs $$!"; \
+	$(PYTEST) -q tests/e2e -m browser & jobs="$$jobs $$!"; \
+	$(PYTEST) -q -m "not browser" --ignore=tests/soak -n auto --maxprocesses 4 --dist loadfile; tests=$$?; \
+	for job in $$jobs; do wait $$job || tests=1; done; exit $$tests
 
 check: $(STAMP)
 	$(BIN)/ruff check .

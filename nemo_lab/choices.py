@@ -102,5 +102,5 @@ class Ladder:
 
     def bits(self, levels: NDArray[Any]) -> Bits:
         """Widths uint8[..., Q] of levels; of the nearest end beyond them."""
-        within = levels.clip(0, self.top).astype(np.intp)
+        within = np.minimum(np.maximum(levels, 0), self.top).astype(np.intp)
         return np.asarray(self.widths[self._position[self._nodes, within]])

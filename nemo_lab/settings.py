@@ -16,7 +16,7 @@ import textwrap
 import types
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,25 +119,16 @@ def _added_to(kind: type, begin: str) -> set[str]:
     while left := called - done:
         name = left.pop()
         done.add(name)
-        for tree in _sources(kind, name):
-            found |= set(_stored(tree))
-            called |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute) and _of_self(one)}
+        for read in _methods(kind, name):
+            found |= read.stored
+            called |= read.named
     return found
 
 
 def _of_the_moment(kind: type) -> set[str]:
     """Attributes that a class assigns what it gets by a call whose answer is another each time."""
     names = {name for one in kind.__mro__ for name, method in vars(one).items() if inspect.isfunction(method)}
-    return {
-        one.attr
-        for name in names
-        for tree in _sources(kind, name)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and any(map(_asks_the_moment, ast.walk(node.value)))
-        for target in node.targets
-        for one in ast.walk(target)
-        if isinstance(one, ast.Attribute) and _of_self(one)
-    }
+    return {attribute for name in names for read in _methods(kind, name) for attribute in read.of_the_moment}
 
 
 def _asks_the_moment(node: ast.AST) -> bool:
@@ -147,32 +138,61 @@ def _asks_the_moment(node: ast.AST) -> bool:
     return called in OF_THE_MOMENT or called.partition(".")[0] in MODULES_OF_THE_MOMENT
 
 
-def _sources(kind: type, name: str) -> Iterator[ast.AST]:
+class _Method(NamedTuple):
+    """Which attributes of ``self`` a method names, adds to, and assigns what is of the moment."""
+
+    named: frozenset[str] = frozenset()
+    stored: frozenset[str] = frozenset()
+    of_the_moment: frozenset[str] = frozenset()
+
+
+def _methods(kind: type, name: str) -> Iterator[_Method]:
     """Every method of that name, of a class and of those that it inherits from."""
     for one in kind.__mro__:
         method = vars(one).get(name)
-        if isinstance(method, types.FunctionType):
-            try:
-                yield _parsed(textwrap.dedent(inspect.getsource(method)))
-            except (OSError, TypeError, SyntaxError):  # typed in: nothing is known of it
-                continue
+        code = getattr(inspect.unwrap(method), "__code__", None) if inspect.isfunction(method) else None
+        if code is not None:
+            yield _read(code)
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(source: str) -> ast.AST:
+def _read(method: types.CodeType) -> _Method:
     """A method, taken apart once.
 
     Up to Python 3.11.8 and 3.12.2 code that is taken apart in two threads at once, such as a cell while a
     report is saved, fails in one of them; then it is done again.
     """
-    for _ in range(TRIES):
-        with contextlib.suppress(SystemError):
-            return ast.parse(source)
-    return ast.parse(source)
+    try:
+        source = textwrap.dedent(inspect.getsource(method))
+        for _ in range(TRIES):
+            with contextlib.suppress(SystemError):
+                tree = ast.parse(source)
+                break
+        else:
+            tree = ast.parse(source)
+    except (OSError, TypeError, SyntaxError):  # typed in: nothing is known of it
+        return _Method()
+    nodes = list(ast.walk(tree))
+    targets = [
+        target
+        for one in nodes
+        if isinstance(one, ast.Assign) and any(map(_asks_the_moment, ast.walk(one.value)))
+        for target in one.targets
+    ]
+    return _Method(
+        frozenset(_own(nodes)),
+        frozenset(_stored(nodes)),
+        frozenset(name for target in targets for name in _own(ast.walk(target))),
+    )
 
 
-def _stored(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _own(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Attributes of ``self``."""
+    return (one.attr for one in nodes if isinstance(one, ast.Attribute) and _of_self(one))
+
+
+def _stored(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         places: list[Any] = []
         if isinstance(node, ast.AugAssign):
             places = [node.target]

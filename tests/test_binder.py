@@ -49,6 +49,11 @@ def bound(requirement: Requirement) -> Version:
     return Version(lowest)
 
 
+def refused(requirement: Requirement) -> set[str]:
+    """What is said of versions that are not to be had."""
+    return {str(spec) for spec in requirement.specifier if spec.operator in ("!=", "<")}
+
+
 def test_the_environment_covers_every_dependency() -> None:
     given = {
         requirement.name: requirement
@@ -60,6 +65,7 @@ def test_the_environment_covers_every_dependency() -> None:
         name = CONDA_NAMES.get(requirement.name, requirement.name)
         assert name in given, f"{requirement} is missing"
         assert bound(given[name]) >= bound(requirement), f"{given[name]} allows less than {requirement}"
+        assert refused(given[name]) >= refused(requirement), f"{given[name]} allows more than {requirement}"
 
 
 def test_python_is_one_the_package_runs_on() -> None:

@@ -89,15 +89,13 @@ def test_many_compute_at_once_and_one_has_it_alone() -> None:
 class Begins(nn.Linear):
     """A network that has another thread begin something while torch.fx traces it."""
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    def __init__(self, begin: Callable[[], threading.Thread]) -> None:
         super().__init__(4, 3)
-        self.work = work
-        self.threads: list[threading.Thread] = []
+        self.begin = begin
 
     def forward(self, x: Tensor) -> Any:
         if isinstance(x, fx.Proxy):
-            thread = began(self.work)
-            self.threads.append(thread)
+            thread = self.begin()
             until(lambda: not thread.is_alive() or waits(thread))
         return super().forward(x)
 
@@ -108,12 +106,17 @@ def test_who_computes_is_not_taken_for_one_who_traces(flag: Any, monkeypatch: py
     if flag is not None:
         monkeypatch.setattr("torch.fx._symbolic_trace._is_fx_tracing_tls", flag)
     taken: list[bool] = []
-    network = Begins(
-        lambda: with_computing(lambda: taken.append(fx._symbolic_trace.is_fx_symbolic_tracing()))
-    )
-    assert Workload.from_module(network, torch.ones(1, 4)).traced_by == "torch.fx"
-    assert have_ended(*network.threads)
-    assert taken == [False]
+    threads: list[threading.Thread] = []  # not of the network: a trace leaves that as it was
+
+    def begin() -> threading.Thread:
+        look = fx._symbolic_trace.is_fx_symbolic_tracing
+        threads.append(began(lambda: with_computing(lambda: taken.append(look()))))
+        return threads[-1]
+
+    assert Workload.from_module(Begins(begin), torch.ones(1, 4)).traced_by == "torch.fx"
+    assert have_ended(*threads)
+    assert taken == [False] * len(threads)
+    assert taken
 
 
 def test_a_long_evaluation_lets_a_trace_through_where_it_looks_up() -> None:

@@ -80,9 +80,12 @@ def test_files_the_browser_needs_are_shipped() -> None:
     elements = (
         "bokeh_models.js",
         "copy_button.js",
+        "element.js",
         "figure.js",
         "figure.css",
+        "frames.js",
         "slider.js",
+        "turns.js",
         "theme.js",
         "theme.css",
     )

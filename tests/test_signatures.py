@@ -92,8 +92,9 @@ WORKLOAD = small()
 PROBLEM = nl.QuantizationProblem(WORKLOAD, IMAGES, (IMAGES, LABELS))
 
 
-def study() -> nl.Study:
-    made = nl.create_study(ToyProblem(), population=8, min_size=2, species=("continuous", "floor"))
+def study(problem: ToyProblem | None = None) -> nl.Study:
+    problem = problem or ToyProblem()
+    made = nl.create_study(problem, population=8, min_size=2, species=("continuous", "floor"))
     return made.optimize(4, progress=False)
 
 
@@ -147,8 +148,8 @@ def shared() -> dict[str, Any]:
 
 @functools.cache
 def steered() -> nl.Study:
-    """One study for all values of a parameter."""
-    return study()
+    """One study for all values of a parameter; 64 configurations in all, so that no run is a long one."""
+    return study(ToyProblem(bit_widths=(4, 8)))
 
 
 def bounds() -> dict[str, Any]:

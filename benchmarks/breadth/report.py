@@ -79,7 +79,7 @@ def worst(one: Found) -> float:
 def _summary(found: Sequence[Found], listed: int) -> str:
     traced = [one for one in found if "path" in one]
     paths = {path: sum(one["path"] == path for one in traced) for path in ("torch.fx", "torch.export")}
-    well = [one for one in traced if worst(one) <= SAME and one["unchanged"]]
+    well = [one for one in traced if worst(one) <= SAME and one.get("unchanged")]
     equal = {
         key: sum(_difference(one, key) == 0 for one in traced if _difference(one, key) is not None)
         for key in ("macs", "weights")

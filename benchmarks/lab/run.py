@@ -113,7 +113,7 @@ def measure(evaluations: int, pinged: int) -> dict[str, Any]:
         lab.chromium() as browser,
     ):
         memory = Memory(server.process.pid)
-        notebook = lab.Notebook(browser, server, "00_quickstart.ipynb")
+        notebook = lab.Notebook(lab.Tab(browser, server), "00_quickstart.ipynb")
         began = time.perf_counter()
         notebook.open_dashboard()
         found["on_screen"] = time.perf_counter() - began
@@ -133,7 +133,7 @@ def measure(evaluations: int, pinged: int) -> dict[str, Any]:
         notebook.ask(f"dashboard.study.optimize({evaluations - pinged}, progress=False); print('done')")
         notebook.wait_for_evaluations(evaluations)
         frame = notebook.ask(
-            "f = dashboard._front.frame['columns']\n"
+            "f = dashboard._front.figure.frame['columns']\n"
             "size = lambda v: len(v['data']) if isinstance(v, dict) else len(str(v))\n"
             "print(sum(size(v) for columns in f.values() for v in columns.values()))"
         )

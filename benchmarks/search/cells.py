@@ -14,7 +14,7 @@ from benchmarks.search.meter import Meter
 from benchmarks.search.methods import METHODS
 from benchmarks.search.problems import PROBLEMS
 
-CHECKPOINTS = (250, 500, 1000, 3000)
+CHECKPOINTS = (50, 100, 250, 500, 1000, 3000)
 HELD_OUT = ("default", 0)  # method and seed whose front is tried on held-out images
 
 
@@ -43,7 +43,7 @@ def run(cell: Cell) -> dict[str, Any]:
     """Run a cell.
 
     Returns:
-        The cell's fields; ``hypervolume`` at each checkpoint, None where the method's limit is before it;
+        The cell's fields; ``hypervolume`` ``at`` each checkpoint, None where the method's limit is before it;
         ``calls`` and ``distinct`` configurations among them; milliseconds per call in the ``evaluator`` and
         outside of it (``overhead``); ``members`` of the front on held-out images, where asked for.
     """
@@ -56,6 +56,7 @@ def run(cell: Cell) -> dict[str, Any]:
     method.run(meter, cell.seed)
     seconds = time.perf_counter() - began
     result = asdict(cell) | {
+        "at": checkpoints(cell.evaluations),
         "hypervolume": [
             round(meter.hypervolume(count), 5) if count <= limit else None
             for count in checkpoints(cell.evaluations)

@@ -51,10 +51,16 @@ class Store:
             if (cell.problem, cell.method) == (problem, method) and cell.seed < seeds:
                 one = self._results[cell]
                 into = merged.setdefault(cell.seed, one | {"hypervolume": [None] * len(CHECKPOINTS)})
-                found = dict(zip(checkpoints(cell.evaluations), one["hypervolume"], strict=True))
+                counts = one.get("at") or _earlier(cell.evaluations)
+                found = dict(zip(counts, one["hypervolume"], strict=True))
                 earlier = into["hypervolume"]
                 into["hypervolume"] = [found.get(c, v) for c, v in zip(CHECKPOINTS, earlier, strict=True)]
         return [merged[seed] for seed in sorted(merged)]
+
+
+def _earlier(evaluations: int) -> list[int]:
+    """Where results were looked at before they said it themselves."""
+    return [count for count in checkpoints(evaluations) if count not in (50, 100) or count == evaluations]
 
 
 def machine() -> str:

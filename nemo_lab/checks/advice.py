@@ -52,7 +52,7 @@ def _of_network(report: CheckReport, subject: Subject) -> Iterator[str]:
         )
     if subject.problem is None and report.ok:
         yield (
-            "errors and times need data: nl.check(..., calibration=images, data=(images, labels)) "
+            "errors and times need data: nl.check(..., calibration=inputs, data=(inputs, labels)) "
             "measures them"
         )
 
@@ -99,7 +99,7 @@ class _Measured:
         if not tried:
             return (
                 f"{said}: try per_channel=True, ranges='percentile' or ranges='mse'; to try them here takes "
-                f"longer than {self.seconds:g} seconds, or the calibration data can be read only once"
+                f"longer than {self.seconds:g} seconds"
             )
         best = min(tried, key=lambda trial: trial.error)
         others = ", ".join(f"{t.words} {self.objective.text(t.error)}" for t in tried if t is not best)

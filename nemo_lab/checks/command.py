@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,8 @@ def load(what: str) -> tuple[Any, ...]:
         return (what,)
     place, _, name = what.rpartition(":")
     if not place or not name:
+        if what.endswith(".py"):
+            raise _CallError(ArgumentError(f"nothing in {what!r} is named", f"give {what}:NAME"))
         known = [*EMBEDDED, *VISION]
         raise _CallError(UnknownNameError("workload", what, known))
     module = _of_file(Path(place)) if place.endswith(".py") else _of_package(place)
@@ -88,8 +91,27 @@ def load(what: str) -> tuple[Any, ...]:
     found = getattr(module, name)
     made = is_module(found) or (hasattr(found, "evaluate") and not isinstance(found, type))
     if callable(found) and not made:
-        found = found()
+        found = _returned(what, found)
+    if is_module(found):
+        raise _CallError(
+            ArgumentError(
+                f"{what!r} is a network without an example of its input",
+                "name a pair (network, example), or a function without arguments that returns one",
+            )
+        )
     return found if isinstance(found, tuple) and len(found) == 2 else (found,)
+
+
+def _returned(what: str, function: Any) -> Any:
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise _CallError(
+            ArgumentError(f"{what!r} cannot be called: {error}", "name a function without arguments")
+        ) from error
+    except ValueError:  # compiled code does not say
+        pass
+    return function()
 
 
 def _of_file(path: Path) -> ModuleType:

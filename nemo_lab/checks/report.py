@@ -156,7 +156,7 @@ class CheckReport:
             rows.append(
                 (
                     "time",
-                    f"{self.seconds:.2g} s for a candidate; by estimate {self.minutes:.2g} min for "
+                    f"{self.seconds:.2g} s for a candidate; by estimate {_time(self.minutes)} for "
                     f"{EVALUATIONS} evaluations with workers=1",
                 )
             )
@@ -192,3 +192,7 @@ class CheckReport:
             f'<table border="1" class="dataframe"><tbody>{rows}</tbody></table>'
             f"{f'<ul>{advice}</ul>' if advice else ''}"
         )
+
+
+def _time(minutes: float) -> str:
+    return f"{60 * minutes:.2g} s" if minutes < 1 else f"{minutes:.2g} min"

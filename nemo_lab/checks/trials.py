@@ -51,7 +51,7 @@ class Trials:
         begun = time.perf_counter()
         try:
             return float(self.problem.error_with(row, **settings)[0])
-        except NemoError:  # calibration data that can be read only once
+        except NemoError:  # such as folding that makes another network
             return None
         finally:
             took = time.perf_counter() - begun

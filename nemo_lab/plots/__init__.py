@@ -8,6 +8,7 @@ from nemo_lab.plots.graph import graph_plot
 from nemo_lab.plots.graph_columns import graph_columns
 from nemo_lab.plots.hypervolume import hypervolume_columns, hypervolume_plot
 from nemo_lab.plots.info import front_info, graph_info, species_info
+from nemo_lab.plots.paper import generations, heatmap, projections
 from nemo_lab.plots.parallel import parallel_columns, parallel_plot
 from nemo_lab.plots.species import species_columns, species_plot
 
@@ -22,13 +23,16 @@ __all__ = [
     "front_info",
     "front_plot",
     "front_ranges",
+    "generations",
     "graph_columns",
     "graph_info",
     "graph_plot",
+    "heatmap",
     "hypervolume_columns",
     "hypervolume_plot",
     "parallel_columns",
     "parallel_plot",
+    "projections",
     "species_columns",
     "species_info",
     "species_plot",

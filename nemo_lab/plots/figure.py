@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from bokeh.embed import file_html
 from bokeh.models import ColumnDataSource, LayoutDOM
 from bokeh.plotting import figure
+from bokeh.resources import Resources
 
 Column = Any  # float or integer array, list of text, or Coded
 Columns = Mapping[str, Mapping[str, Column]]
@@ -48,6 +51,19 @@ class Plot:
                 for column, value in data.items()
             }
         return self
+
+    def to_html(self) -> str:
+        """A page of its own, with all that it takes to draw it without a network."""
+        resources = Resources(mode="inline")
+        return str(file_html(self.layout, resources, self.label))
+
+    def _repr_html_(self) -> str:
+        """The page as an output of a notebook, white in a dark theme, too."""
+        page = html.escape(self.to_html())
+        figures = getattr(self.layout, "children", [self.layout])
+        height = 40 + max(one.height or 0 for one in figures)
+        style = f"width: 100%; height: {height}px; border: 0; background: white"
+        return f'<iframe title="{html.escape(self.label)}" srcdoc="{page}" style="{style}"></iframe>'
 
 
 def source(name: str, *columns: str) -> ColumnDataSource:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from nemo_lab.quantize.affine import Affine, Codes, round_, round_and_keep_
+from nemo_lab.quantize.affine import Affine, Codes, dense_copy, round_, round_and_keep_, rounded
 from nemo_lab.workload.nodes import function_name, is_function
 from nemo_lab.workload.operations import BATCH_NORMS, LAYERS, PRODUCTS
 from nemo_lab.workload.workload import Workload
@@ -75,11 +75,11 @@ class ActivationQuantizer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The tensor, rounded if a quantizer is set."""
         if self.quantizer is not None:
-            x = x if self.in_place else dense_copy(x)
             if self.keep:
+                x = x if self.in_place else dense_copy(x)
                 self.codes = round_and_keep_(x, self.quantizer)
                 return x
-            return round_(x, self.quantizer)
+            return round_(x, self.quantizer) if self.in_place else rounded(x, self.quantizer)
         if (self.floor, self.ceiling) != (-math.inf, math.inf):
             x = torch.clamp(x, self.floor, self.ceiling, out=x if self.in_place else None)
         if self.observe is not None:
@@ -153,12 +153,6 @@ def _as_read(tensor: fx.Node) -> fx.Node:
             break
         tensor = user
     return tensor
-
-
-def dense_copy(x: Tensor) -> Tensor:
-    """A copy without gaps."""
-    as_it_lies = x.is_contiguous(memory_format=torch.channels_last) if x.ndim == 4 else False
-    return x.clone(memory_format=torch.preserve_format if as_it_lies else torch.contiguous_format)
 
 
 def _is_written_to(tensor: fx.Node, user: fx.Node) -> bool:

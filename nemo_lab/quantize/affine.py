@@ -65,7 +65,16 @@ def _positive(scale: float) -> float:
 
 def fake_quantize(x: Tensor, minimum: float, maximum: float, bits: int, symmetric: bool = False) -> Tensor:
     """x_hat = (clip(round(x / s) + z, -2^(b-1), 2^(b-1) - 1) - z) * s, a new tensor."""
-    return round_(x.clone(), affine(minimum, maximum, bits, symmetric))
+    return rounded(x, affine(minimum, maximum, bits, symmetric))
+
+
+def rounded(x: Tensor, quantizer: Affine) -> Tensor:
+    """The same as a new tensor without gaps; of channels last, in channels last."""
+    if not _is_plain(x):
+        return round_(dense_copy(x), quantizer)
+    out = torch.empty_like(x)
+    _load().fake_quantize_into(_flat(x), _flat(out), *quantizer)
+    return out
 
 
 def round_(x: Tensor, quantizer: Affine) -> Tensor:
@@ -117,6 +126,12 @@ def dense(x: Tensor) -> Tensor:
     if x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
         x = x.permute(0, 2, 3, 1)
     return x.reshape(-1)
+
+
+def dense_copy(x: Tensor) -> Tensor:
+    """A copy without gaps."""
+    as_it_lies = x.is_contiguous(memory_format=torch.channels_last) if x.ndim == 4 else False
+    return x.clone(memory_format=torch.preserve_format if as_it_lies else torch.contiguous_format)
 
 
 def _flat(x: Tensor) -> Any:

@@ -17,6 +17,7 @@ from nemo_lab.workload.records import Split
 from nemo_lab.workload.workload import Workload
 
 INPUTS_AND_LABELS = "give a Split, a pair (inputs, labels), or a loader of such pairs"
+NO_LABELS = f'{INPUTS_AND_LABELS}; or measure what needs none: metric="kl", or "agreement"'
 INPUTS_ALONE = "give inputs [N, ...], a Split, or a loader of batches"
 LABEL_KEYS = ("labels", "label")
 
@@ -76,7 +77,7 @@ def as_examples(data: Any, workload: Workload, what: str, labels: Labels = "need
         raise DataError(f"{workload.name!r} takes no batches", "trace it with a batch of inputs, [N, ...]")
     if isinstance(data, Examples):  # checked before
         if labels == "needed" and data.labels is None:
-            raise DataError(f"{what} has no labels", INPUTS_AND_LABELS)
+            raise DataError(f"{what} has no labels", NO_LABELS)
         return data
     batches = _batches(data, workload.inputs, what, labels)
     parts = [_part(batch, workload, what, labels) for batch in batches]
@@ -117,6 +118,8 @@ def _batches(data: Any, inputs: Inputs, what: str, labels: Labels) -> Iterable[A
     if not inputs.plain:
         whole = isinstance(data, tuple) or not all(isinstance(one, tuple | list | Mapping) for one in data)
         return [data] if whole else batches
+    if isinstance(data, tuple) and (_is_pair(data) or inputs.apart(data) is not None):
+        return [data]
     expected = inputs.leaves[0].shape
     if not _holds_batches(data, len(expected) + 1):
         like_inputs = [np.shape(member)[1:] == expected for member in data if is_array(member)]
@@ -125,6 +128,11 @@ def _batches(data: Any, inputs: Inputs, what: str, labels: Labels) -> Iterable[A
         if isinstance(data, tuple) and like_inputs and not all(like_inputs):
             raise DataError(f"{what} is a tuple of {len(data)}", hint)
     return batches
+
+
+def _is_pair(data: Sequence[Any]) -> bool:
+    """Whether it is arguments of ``forward`` in a dictionary or a tuple, and labels."""
+    return len(data) == 2 and isinstance(data[0], tuple | Mapping) and is_array(data[1])
 
 
 def _holds_batches(data: Sequence[Any], ndim: int) -> bool:
@@ -152,7 +160,7 @@ def _part(batch: Any, workload: Workload, what: str, labels: Labels) -> Examples
     if labels == "ignored" or (given is None and labels == "taken"):
         return Examples(inputs, None)
     if given is None:
-        raise DataError(f"{what} has no labels", INPUTS_AND_LABELS)
+        raise DataError(f"{what} has no labels", NO_LABELS)
     marks = as_tensor(given, f"the labels of {what}")
     if marks.ndim == 0:
         raise DataError(f"the labels of {what} are a single number", "give one label per input, [N]")
@@ -164,7 +172,7 @@ def _part(batch: Any, workload: Workload, what: str, labels: Labels) -> Examples
 def _apart(batch: Any, inputs: Inputs, what: str) -> tuple[list[Any], Any]:
     """The tensors of a batch, and its labels; None if it has none."""
     members = list(batch) if isinstance(batch, tuple | list) else [batch]
-    nested = any(isinstance(member, Mapping | str | bytes) for member in members[:1])
+    nested = any(isinstance(member, Mapping | tuple | str | bytes) for member in members[:1])
     if inputs.plain and not nested and 1 <= len(members) <= 2:
         return members[:1], members[1] if len(members) == 2 else None
     found = inputs.apart(batch)

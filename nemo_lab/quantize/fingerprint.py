@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from nemo_lab.contract import check_fingerprint
 from nemo_lab.exclusion import computing
@@ -17,6 +17,8 @@ from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.metrics import Metric, functions
 from nemo_lab.workload.workload import Workload
 
+PLAIN = (bool, int, float, complex, str, torch.dtype, torch.device, type(None))
+NOT_SETTINGS = {"training", "call_super_init", "dump_patches"}
 FIRST_FIELDS = {"ranges", "percentile", "symmetric", "per_channel", "fold"}  # all there were at first
 
 
@@ -38,17 +40,17 @@ def digest(parts: Iterable[Any]) -> str:
 
 
 def fingerprint(
-    workload: Workload, data: Iterable[Any], settings: str, functions: Sequence[str] = ()
+    workload: str, data: Iterable[Any], settings: str, functions: Sequence[str] = ()
 ) -> dict[str, str]:
     """Digests by part.
 
     Args:
-        workload: that is quantized.
+        workload: the digest of what is quantized.
         data: everything it is calibrated and measured on.
         settings: the digest of what the problem was told.
         functions: definitions of metrics of one's own.
     """
-    now = {"workload": workload_digest(workload), "data": digest(data), "settings": settings}
+    now = {"workload": workload, "data": digest(data), "settings": settings}
     return {**now, "code": digest(functions)} if functions else now
 
 
@@ -65,34 +67,62 @@ def of_metrics(metrics: Sequence[Metric], of_set: Sequence[bool], batches: int) 
 
 
 def former(
-    now: Mapping[str, str], settings: Sequence[str], functions: Sequence[str] = ()
+    now: Mapping[str, str], workloads: Sequence[str], settings: Sequence[str], functions: Sequence[str] = ()
 ) -> tuple[dict[str, str], ...]:
     """What earlier versions wrote in place of ``now``: of metrics of one's own they knew only the names.
 
     Args:
         now: as ``fingerprint`` gave it, maybe with more parts.
-        settings: the digest that is in it, then those that earlier versions wrote.
+        workloads, settings: the digest that is in it, then those that earlier versions wrote.
         functions: as for ``fingerprint``.
 
     Raises:
         ContractError: if ``now`` is not a dict of texts.
     """
     check_fingerprint(now)
-    if now.get("settings") != settings[0]:  # somebody digests other settings
-        return ()
-    if not functions or now.get("code") != digest(functions):
-        return tuple({**now, "settings": one} for one in settings[1:])
-    unnamed = {part: one for part, one in now.items() if part != "code"}
-    return tuple({**unnamed, "settings": one} for one in settings)
+    forms = [dict(now)]
+    if functions and now.get("code") == digest(functions):
+        forms.append({part: one for part, one in now.items() if part != "code"})
+    for part, written in (("workload", workloads), ("settings", settings)):
+        if now.get(part) == written[0]:  # else somebody digests something else
+            forms = [{**form, part: one} for form in forms for one in written]
+    return tuple(form for form in forms if form != now)
 
 
-def workload_digest(workload: Workload) -> str:
-    """Of the network's code, its weights, the names of its decisions, and the fixed part of its input."""
+def workload_digests(workload: Workload) -> tuple[str, str]:
+    """Of the network: the digest, and what earlier versions wrote for the same.
+
+    Those digested the code of the graph, the weights, what decisions are called and which input is fixed;
+    not what modules were told, nor buffers that are not saved.
+    """
     layers = [(one.name, one.aliases) for one in workload.nodes]
     with computing():
         named = sorted(workload.module.state_dict().items())
         weights = (part for pair in named for part in pair)
-        return digest([*layers, workload.graph.code, *weights, *workload.inputs.fixed])
+        first = digest([*layers, workload.graph.code, *weights, *workload.inputs.fixed])
+        return digest([first, *_settings_of_modules(workload.graph)]), first
+
+
+def _settings_of_modules(graph: fx.GraphModule) -> Iterator[Any]:
+    """Every module that the graph calls, with what it was told (strides, slopes, ...), and its buffers.
+
+    Its weights are digested elsewhere. Of what it holds besides, plain values count.
+    """
+    called = dict.fromkeys(str(node.target) for node in graph.graph.nodes if node.op == "call_module")
+    for path in called:
+        for name, part in graph.get_submodule(path).named_modules():
+            yield path, name, f"{type(part).__module__}.{type(part).__qualname__}"
+            for key, value in sorted(vars(part).items()):
+                own = key.startswith("_") or key in NOT_SETTINGS  # torch's, other in other versions of it
+                if not own and _is_plain(value):
+                    yield key, value
+    for name, buffer in sorted(graph.named_buffers(remove_duplicate=False)):
+        yield from (name, buffer)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is written down the same in every process."""
+    return all(map(_is_plain, value)) if type(value) is tuple else isinstance(value, PLAIN)
 
 
 def settings_digests(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -71,7 +72,7 @@ def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
 def _read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
     """The stored tensors that a node reads."""
     if node.op == "call_module":
-        return list(graph.get_submodule(str(node.target)).parameters())
+        return [tensor for _, tensor in tensors_of(graph.get_submodule(str(node.target)))]
     found = attrgetter(str(node.target))(graph) if node.op == "get_attr" else None
     return [found] if isinstance(found, Tensor) else []  # and not a graph, or what is scripted
 
@@ -85,7 +86,13 @@ def stored(graph: fx.GraphModule, path: str) -> Tensor:
 def paths_of(graph: fx.GraphModule, path: str) -> list[str]:
     """Every path of the parameter or buffer at a path, which may be shared."""
     tensor = stored(graph, path)
-    return [path, *(other for other, one in graph.named_parameters(remove_duplicate=False) if one is tensor)]
+    return [path, *(other for other, one in tensors_of(graph) if one is tensor)]
+
+
+def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers with their paths, each as often as it has one."""
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from nemo_lab.interruption import check_interrupted
-from nemo_lab.quantize.activation_quantizer import dense_copy
-from nemo_lab.quantize.affine import round_
+from nemo_lab.quantize.affine import dense_copy, round_
 from nemo_lab.quantize.network import Batch, QuantizedNetwork
 from nemo_lab.quantize.segments import decisions_of
 from nemo_lab.workload.written import changes_in_place
@@ -49,7 +48,8 @@ class RoundingProducts(fx.Interpreter):
 
     def outputs(self, batch: Batch) -> Any:
         """Of the network, for a prepared batch; go back from what is made of them, then ask ``squares``."""
-        return self.network.graph.graph.process_outputs(self.run(*self.network.entering(batch)))
+        leaves = self.run(*self.network.entering(batch), enable_io_processing=False)
+        return self.network.graph.graph.process_outputs(leaves)
 
     def run_node(self, n: fx.Node) -> Any:
         """A node's value; where something is rounded or read, gradients come back through a copy of it."""

@@ -26,6 +26,16 @@ def fake_quantize(x: Floats, scale: float, low: float, high: float) -> None:
         x[i] = (value + zero) * scale
 
 
+@njit("void(f4[::1], f4[::1], f4, f4, f4)", cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def fake_quantize_into(x: Floats, out: Floats, scale: float, low: float, high: float) -> None:
+    """The same as ``out`` float32[M], which is not ``x``: faster than a copy that is rounded in place."""
+    for i in range(x.shape[0]):
+        value = np.rint(x[i] / scale)
+        value = low if value < low else value
+        value = high if value > high else value
+        out[i] = (value + zero) * scale
+
+
 @njit("void(f4[::1], u1[::1], f4, f4, f4)", cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def fake_quantize_and_keep(
     x: Floats, codes: NDArray[np.uint8], scale: float, low: float, high: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from nemo_lab.contract import check_call
-from nemo_lab.errors import ArgumentError, EvaluationError, shown
+from nemo_lab.errors import ArgumentError, EvaluationError, NemoError, shown
 from nemo_lab.objective import MEASURED, Objective, of_function
+from nemo_lab.quantize.memory import is_out_of_memory
 from nemo_lab.quantize.scores import disagreement, divergence, surprise, top
 
 
@@ -177,10 +179,22 @@ def _metric(entry: Any) -> Metric:
     if callable(entry):
         compares = _takes_reference(entry)
 
-        def errors(outputs: Any, labels: Any, reference: Any) -> Any:
-            return entry(outputs, labels, reference) if compares else entry(outputs, labels)
-
         own = of_function(entry)
+
+        def errors(*given: Any) -> Any:
+            given = pytree.tree_map_only(Tensor, torch.clone, given[: 2 + compares])  # it may write to them
+            try:
+                return entry(*given)
+            except Exception as error:
+                if isinstance(error, NemoError) or is_out_of_memory(error):
+                    raise
+                names = ("outputs", "labels", "reference")
+                called = (f"{name} are {_described(one)}" for name, one in zip(names, given, strict=False))
+                raise EvaluationError(
+                    f"metric {own.name!r} raised {type(error).__name__}: {error}",
+                    f"it is called with what the network returns: {', '.join(called)}",
+                ) from error
+
         check_call(entry, own.name, ("outputs", "labels", "reference")[: 2 + compares])
         if own.name in METRICS:
             raise ArgumentError(
@@ -196,6 +210,14 @@ def _metric(entry: Any) -> Metric:
             f"use one of {', '.join(METRICS)}, or a function (outputs, labels) -> error",
         )
     return found
+
+
+def _described(given: Any) -> str:
+    if isinstance(given, Tensor):
+        return f"a tensor of shape {tuple(given.shape)}"
+    if isinstance(given, Mapping):
+        return f"a {type(given).__name__} with {', '.join(map(repr, given))}"
+    return "None" if given is None else f"a {type(given).__name__}"
 
 
 def _takes_reference(entry: Any) -> bool:

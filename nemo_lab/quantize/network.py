@@ -24,9 +24,10 @@ from nemo_lab.quantize.segments import cut
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.own_numbers import OwnNumbers
 from nemo_lab.workload.records import FULL_PRECISION, Node
-from nemo_lab.workload.shapes_and_macs import placeholders, untouched
+from nemo_lab.workload.shapes_and_macs import placeholders
+from nemo_lab.workload.untouched import untouched
 from nemo_lab.workload.workload import Workload
-from nemo_lab.workload.written import STATE
+from nemo_lab.workload.written import STATE, changes_in_place
 
 Batch = tuple[Tensor, ...]
 
@@ -85,7 +86,9 @@ class QuantizedNetwork:
         self.segments = cut(self.graph, places, self.columns)
         self._modules = {n: places[n.target] for n in self.graph.graph.nodes if n.target in places}
         inputs = [n for n in self.graph.graph.nodes if n.op == "placeholder"]
-        self._copies_input = any(user not in self._modules for n in inputs for user in n.users)
+        self._copies_input = any(  # in full precision a quantizer gives what it is given
+            user not in self._modules for n in inputs for user in n.users
+        ) or any(changes_in_place(self.graph, n) for n in self.graph.graph.nodes)
 
     def calibrate(self, batches: Sequence[Tensor | Batch]) -> None:
         """Find the range of every activation.

@@ -12,7 +12,7 @@ from nemo_lab.problem import Problem
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.sanity import warn_if_guessed
-from nemo_lab.quantize.sensitivity import completed, damages
+from nemo_lab.quantize.sensitivity import Progress, completed, damages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,7 @@ class NodeTables(Problem):
 
     _task: Task
     _damages: NDArray[np.float64] | None = None
+    _progress: Progress | None = None
 
     def _running(self) -> AbstractContextManager[QuantizedNetwork]:
         """The network, for one caller at a time."""
@@ -42,7 +43,8 @@ class NodeTables(Problem):
 
         In nats per example: the divergence from full precision that its rounding error causes, to second
         order, from one backward pass over a few of the examples of the search; see
-        ``nemo_lab.quantize.sensitivity``. It takes about as long as four evaluations, the first time.
+        ``nemo_lab.quantize.sensitivity``. It takes about as long as four evaluations, the first time; where
+        that is interrupted, the next time it goes on.
 
         Warns:
             NemoWarning: of nodes that no gradient reaches, or of all if something in the network has none;
@@ -59,7 +61,8 @@ class NodeTables(Problem):
     def _by_gradients(self, network: QuantizedNetwork) -> tuple[NDArray[np.float64], str]:
         """Damages, NaN where there is no gradient; and why there is none at all, if so."""
         try:
-            return damages(network, self._task, self.bit_widths), ""
+            self._progress = self._progress or Progress()
+            return damages(network, self._task, self.bit_widths, self._progress), ""
         except Exception as error:  # of whatever stands in the network: it can be searched without
             network.set_bits(None)
             nothing = np.full((len(self.node_names), len(self.bit_widths)), np.nan)

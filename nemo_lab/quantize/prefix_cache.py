@@ -34,7 +34,7 @@ class Plain:
     """What flows as it is: a number, or a tensor that depends on no decision.
 
     Attributes:
-        value: not to be written to.
+        value: a copy of what flowed, which later segments may write to.
         nbytes: in memory.
     """
 
@@ -42,8 +42,8 @@ class Plain:
     nbytes: int
 
     def decode(self) -> Any:
-        """The value."""
-        return self.value
+        """A copy of the value."""
+        return _copied(self.value)
 
 
 Part = Codes | Plain
@@ -157,10 +157,14 @@ class KeptStates:
             return None
         found = self._plain.get((batch, node))
         if found is None:
-            found = Plain(value, sum(tensor.nbytes for tensor in tensors))
+            found = Plain(_copied(value), sum(tensor.nbytes for tensor in tensors))
             if tensors:
                 self._plain[batch, node] = found
         return found
+
+
+def _copied(value: Any) -> Any:
+    return pytree.tree_map_only(Tensor, Tensor.clone, value)
 
 
 @contextmanager

@@ -18,16 +18,16 @@ from nemo_lab.choices import check_choices, ends
 from nemo_lab.cost import CostModel, as_bits
 from nemo_lab.cost.model import BitOps
 from nemo_lab.cost.objectives import cost_objectives
+from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import held
 from nemo_lab.objective import Objective
 from nemo_lab.quantize import arguments
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig, changed, configured
-from nemo_lab.quantize.data import given
-from nemo_lab.quantize.data_sets import calibration_batches, data_sets, measured_on
+from nemo_lab.quantize.data_sets import data_sets, measured_on
 from nemo_lab.quantize.evaluation import Task, make_task, mean_errors
-from nemo_lab.quantize.fingerprint import fingerprint, former, of_metrics, settings_digests
+from nemo_lab.quantize.fingerprint import fingerprint, former, of_metrics, settings_digests, workload_digests
 from nemo_lab.quantize.memory import check_memory, weight_bytes
 from nemo_lab.quantize.metrics import Metric, as_metrics, bounded, one_metric
 from nemo_lab.quantize.network import QuantizedNetwork
@@ -139,13 +139,12 @@ class QuantizationProblem(NodeTables):
         sets = data_sets(workload, self.metrics, calibration, together, data, held_out)
         self.held_out, self._calibrated_by = sets.held_out, sets.calibrated_by
         self.calibration_count, self.example_count, _ = sets.counts
-        self._calibration = given(calibration, workload, "calibration"), together
+        self._calibration, self._workloads = sets.calibration, workload_digests(workload)
         weights, largest = weight_bytes(workload, len(self.bit_widths)), sets.largest_batch(self.batch_size)
         self.memory_bytes = check_memory(workload, sum(sets.counts), largest, kept, weights)
         self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
         with self._running() as network:
-            check_same(network, sets.calibration[0].inputs)
-            network.calibrate([batch.inputs for batch in sets.calibration])
+            self._calibrate(network)
             self._task = make_task(network, sets.searched, self.metrics, self.batch_size)
             sets.check_held_out(network, self.metrics)
         model = self.cost_model
@@ -156,6 +155,10 @@ class QuantizationProblem(NodeTables):
             measured = [metric.objective for metric in self.metrics]
             warn_if_far(measured, self._task.full, self._uniform().tolist(), self.bit_widths[-1])
 
+    def _calibrate(self, network: QuantizedNetwork) -> None:
+        check_same(network, self._calibration[0].inputs)
+        network.calibrate([batch.inputs for batch in self._calibration])
+
     def _uniform(self) -> NDArray[np.float64]:
         """Errors float64[2, metrics] with every node at its lowest, and at its highest width."""
         return self.evaluate(ends(self))[:, : len(self.metrics)]
@@ -164,12 +167,12 @@ class QuantizationProblem(NodeTables):
         """Digests of what results depend on: ``workload``, ``data``, ``settings``, ``code`` of metrics."""
         batches = [(*inputs, labels) for inputs, labels, _ in self._task.batches]
         data = [self._calibrated_by, *(tensor for batch in batches for tensor in batch if tensor is not None)]
-        return fingerprint(self.workload, data, self._settings[0], self._functions)
+        return fingerprint(self._workloads[0], data, self._settings[0], self._functions)
 
     def former_fingerprints(self, now: Mapping[str, str]) -> tuple[dict[str, str], ...]:
         """The same as earlier versions wrote it, so that what they stored is known again."""
         averaged = any(self._task.of_set) and len(self._task.batches) > 1  # by those versions
-        return () if averaged else former(now, self._settings, self._functions)
+        return () if averaged else former(now, self._workloads, self._settings, self._functions)
 
     @property
     def _functions(self) -> list[str]:
@@ -213,7 +216,8 @@ class QuantizationProblem(NodeTables):
         return None if found is None else (found.at(bits), found.quantizer(bits))
 
     def network(self) -> QuantizedNetwork:
-        """A quantized network of the caller's own, with this problem's calibration and memory layout."""
+        """A quantized network of one's own, calibrated as this; DataError if it was trained since."""
+        self._check_unchanged()
         own = QuantizedNetwork(self.workload, self.config)
         own.adopt(self._network)
         return own
@@ -268,6 +272,14 @@ class QuantizationProblem(NodeTables):
                 found.append(mean_errors(network, task, [row])[0][0])
         return (np.array(found), task.count) if counted else np.array(found)
 
+    def _check_unchanged(self) -> None:
+        """Refuse what would mix the ranges of this problem with later weights."""
+        if workload_digests(self.workload)[0] != self._workloads[0]:
+            raise DataError(
+                f"{self.workload.name} is another network than when this problem was made, as by training",
+                "make the problem again",
+            )
+
     @property
     def evaluated(self) -> int:
         """How many configurations have been evaluated; they cost nothing a second time."""
@@ -282,13 +294,16 @@ class QuantizationProblem(NodeTables):
 
         Returns:
             float64[N]; nothing is kept.
+
+        Raises:
+            DataError, TraceError: if the network was trained since, or folding makes another one of it.
         """
         rows = as_bits(bits, self.num_nodes, arguments.ANY_WIDTH)
         config = changed(self.config, settings)
-        batches = calibration_batches(self.workload, *self._calibration)[1]
+        self._check_unchanged()
         with self._running() as own:
             network = QuantizedNetwork(self.workload, config, device=own.device)
-            network.calibrate([batch.inputs for batch in batches])
+            self._calibrate(network)
             return np.array([errors[0] for errors in mean_errors(network, self._task, list(rows))])
 
     def error_objective(self, metric: Any = None) -> Objective:

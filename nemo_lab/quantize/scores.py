@@ -116,10 +116,12 @@ def check_scores(name: str, outputs: Any, labels: Tensor | None, count: int, *, 
         what = type(found).__name__
         if isinstance(found, Tensor):
             one = found.shape[:1] == (count,)
-            what = f"{tuple(found.shape[one:])} for {'an example' if one else f'{count} examples'}"
+            shape = tuple(found.shape[one:]) or "one number"
+            what = f"{shape} for {'an example' if one else f'{count} examples'}"
         raise DataError(
             f"the network returns {what}, metric {name!r} needs scores of classes",
-            "give a metric of your own: a function (outputs, labels) -> error",
+            "give a metric of your own: a function (outputs, labels) -> error, or one of (outputs, labels, "
+            "reference), which gets the outputs in full precision, too",
         )
     if not labelled:
         return

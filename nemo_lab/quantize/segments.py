@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx
 
+from nemo_lab.quantize.folding import tensors_of
 from nemo_lab.workload.nodes import function_name, is_function
 from nemo_lab.workload.operations import TRANSPARENT
 from nemo_lab.workload.written import STATE, changes_in_place
@@ -88,7 +89,7 @@ def decisions_of(graph: fx.GraphModule, node: fx.Node, decisions: Mapping[str, i
     """The columns of bits that a node itself depends on; see ``cut``."""
     paths = [str(n.target) for n in node.all_input_nodes if n.op == "get_attr"]
     if node.op == "call_module":
-        names = [name for name, _ in graph.get_submodule(str(node.target)).named_parameters()]
+        names = (name for name, _ in tensors_of(graph.get_submodule(str(node.target))))
         paths += [str(node.target), *(f"{node.target}.{name}" for name in names)]
     return {decisions[path] for path in paths if path in decisions}
 

@@ -11,6 +11,7 @@ Examples are drawn where the outcome is least certain: what the network is sure 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,26 @@ EVEN = 0.1  # share of the draws that goes to all alike
 Floats = NDArray[np.float64]
 
 
-def damages(network: QuantizedNetwork, task: Task, widths: Sequence[int]) -> Floats:
+@dataclass
+class Progress:
+    """How far one came who was interrupted.
+
+    Attributes:
+        drawn: the examples that are looked at, and how many each of them stands for.
+        batches: that are done.
+        squares: of them, float[Q, W].
+        random: state of the generator behind them.
+    """
+
+    drawn: tuple[Tensor, Tensor] | None = None
+    batches: int = 0
+    squares: Floats | None = None
+    random: Tensor | None = None
+
+
+def damages(
+    network: QuantizedNetwork, task: Task, widths: Sequence[int], progress: Progress | None = None
+) -> Floats:
     """Predicted damage of every node at every width, all others in full precision.
 
     Args:
@@ -42,6 +62,7 @@ def damages(network: QuantizedNetwork, task: Task, widths: Sequence[int]) -> Flo
         task: whose examples are looked at, some of them. By its first metric outputs are scores of classes;
             or all numbers of them count alike, each in units of their root mean square.
         widths: W of them.
+        progress: is kept up to date; from one who was interrupted it goes on.
 
     Returns:
         float64[Q, W], in nats per example where outputs are scores of classes; NaN of a node that no
@@ -54,10 +75,15 @@ def damages(network: QuantizedNetwork, task: Task, widths: Sequence[int]) -> Flo
     metric, together = task.metrics[0], backward_batch(network.workload)
     count = min(task.count, max(LEAST, min(MOST, task.count // SHARE)))
     size = next(size for size in SIZES if size <= min(count, together))
-    places, weights = _drawn(_doubts(network, task, metric), count - count % size)
-    generator = torch.Generator().manual_seed(0)
+    done = Progress() if progress is None else progress
+    if done.drawn is None:
+        done.drawn = _drawn(_doubts(network, task, metric), count - count % size)
+    (places, weights), generator = done.drawn, torch.Generator().manual_seed(0)
     squares = np.full((len(network.workload.nodes), len(widths)), np.nan)
-    for number in range(len(places) // size):
+    if done.squares is not None and done.random is not None:
+        squares = done.squares
+        generator.set_state(done.random)
+    for number in range(done.batches, len(places) // size):
         check_interrupted()
         products, part = RoundingProducts(network, widths, size), slice(number * size, (number + 1) * size)
         inputs, labels = _examples(task, places[part])
@@ -71,6 +97,7 @@ def damages(network: QuantizedNetwork, task: Task, widths: Sequence[int]) -> Flo
             with torch.no_grad():
                 new = products.squares()
         squares = np.where(np.isnan(squares), new, squares + np.nan_to_num(new))
+        done.batches, done.squares, done.random = number + 1, squares, generator.get_state()
     return squares / (2 * task.count)
 
 

@@ -17,7 +17,7 @@ from nemo_lab.exclusion import tracing
 from nemo_lab.quantize.network import Batch, QuantizedNetwork
 from nemo_lab.quantize.precision import compute_in, narrowest
 from nemo_lab.workload.agreement import disagreement
-from nemo_lab.workload.shapes_and_macs import evaluating, outputs_of, run
+from nemo_lab.workload.shapes_and_macs import evaluating, outputs_of, plain_attention, run
 from nemo_lab.workload.workload import Workload
 
 
@@ -66,7 +66,7 @@ def _other_outputs(workload: Workload, differs: str) -> TraceError:
 def _as_given(workload: Workload, batch: Batch) -> Any:
     """What the module itself gives for a batch."""
     try:
-        with tracing(), evaluating(workload.module):
+        with tracing(), evaluating(workload.module), plain_attention(workload.module):
             return outputs_of(workload.module, *_own(workload, batch))
     except Exception as error:
         raise _does_not_run(workload.name, batch, error) from error
@@ -80,11 +80,13 @@ def _in_double(workload: Workload, batch: Batch, given: Any) -> Any:
     if narrowest(workload.graph) is None:
         with suppress(Exception), tracing(), evaluating(workload.module):  # it may mix types
             module = copy.deepcopy(workload.module).double()
-            return outputs_of(module, *workload.inputs.call(_double(batch), torch.float64))
-    differs = disagreement(_outputs(workload.graph, *_own(workload, batch)), given)
-    if differs is not None:
-        raise _other_outputs(workload, differs)
-    return _run(workload.graph, workload, batch)
+            with plain_attention(module):
+                return outputs_of(module, *workload.inputs.call(_double(batch), torch.float64))
+    with evaluating(workload.module):  # with which the graph shares its parts
+        differs = disagreement(_outputs(workload.graph, *_own(workload, batch)), given)
+        if differs is not None:
+            raise _other_outputs(workload, differs)
+        return _run(workload.graph, workload, batch)
 
 
 def _does_not_run(what: str, batch: Batch, error: Exception) -> DataError:

@@ -52,7 +52,7 @@ PRESETS = {
         ALL,
         {
             **OURS,
-            "ucb_c": 0.3,
+            "ucb_c": 1.0,
             "min_size": 4,
             "initial": 24,
             "min_initial": 4,

@@ -53,6 +53,21 @@ def exact_neighbours(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.fl
     return found
 
 
+def feature_names_of(problem: Problem) -> tuple[str, ...]:
+    """What each column of ``node_features`` is; empty where nobody says it, or says it of something else.
+
+    A problem says it itself by ``feature_names``, a text of its own for each column, or its workload does.
+    """
+    columns, own = np.asarray(problem.node_features), getattr(problem, "feature_names", None)
+    if own is None and problem.workload is not None:
+        names, features = problem.workload.feature_names, problem.workload.features
+        return names if np.array_equal(columns, features) else ()
+    whole = isinstance(own, list | tuple) and all(isinstance(name, str) for name in own)
+    if own is None or not whole or len(own) != columns.shape[1] or len(set(own)) < len(own):
+        return ()
+    return tuple(own)
+
+
 def sensitivity_of(problem: Problem) -> NDArray[np.float64] | None:
     """What ``sensitivity`` gives, float64[Q, W]; None without such a method.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import wait
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 from nemo_lab.arguments import Flag
 from nemo_lab.errors import ArgumentError, EvaluationError, NemoError
 from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
-from nemo_lab.search import Problem
+from nemo_lab.search import Engine, Problem
+from nemo_lab.search.problem import sensitivity_of
 from nemo_lab.search.species import Bits
 from nemo_lab.study.commands.evaluations import Enqueue, WhatIf
 from nemo_lab.study.parsing.nodes import Selection
+from nemo_lab.study.run.aside import call_aside, wait_for
 from nemo_lab.study.run.inside import check_outside
 from nemo_lab.study.run.runner import Runner
 
@@ -66,22 +67,37 @@ class Configurations:
             raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
         return pd.Series(self._answer(rows[0]), index=list(self._problem.objective_names), name="what_if")
 
+    def sensitivity(self) -> NDArray[np.float64] | None:
+        """What each node at each width is expected to harm, float64[Q, W]; None where nobody says it.
+
+        What the run was told, or else what the problem says now, asked between two evaluations.
+
+        Raises:
+            EvaluationError: if what the problem says is not such a table.
+            StudyStateError: if a part of the run asks.
+        """
+        found: list[NDArray[np.float64] | None] = []
+
+        def ask(engine: Engine) -> None:
+            known = engine.state.sensitivity
+            found.append(sensitivity_of(engine.problem) if known is None else known)
+
+        check_outside(self._runner, "sensitivity()")
+        call_aside(self._runner, ask)
+        return found[0]
+
     def _answer(self, bits: Bits) -> NDArray[np.float64]:
         """Objectives float64[K] of uint8[Q]; asked again if a run that is stopped left them half-way."""
         while True:
             command = WhatIf(bits)
             try:
-                self._runner.post(command)
-                while not wait([command.answer], LOOK_UP).done:
-                    check_interrupted()
+                wait_for(self._runner, command)
                 return _result(command)
             except Interrupted:
                 check_interrupted()
                 if self._runner.closed:  # Python exits
                     raise
                 self._runner.wait(LOOK_UP, through_pauses=True)
-            finally:
-                command.answer.cancel()
 
 
 def _result(command: WhatIf) -> NDArray[np.float64]:

@@ -14,12 +14,14 @@ from nemo_lab.search import Problem, SearchOptions
 from nemo_lab.search.objective import constant
 from nemo_lab.search.presets import PRESETS
 from nemo_lab.study.bit_maps.reading import starts
+from nemo_lab.study.inherited import NO_NETWORKS
 from nemo_lab.study.journal import Header, StoredProblem
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.parsing.species import SPECIES
 from nemo_lab.study.provenance import as_problem, fingerprints, listed, reusable, versions
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
+from nemo_lab.study.transfer import inherited_from
 
 SEED = Whole(0, 2**128 - 1, words="a whole number of at least 0, below 2**128")
 WORKERS = Whole(1, 1024)
@@ -41,6 +43,7 @@ def create_study(
     constraints: Sequence[str] = (),
     aspiration: Mapping[str, Any] | None = None,
     start_from: Any = None,
+    transfer: Any = None,
     workers: int = 1,
     storage: str | os.PathLike[str] | None = None,
     name: str | None = None,
@@ -62,6 +65,11 @@ def create_study(
             ``nemo_lab.export.load_bits`` or ``load_front`` reads, or several of these in a list. They are
             evaluated first, as part of the budget, and become members of the species: what
             ``study.enqueue(..., join=True)`` does, and listed as that in ``interventions()`` and the script.
+        transfer: studies of other networks, or the paths of their files (the newest study in it, as it was
+            when its run last rested), one or several in a list: the species ``gcn`` and ``unet`` begin with
+            the graph networks that these have evolved, at most 48 each, in place of new ones. Weights go over
+            by the names of the features that they read; a problem of your own says them by ``feature_names``.
+            The options ``gnn_hidden``, ``gnn_position`` and ``gnn_edges`` have to be those of that search.
         workers: evaluations made at once, each in a thread; they change nothing but the time. A
             ``QuantizationProblem`` makes one at a time, and uses its own ``threads``.
         storage: an SQLite file, such as ``"run.sqlite"``, to which everything is written as it happens, so
@@ -99,6 +107,9 @@ def create_study(
     box = OrNone(ASPIRATION).check("aspiration", aspiration) or {}
     problem, recipe = as_problem(problem)
     known = None if start_from is None else starts(start_from, problem)
+    inherited = NO_NETWORKS
+    if transfer is not None:
+        inherited = inherited_from(transfer, problem, wanted, made)
     same = [one.name for one in constant(problem)]
     objectives = ObjectiveNames(problem)
     objectives.limits(limits)
@@ -120,6 +131,7 @@ def create_study(
             versions=versions(),
             created=created,
             engine=search.ENGINE_VERSION,
+            inherited=inherited,
         )
         return header, reusable(forms)
 
@@ -131,6 +143,7 @@ def create_study(
         workers=workers,
         described=described,
         recipe=recipe,
+        inherited=inherited,
     )
     if same:
         notice(

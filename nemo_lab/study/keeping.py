@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from nemo_lab.arguments import File, OrNone, Text
 from nemo_lab.errors import ArgumentError, CopyError, StudyStateError
-from nemo_lab.interruption import LOOK_UP, check_interrupted
 from nemo_lab.search import Engine
-from nemo_lab.study.commands.aside import Aside
 from nemo_lab.study.journal import Header, Journal, Recorder, backup
+from nemo_lab.study.run.aside import call_aside
 from nemo_lab.study.run.inside import check_outside
 from nemo_lab.study.run.runner import Runner
 
@@ -71,14 +69,7 @@ class Keeping:
             header = replace(header, name=name or header.name)
             self._recorder.save_as(path, header, forms, engine, self._runner.snapshot)
 
-        command = Aside(work)
-        try:
-            self._runner.post(command)
-            while not wait([command.answer], LOOK_UP).done:
-                check_interrupted()
-            command.answer.result()
-        finally:
-            command.answer.cancel()
+        call_aside(self._runner, work)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copy the journal with all its studies, whole also while runs write them. Blocks.

@@ -19,12 +19,20 @@ from nemo_lab.search.problem import evaluate_one
 from nemo_lab.search.species import NAMES, make_species
 from nemo_lab.study.journal import Header, Journal
 from nemo_lab.study.parsing.species import SPECIES
-from nemo_lab.study.provenance import as_problem, fingerprints, listed, reusable, same_python, versions
+from nemo_lab.study.provenance import (
+    EMBEDDED,
+    as_problem,
+    fingerprints,
+    listed,
+    reusable,
+    same_python,
+    versions,
+)
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
+NAME = OrNone(Text(words="the name of a study (what it searches goes into problem=)"))
 LOGGER = logging.getLogger(__name__)
-EMBEDDED = ("digits", "fashion", "text")  # what a file may ask for by name
 
 
 def load_study(
@@ -55,7 +63,7 @@ def load_study(
         NemoWarning: if versions, or the code of the problem, differ from those of the journal.
     """
     path = File().check("path", path)
-    name = OrNone(Text()).check("name", name)
+    name = NAME.check("name", name)
     given = SPECIES.check("species", listed(species))
     watching = Flag().check("read_only", read_only)
     journal = Journal.open(path, name, write=not watching, untouched=True)
@@ -88,6 +96,7 @@ def load_study(
             journal=journal,
             own_species=own,
             recipe=header.recipe,
+            inherited=header.inherited,
         )
         journal.take_up()
         return study

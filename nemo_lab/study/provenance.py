@@ -18,6 +18,7 @@ from nemo_lab.search import Problem, adapt_problem
 from nemo_lab.settings import arguments_kept, attributes_of, patched, settings
 from nemo_lab.workload.workload import Workload
 
+EMBEDDED = ("digits", "fashion", "text")  # what a file may ask for by name
 PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pymoo", "moocore", "numba")
 
 
@@ -41,7 +42,7 @@ def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
             raise DataError(
                 f"the images of {problem!r} are not in the package",
                 f"w = load_workload({problem!r}), then create_study(QuantizationProblem(w, "
-                "calibration=images, data=(images, labels)))",
+                "calibration=inputs, data=(inputs, labels)))",
             )
         problem = load_workload(problem)
     if isinstance(problem, Workload):

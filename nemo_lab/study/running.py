@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nemo_lab.arguments import Number, OrNone, Whole
 from nemo_lab.errors import StudyStateError
 from nemo_lab.study.commands.evaluations import MANY, Prepare
 from nemo_lab.study.parsing.budget import budget
+from nemo_lab.study.parsing.listener import LISTENER
+from nemo_lab.study.run.limits import NO_LIMITS, limits
 from nemo_lab.study.run.runner import Runner
 
 CANDIDATES = Whole(0, MANY)
@@ -22,16 +26,26 @@ class Running:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def start(self, evaluations: int | None = None, *, until: int | None = None) -> None:
+    def start(
+        self,
+        evaluations: int | None = None,
+        *,
+        until: int | None = None,
+        minutes: float | None = None,
+        stop_when: str | tuple[float, int] | None = None,
+    ) -> None:
         """Run in a background thread; arguments as for ``optimize``.
 
         After a failure it goes on with the evaluation that failed.
 
         Raises:
             StudyStateError: if a run is on.
-            ArgumentError: on a budget that is not a positive whole number, or already spent.
+            ArgumentError: on a budget that is not a positive whole number, or already spent; on limits that
+                are none.
         """
-        self._runner.start(budget(evaluations, until, self._runner.snapshot.target))
+        ends = limits(minutes, stop_when)
+        target = budget(evaluations, until, self._runner.snapshot.target, open_end=ends != NO_LIMITS)
+        self._runner.start(target, ends)
 
     def prepare(self, candidates: int = 0) -> None:
         """Make the first population now rather than when the run starts; blocks while it does.
@@ -41,6 +55,14 @@ class Running:
                 middle of so many evaluations, before a command: the search had chosen them by then.
         """
         self._runner.post(Prepare(CANDIDATES.check("candidates", candidates)))
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
+        self._runner.listen(LISTENER.check("listener", listener))
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Take a listener back."""
+        self._runner.forget(LISTENER.check("listener", listener))
 
     def pause(self) -> None:
         """Hold a run after the evaluation in flight, which is made to its end.

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
-
-import pandas as pd
 
 from nemo_lab.arguments import Flag
 from nemo_lab.closing import when_collected
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
-from nemo_lab.search.species import make_species
 from nemo_lab.study.configurations import Configurations
 from nemo_lab.study.delegation import delegated, writing
+from nemo_lab.study.inherited import NO_NETWORKS, Inherited
 from nemo_lab.study.journal import Journal, Recorder, resumed
 from nemo_lab.study.keeping import Described, Keeping, NotCopied, write_text
-from nemo_lab.study.parsing.configs import known_configs
-from nemo_lab.study.parsing.listener import LISTENER
 from nemo_lab.study.parsing.species import SpeciesMaker
-from nemo_lab.study.results.frames import front_frame, study_html
+from nemo_lab.study.results.frames import study_html
 from nemo_lab.study.results.script import Beginning, script
 from nemo_lab.study.results.snapshot import Snapshot, SpeciesInfo, State
 from nemo_lab.study.results.tables import Tables
-from nemo_lab.study.results.validation import Validation, validate, validation_frame
+from nemo_lab.study.results.validation import Validation
 from nemo_lab.study.run.follower import Follower
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.run.progress_bar import ProgressBar
@@ -33,6 +29,7 @@ from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.running import Running
 from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
+from nemo_lab.study.validating import Validating
 
 
 class Study(NotCopied):
@@ -40,6 +37,10 @@ class Study(NotCopied):
 
     Methods return at once unless they say otherwise, and may be called from any thread. It is made of parts:
     a runner, which owns the search; how it is run and steered; and tables of what was found.
+
+    Attributes:
+        problem, seed, options: as for ``create_study``.
+        transferred: the graph networks that it has taken over from other studies.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Study(NotCopied):
         journal: Journal | None = None,
         own_species: Mapping[str, Any] | None = None,
         recipe: Mapping[str, Any] | None = None,
+        inherited: Inherited = NO_NETWORKS,
     ) -> None:
         self.problem, self.seed, self.options, self._recipe = problem, seed, options, recipe
-        maker = SpeciesMaker(problem, options, own_species or {})
+        self.transferred = inherited
+        maker = SpeciesMaker(problem, options, own_species or {}, inherited.networks)
 
         def engine() -> Engine:
-            return Engine(problem, make_species(species, problem, options), options, seed)
+            return Engine(problem, maker.all(species), options, seed)
 
         if journal is not None and not journal.writable:
             recorder, runner = Recorder(journal), cast("Runner", Follower(journal))
@@ -77,18 +80,29 @@ class Study(NotCopied):
         self._species = SpeciesSteering(runner, maker)
         self._tables = Tables(problem, lambda: runner.snapshot)
         when_collected(self, runner.abandon)
-        self.validated: dict[int, Validation] = {}
+        self._validating = Validating(problem, runner)
 
     # running
 
     def optimize(
-        self, evaluations: int | None = None, *, until: int | None = None, progress: bool = True
+        self,
+        evaluations: int | None = None,
+        *,
+        until: int | None = None,
+        minutes: float | None = None,
+        stop_when: str | tuple[float, int] | None = None,
+        progress: bool = True,
     ) -> Study:
         """Run to the end of a budget, with a progress bar; Ctrl-C stops it as ``stop`` does.
 
         Args:
-            evaluations: how many more; what is left of the last budget, or 500, by default.
+            evaluations: how many more; what is left of the last budget, or 500, by default; no limit with
+                ``minutes`` or ``stop_when``.
             until: how many in all, instead.
+            minutes: of running after which it ends, pauses not counted, with the evaluation in flight.
+            stop_when: ``"stalled"``: once the hypervolume grew by less than 0.1 % of itself over the last 100
+                evaluations of this run; or another share and number, such as ``(0.002, 200)``. A steer
+                begins the count anew.
             progress: whether to show the bar.
 
         Raises:
@@ -98,7 +112,7 @@ class Study(NotCopied):
         self._runner.check_writable()
         bar = ProgressBar(shown=Flag().check("progress", progress))
         try:
-            self.start(evaluations, until=until)
+            self.start(evaluations, until=until, minutes=minutes, stop_when=stop_when)
             bar.wait(self._runner)
         except KeyboardInterrupt:
             self.stop()
@@ -139,13 +153,8 @@ class Study(NotCopied):
         """Whether another process runs it, and this one only looks."""
         return self._runner.following
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` after every new snapshot, on the thread that made it; it must not block."""
-        self._runner.listen(LISTENER.check("listener", listener))
-
-    def forget(self, listener: Callable[[], None]) -> None:
-        """Take a listener back."""
-        self._runner.forget(LISTENER.check("listener", listener))
+    listen = delegated("_running", Running.listen)
+    forget = delegated("_running", Running.forget)
 
     # steering
 
@@ -159,6 +168,7 @@ class Study(NotCopied):
     undo = writing("_steering", Steering.undo)
     redo = writing("_steering", Steering.redo)
     what_if = writing("_configurations", Configurations.what_if)
+    sensitivity = writing("_configurations", Configurations.sensitivity)
     reseed = writing("_species", SpeciesSteering.reseed)
     add_species = writing("_species", SpeciesSteering.add_species)
     remove_species = writing("_species", SpeciesSteering.remove_species)
@@ -209,32 +219,21 @@ class Study(NotCopied):
         Returns:
             its text.
         """
-        beginning = Beginning(self.title, self.problem, self.seed, self.options, self._recipe)
+        beginning = Beginning(
+            self.title, self.problem, self.seed, self.options, self._recipe, self.transferred
+        )
         text = script(beginning, self.snapshot)
         if path is not None:
             write_text(path, text)
         return text
 
-    def validate(self, ids: Any = None, data: Any = None, metric: Any = None) -> pd.DataFrame:
-        """The first objective, as it is shown, on images that the search has never seen. Blocks.
+    validate = delegated("_validating", Validating.validate)
+    smallest = delegated("_validating", Validating.smallest)
 
-        Args:
-            ids: config ids; the front by default.
-            data: as the problem's own; by default its ``held_out``, or what came with the workload.
-            metric: what to measure instead, such as ``"top1"``.
-
-        Returns:
-            per configuration ``searched_accuracy`` beside ``held_out_accuracy``, called by what is measured;
-            without the former if the search does not measure it. ``low`` and ``high`` are the 95 %
-            confidence interval of a share of right answers, NaN for other metrics; ``examples`` their number.
-        """
-        snapshot = self.snapshot
-        given = front_frame(snapshot, self.problem).index if ids is None else ids
-        chosen = known_configs(given, len(snapshot.evaluations))
-        bits = [snapshot.evaluations.bits[config] for config in chosen]
-        self.validated |= zip(chosen, validate(self.problem, bits, data, metric), strict=True)
-        self._runner.tell_listeners()
-        return validation_frame(snapshot, self.validated, chosen, self.problem)
+    @property
+    def validated(self) -> dict[int, Validation]:
+        """What was measured on held-out examples, by config id."""
+        return self._validating.validated
 
     @property
     def title(self) -> str:

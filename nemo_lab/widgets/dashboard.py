@@ -10,6 +10,7 @@ import ipywidgets as w
 
 from nemo_lab.study import Study, create_study
 from nemo_lab.widgets import cell_outputs
+from nemo_lab.widgets.elements.looks import few_looks
 from nemo_lab.widgets.elements.tree import close_tree
 from nemo_lab.widgets.panels.base import Panel
 from nemo_lab.widgets.panels.controls import ControlsPanel
@@ -41,13 +42,14 @@ class Dashboard(w.VBox):
         self._drawn: tuple[object, ...] = ()
         self._state = state = ViewState(self.study, self._draw)
         self._saved_output = SavedOutput(self.study)
-        self._controls = ControlsPanel(state, self.save)
-        self._front = FrontPanel(state)
-        self._graph = NetworkPanel(state)
-        self._steering = SteeringPanel(state)
-        self._inspector = InspectorPanel(state)
-        self._species = SpeciesPanel(state)
-        self._history = HistoryPanel(state)
+        with few_looks():
+            self._controls = ControlsPanel(state, self.save)
+            self._front = FrontPanel(state)
+            self._graph = NetworkPanel(state)
+            self._steering = SteeringPanel(state)
+            self._inspector = InspectorPanel(state)
+            self._species = SpeciesPanel(state)
+            self._history = HistoryPanel(state)
         self._panels: tuple[Panel, ...] = (
             self._controls, self._front, self._graph, self._steering, self._inspector, self._species,
             self._history,

@@ -37,9 +37,8 @@ def title(label: str, legend: str = "") -> str:
 
 def status(snapshot: Snapshot, seed: int) -> str:
     """One line on where the run stands."""
-    done = len(snapshot.evaluations)
-    parts = [f"<b>{STATE_WORDS[snapshot.state]}</b>", f"{done} of {max(snapshot.target, done)} evaluations"]
     left = snapshot.seconds_left
+    parts = [f"<b>{STATE_WORDS[snapshot.state]}</b>", f"{made(snapshot)} evaluations"]
     if snapshot.state in ("running", "paused") and left is not None:
         parts.append(f"about {duration(left)} left")
     parts += [
@@ -54,12 +53,26 @@ def status(snapshot: Snapshot, seed: int) -> str:
         parts.append(f"{snapshot.reused} taken from earlier runs")
     if snapshot.exhausted:
         parts.append("every configuration has been evaluated")
-    percent = 100 * done / max(snapshot.target, done, 1)
+    percent = 100 * _share_done(snapshot)
     bar = (
         f'<div class="nemo-progress" role="progressbar" aria-label="evaluations done" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent:.0f}"><div style="width:{percent:.1f}%"></div></div>'
     )
     return f'{bar}<span class="nemo-status">{" · ".join(parts)}</span>'
+
+
+def _share_done(snapshot: Snapshot) -> float:
+    """How far the run is, from 0 to 1; by the time that is left where that is what ends it."""
+    done, left = len(snapshot.evaluations), snapshot.seconds_left
+    if left is None:
+        return 0.0 if snapshot.endless else done / max(snapshot.target, done, 1)
+    return done / max(done + left / snapshot.seconds_per_evaluation, 1.0)
+
+
+def made(snapshot: Snapshot, form: str = "") -> str:
+    """How many evaluations there are, of how many if that ends the run; each number in a format."""
+    done = len(snapshot.evaluations)
+    return f"{done:{form}}" if snapshot.endless else f"{done:{form}} of {max(snapshot.target, done):{form}}"
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ TOLERANCES: dict[torch.dtype, tuple[float, float]] = {
     torch.bfloat16: (5e-2, 2e-2),
 }
 USUAL = (1e-4, 1e-5)
+HUGE = 1e3  # times the median are numbers that stand for no score, such as -1e9: they are compared apart
 FLIPPED = 1e-3  # of whole numbers, such as the best class of each pixel: ties may fall the other way
 
 
@@ -21,12 +24,13 @@ def disagreement(found: Any, wanted: Any, computed_in: torch.dtype | None = None
     """How the outputs of two networks differ: None if they do not.
 
     Args:
-        found, wanted: outputs, however nested. What is not a tensor is not compared.
+        found, wanted: outputs, however nested, in dictionaries and dataclasses of one's own, too. What is
+            not a tensor is not compared; one tensor at least has to be.
         computed_in: the type in which what is wanted was computed, if not the type of each output.
     """
-    left, right = (
-        pytree.tree_leaves(pytree.tree_map_only(Tensor, torch.Tensor.detach, one)) for one in (found, wanted)
-    )
+    left, right = (list(leaves(outputs)) for outputs in (found, wanted))
+    if not any(isinstance(one, Tensor) for one in right):
+        return "there is no tensor that could be compared"
     if len(left) != len(right):
         return f"{len(left)} outputs where there are {len(right)}"
     for one, other in zip(left, right, strict=True):
@@ -34,6 +38,19 @@ def disagreement(found: Any, wanted: Any, computed_in: torch.dtype | None = None
         if differs is not None:
             return differs
     return None
+
+
+def leaves(outputs: Any) -> Iterator[Any]:
+    """What outputs consist of, however they are packed; tensors without their gradients."""
+    for leaf in pytree.tree_leaves(outputs):
+        if isinstance(leaf, Tensor):
+            yield leaf.detach()
+        elif isinstance(leaf, Mapping):  # of a kind that pytree does not know
+            yield from leaves([*leaf.values()])
+        elif dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+            yield from leaves([getattr(leaf, one.name) for one in dataclasses.fields(leaf)])
+        else:
+            yield leaf
 
 
 def _differs(found: Any, wanted: Any, computed_in: torch.dtype | None) -> str | None:
@@ -59,7 +76,16 @@ def _differs(found: Any, wanted: Any, computed_in: torch.dtype | None) -> str | 
     off, wanted = (found - wanted)[finite].abs(), wanted[finite]
     if not off.numel():
         return None
-    share, of_largest = TOLERANCES.get(computed_in or kind, USUAL)
+    size = wanted.abs()
+    huge = size > HUGE * max(float(size[size > 0].median()) if bool((size > 0).any()) else 0.0, 1e-300)
+    tolerance = TOLERANCES.get(computed_in or kind, USUAL)
+    return next(filter(None, (_off(off[one], wanted[one], *tolerance) for one in (~huge, huge))), None)
+
+
+def _off(off: Tensor, wanted: Tensor, share: float, of_largest: float) -> str | None:
+    """Whether numbers are off by more than is permitted of their deviation and of the largest of them."""
+    if not off.numel():
+        return None
     deviation = float(wanted.std()) if wanted.numel() > 1 else 0.0
     away = float(off.square().mean().sqrt())
     if away <= share * deviation + of_largest * float(wanted.abs().max()):

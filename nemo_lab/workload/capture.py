@@ -14,24 +14,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.errors import TraceError
 from nemo_lab.exclusion import alone, tracing
-from nemo_lab.workload.agreement import disagreement
+from nemo_lab.workload.agreement import disagreement, leaves
 from nemo_lab.workload.attention import write_out_attention
 from nemo_lab.workload.exported import export, written_as_known
 from nemo_lab.workload.operations import Operations
 from nemo_lab.workload.own_numbers import OwnNumbers
 from nemo_lab.workload.regions import LESS_PRECISE
 from nemo_lab.workload.shapes_and_macs import (
+    copied,
     evaluating,
     measure,
     outputs_of,
     plain_attention,
-    untouched,
 )
+from nemo_lab.workload.untouched import untouched
 from nemo_lab.workload.written import read_what_was_written
 
 TORCH = str(Path(torch.__file__).parent)
@@ -71,11 +71,7 @@ def capture(
         try:
             expected = outputs_of(module, args, kwargs)
         except Exception as error:
-            raise TraceError(
-                f"{name} does not run on the example input: {_reason(error)}{_place(error)}",
-                "pass one batch of inputs that the network accepts: a tensor, a tuple of the positional "
-                "arguments, or a dictionary of the keyword arguments",
-            ) from error
+            raise _does_not_run(name, error) from error
         opaque: tuple[fx.GraphModule, int] | None = None
         tracer = _FxTracer()
         try:
@@ -112,6 +108,28 @@ def capture(
                     f"{failed} {_reason(error)}",
                     WAY_OUT,
                 ) from first
+
+
+def make(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Run a module with lazy parts for the first time, which gives them weights.
+
+    Raises:
+        TraceError: if it does not run on the example.
+    """
+    try:
+        with tracing(), evaluating(module), torch.no_grad(), torch_threads(1):
+            args, kwargs = copied(args, kwargs)
+            module(*args, **kwargs)
+    except Exception as error:
+        raise _does_not_run(type(module).__name__, error) from error
+
+
+def _does_not_run(name: str, error: Exception) -> TraceError:
+    return TraceError(
+        f"{name} does not run on the example input: {_reason(error)}{_place(error)}",
+        "pass one batch of inputs that the network accepts: a tensor, a tuple of the positional arguments, "
+        "or a dictionary of the keyword arguments",
+    )
 
 
 def _beside_others() -> AbstractContextManager[None]:
@@ -173,7 +191,7 @@ def _checked(graph: fx.GraphModule, args: Sequence[Any], kwargs: Mapping[str, An
 
 
 def _types(outputs: Any) -> list[torch.dtype]:
-    return [leaf.dtype for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    return [leaf.dtype for leaf in leaves(outputs) if isinstance(leaf, Tensor)]
 
 
 def _reason(error: BaseException) -> str:

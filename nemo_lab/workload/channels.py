@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from nemo_lab.errors import TraceError
 from nemo_lab.workload.arranged import CASTS
+from nemo_lab.workload.computed import way_out
 from nemo_lab.workload.nodes import argument, function_name
 from nemo_lab.workload.operations import TRANSPOSED, Operations
 
@@ -40,7 +42,9 @@ def scales_of_operands(operations: Operations, node: fx.Node) -> tuple[Scales, S
     if operands is None:
         raise RuntimeError(f"{node} multiplies nothing")
     module, name = operations.module(node), operations.function(node)
-    own: Any = None if module is None else module.weight
+    own: Any = getattr(module, "weight", None)
+    if module is not None and own is None:
+        raise TraceError(f"layer {str(node.target)!r} has a weight only while it runs", way_out(module))
     left, right = (tuple(own.shape) if one is None else tuple(one.meta["shape"]) for one in operands)
     if name == "einsum":
         return _of_einsum(node, (left, right))

@@ -11,7 +11,8 @@ from torch.nn.utils import parametrize
 
 from nemo_lab.workload.operations import LAYERS
 from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.shapes_and_macs import evaluating, untouched
+from nemo_lab.workload.shapes_and_macs import evaluating
+from nemo_lab.workload.untouched import untouched
 
 SOURCES = ("g", "v", "u", "orig", "mask")  # weight_g and weight_v, weight_orig and weight_mask, and so on
 

@@ -86,14 +86,18 @@ class Inputs:
         return tuple(leaf if isinstance(leaf, plain) else type(leaf).__qualname__ for leaf in rest)
 
     @cached_property
+    def _named(self) -> dict[str, Any]:
+        """All arguments of the example by name."""
+        return {**dict(zip(self.parameters, self.args, strict=True)), **self.kwargs}
+
+    @cached_property
     def brought(self) -> dict[str, Any]:
         """The arguments that hold tensors of a batch: name -> structure, with a ``Leaf`` for each."""
         from torch.utils import _pytree as pytree
 
-        named = {**dict(zip(self.parameters, self.args, strict=True)), **self.kwargs}
         return {
             name: value
-            for name, value in named.items()
+            for name, value in self._named.items()
             if any(isinstance(leaf, Leaf) for leaf in pytree.tree_leaves(value))
         }
 
@@ -133,7 +137,7 @@ class Inputs:
             batch: what the network takes if that is one argument; a dictionary by names of parameters; or a
                 tuple in their order.
         """
-        arguments = tuple(self.brought.values())
+        arguments, batch = tuple(self.brought.values()), self._without_fixed(batch)
         if len(arguments) == 1:
             found = _matched(arguments[0], batch)
             if found is not None:
@@ -142,6 +146,16 @@ class Inputs:
             return _matched(self.brought, batch)
         return _matched(arguments, batch) if isinstance(batch, tuple | list) else None
 
+    def _without_fixed(self, batch: Any) -> Any:
+        """A batch without arguments that are what they were in the example, and stay so."""
+        fixed = {name: value for name, value in self._named.items() if name not in self.brought}
+        if isinstance(batch, Mapping):
+            return {k: v for k, v in batch.items() if not (k in fixed and _same(fixed[k], v))}
+        if isinstance(batch, tuple) and fixed and len(batch) == len(self._named):
+            pairs = zip(self._named, batch, strict=True)
+            return tuple(v for k, v in pairs if not (k in fixed and _same(fixed[k], v)))
+        return batch
+
     def described(self) -> str:
         """What a batch of several tensors is, for messages."""
         names = ", ".join(self.brought)
@@ -149,6 +163,17 @@ class Inputs:
             f"a dictionary with the keys {names}, or a tuple ({names}), or a pair of that and labels; "
             "if one of them is the same for all examples, trace it with another number of examples"
         )
+
+
+def _same(fixed: Any, given: Any) -> bool:
+    """Whether an argument is what it was in the example."""
+    import torch
+
+    if isinstance(fixed, torch.Tensor) or isinstance(given, torch.Tensor):
+        both = isinstance(fixed, torch.Tensor) and isinstance(given, torch.Tensor)
+        return both and torch.equal(fixed, given)
+    plain = (bool, int, float, complex, str, torch.dtype, torch.device)
+    return fixed is given or (type(fixed) is type(given) and isinstance(fixed, plain) and fixed == given)
 
 
 def _matched(argument: Any, value: Any) -> list[Any] | None:

@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 from nemo_lab.workload.nodes import is_read_off, read
 from nemo_lab.workload.own_numbers import NoCompiler, OwnNumbers, draws
 from nemo_lab.workload.uncounted import macs
+from nemo_lab.workload.untouched import untouched
 
 
 class _CountMacs(NoCompiler):
@@ -133,22 +134,6 @@ def plain_attention(module: nn.Module) -> Iterator[None]:
         return
     with BaseTorchFunctionMode():
         yield
-
-
-@contextmanager
-def untouched(module: nn.Module) -> Iterator[None]:
-    """Run a module without gradients; its buffers are as before afterwards."""
-    buffers = [(part, dict(part._buffers)) for part in module.modules() if part._buffers]
-    values = [{name: None if b is None else b.clone() for name, b in own.items()} for _, own in buffers]
-    with torch.no_grad():
-        try:
-            yield
-        finally:
-            for (part, own), saved in zip(buffers, values, strict=True):
-                part._buffers.update(own)
-                for name, before in saved.items():
-                    if before is not None:
-                        part._buffers[name].copy_(before)  # type: ignore[union-attr]
 
 
 def outputs_of(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:

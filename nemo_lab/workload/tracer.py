@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils import _pytree as pytree
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.arguments import Choice, Domain, OrNone, Whole
 from nemo_lab.errors import NemoWarning, TraceError
 from nemo_lab.exclusion import tracing
-from nemo_lab.workload.capture import capture
+from nemo_lab.workload.capture import capture, make
 from nemo_lab.workload.computed import deployed
 from nemo_lab.workload.decisions import decisions
 from nemo_lab.workload.declared import ignored, tied
@@ -113,6 +114,15 @@ def trace(
             f"the network is a {type(module).__name__}", "pass the module as it was before torch.jit.script"
         )
     args, kwargs = _arguments(module, example_input)
+    lazy = [path or type(part).__name__ for path, part in module.named_modules() if _has_to_be_made(part)]
+    if lazy:
+        make(module, args, kwargs)
+        warnings.warn(
+            f"lazy modules had no weights yet, and drew some: {', '.join(lazy)}; train the network first, if "
+            "more than its costs is to be known",
+            NemoWarning,
+            stacklevel=3,
+        )
     with tracing(), deployed(module) as network:
         name = name or type(network).__name__
         graph, traced_by, batch = capture(network, args, kwargs, name)
@@ -146,6 +156,10 @@ def trace(
         traced_by=traced_by,
         inputs=Inputs.of(module, args, kwargs, batch),
     )
+
+
+def _has_to_be_made(part: nn.Module) -> bool:
+    return isinstance(part, LazyModuleMixin) and part.has_uninitialized_params()
 
 
 def _nothing_to_quantize(name: str, quantizers: Quantizers, parts: Sequence[FullPrecision]) -> TraceError:

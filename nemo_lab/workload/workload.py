@@ -196,7 +196,7 @@ class Workload:
         if params or macs or unknown:
             line += f"; {params:,} weights and {macs:,} MACs of them stay in full precision"
             line += f", the MACs of {unknown} more parts are unknown" if unknown else ""
-        if held := self._held:
+        if held := self._held or FULL_PRECISION * (weights == len(self.nodes)):
             line += f"; activations that are not quantized count {held} bits"
         return line if self.trained else f"{line}; random weights"
 

@@ -11,6 +11,7 @@ from torch import Tensor, fx
 
 from nemo_lab.workload.nodes import is_function
 from nemo_lab.workload.shapes_and_macs import run
+from nemo_lab.workload.untouched import depth_of_transforms
 
 # in the meta of a node: it writes into a tensor of several names, or reads it after; it changes a buffer
 THROUGH, STATE = "written through", "state"
@@ -84,9 +85,9 @@ class _Watch(fx.Interpreter):
         """One node."""
         given = {one: self._tensors[one] for one in n.all_input_nodes if one in self._tensors}
         before = {one: _version(tensor) for one, tensor in given.items()}
-        held = self._held(n)
+        held, depth = self._held(n), depth_of_transforms()
         result = super().run_node(n)
-        if any(_version(tensor) != version for tensor, version in held):
+        if any(_version(tensor) != version for tensor, version in held) or depth_of_transforms() != depth:
             n.meta[STATE] = True
         changed = {_storage(tensor) for one, tensor in given.items() if _version(tensor) != before[one]}
         touched = [holder for storage in changed for holder in self._holders[storage]]

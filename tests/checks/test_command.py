@@ -25,6 +25,14 @@ class Branch(nn.Module):
 
 branch = Branch(), torch.ones(1, 2)
 alone = nn.Linear(4, 3)
+
+class class_of_one(nn.Linear):
+    def __init__(self, size):
+        super().__init__(4, size)
+
+def asks(size):
+    return nn.Linear(4, size), torch.zeros(1, 4)
+
 traced = nl.Workload.from_module(alone, torch.zeros(1, 4), name="mine")
 
 def refused():
@@ -47,7 +55,9 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ("traced", 0, "mine can be traced", ""),
         ("branch", 1, "Branch cannot be searched", ""),
         ("refused", 1, "", "came without data"),
-        ("alone", 2, "", "example_input is missing for a Linear"),
+        ("alone", 2, "", "is a network without an example of its input\nname a pair (network, example)"),
+        ("class_of_one", 2, "", "cannot be called: missing a required argument: 'size'"),
+        ("asks", 2, "", "name a function without arguments"),
         ("tracd", 2, "", "did you mean 'traced'?"),
     ],
 )
@@ -68,6 +78,7 @@ def test_what_a_file_has_is_checked(
         ("digit", "did you mean 'digits'?"),
         ("nothing.py:make", "there is no file 'nothing.py'"),
         ("nothing_of_the_kind:make", "there is no module 'nothing_of_the_kind'"),
+        ("nothing.py", "give nothing.py:NAME"),
     ],
 )
 def test_a_wrong_call_is_told(capsys: pytest.CaptureFixture[str], what: str, err: str) -> None:

@@ -21,6 +21,7 @@ from tests.waiting import PATIENCE, Seen, still, until
 
 expect.set_options(timeout=1000 * PATIENCE)  # the search, the server and the browser share the cores
 
+LATE = "[anywidget] Failed to initialize model."  # which a slow page says, see elements/element.js
 SLOW_HAND = 400.0  # milliseconds that a button is held: longer than BokehJS has patience by itself
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TOKEN = "only-for-tests"
@@ -213,8 +214,9 @@ class Notebook:
         self.page: Page = page or tab.page
         self.errors: list[str] = []
         self.outside: list[str] = []
+        self.late: list[str] = []  # said of modules that came too late for anywidget
         self._heard = {
-            "pageerror": lambda error: self.errors.append(str(error)),
+            "pageerror": lambda error: (self.late if str(error) == LATE else self.errors).append(str(error)),
             "request": lambda request: tab.server.note_outside(request.url, self.outside),
         }
         for event, listener in self._heard.items():
@@ -290,6 +292,17 @@ class Notebook:
         """
         for _ in range(2):
             self.until(lambda: self.page.evaluate(AT_REST), "a dashboard at rest")
+
+    @contextlib.contextmanager
+    def slow(self, times: float) -> Iterator[None]:
+        """A browser that has so many times less of its processor."""
+        session = self.page.context.new_cdp_session(self.page)
+        try:
+            session.send("Emulation.setCPUThrottlingRate", {"rate": times})
+            yield
+        finally:
+            session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+            session.detach()
 
     def type(self, code: str) -> Locator:
         """Write code into a new cell at the end, and leave it there."""
@@ -412,7 +425,8 @@ AT_REST = """async () => {
   const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
   const question = {code: "pass", store_history: false, user_expressions: {busy}};
   const { content } = await kernel.requestExecute(question).done;
-  await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+  do await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+  while (globalThis.__nemo_lab_turns?.taken);
   return content.user_expressions.busy.data["text/plain"] === "False";
 }"""
 

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.browser
 
@@ -61,15 +60,17 @@ def voila(notebook: Path, folder: Path, *options: str) -> Iterator[str]:
     log = folder / "voila.log"
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=isolated, stdout=file, stderr=subprocess.STDOUT)
+
+    def answers() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text())
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/voila.js", timeout=PATIENCE).close()
+            return True
+        return False
+
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/voila.js", timeout=5).close()
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(log.read_text())
-            time.sleep(0.2)
+        until(answers, log.read_text)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -137,14 +138,12 @@ def test_it_is_tapped_and_steered_by_mouse_and_keyboard_in_the_dark(browser: Any
         press("Enter")
         expect(page.button("Start")).to_be_enabled()
         assert page.points("front") > 1
-        page.button("Next").focus()
-        press("Enter")
-        press("Enter")
         shown = page.page.locator(".nemo-dashboard .nemo-hint", has_text="study.config(").first
-        before = shown.inner_text()
-        page.button("Previous").focus()
-        press("Enter")
-        expect(shown).not_to_have_text(before)
+        for step in ("Next", "Next", "Previous"):
+            before = shown.inner_text()
+            page.button(step).focus()
+            press("Enter")
+            expect(shown).not_to_have_text(before)
         network = page.figure("The network")
         network.scroll_into_view_if_needed()
         grey = network.screenshot()
@@ -155,10 +154,7 @@ def test_it_is_tapped_and_steered_by_mouse_and_keyboard_in_the_dark(browser: Any
         page.wait_for_text(f"Configuration {other}")
         page.page.mouse.move(5, 5)
         network.scroll_into_view_if_needed()
-        deadline = time.monotonic() + 20
-        while network.screenshot() == grey and time.monotonic() < deadline:
-            page.page.wait_for_timeout(200)
-        assert network.screenshot() != grey
+        page.until(lambda: network.screenshot() != grey)
         paper, ink = background(network)
         assert paper < 80
         assert ink > 150

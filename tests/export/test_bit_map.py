@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
-from nemo_lab import NemoError, QuantizationProblem, Study, create_study
+from nemo_lab import NemoError, NemoWarning, QuantizationProblem, Study, Workload, create_study
 from nemo_lab.errors import ArgumentError, BitWidthError, DataError, UnknownNameError
 from nemo_lab.export import load_bits, load_front, save_bits, save_front, save_json
 from nemo_lab.study.bit_maps import reading, text
@@ -234,3 +236,46 @@ def test_a_real_network_by_its_modules(digits_problem: QuantizationProblem, tmp_
     assert (bits["stem.conv.weight"], bits["stem.conv.input"], bits["classifier.weight"]) == (8, 8, 6)
     assert {width for name, width in bits.items() if name.startswith("blocks.")} == {4}
     assert np.isin([2, 3, 7], list(bits.values())).sum() == 0
+
+
+def test_what_stays_in_full_precision_here_is_left_out_with_a_word(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+
+    def problem(**settings: object) -> QuantizationProblem:
+        ignored = settings.pop("ignore", ())
+        workload = Workload.from_module(module, x[:2], ignore=ignored)  # type: ignore[arg-type]
+        return QuantizationProblem(workload, x, x, "agreement", **settings)  # type: ignore[arg-type]
+
+    whole, part = problem(), problem(ignore=["0", "2.weight"])
+    widths = dict(zip(whole.node_names, range(2, 2 + whole.num_nodes), strict=True))
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps(widths))
+    with pytest.warns(
+        NemoWarning, match=r"stays in full precision here, left out: 0\.input, 0\.weight, 2\.weight"
+    ):
+        found = load_bits(path, part)
+    assert found.tolist() == [widths[name] for name in part.node_names]
+    path.write_text('{"*": 4, "7.input": 4}')
+    with pytest.raises(UnknownNameError, match=r"7\.input"):
+        load_bits(path, part)
+
+
+def test_a_width_that_a_node_may_not_have_is_refused_with_those_that_it_may(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    widths = {"weight": (2, 4, 8), "activation": (8, 16)}
+    problem = QuantizationProblem(Workload.from_module(module, x[:2]), x, x, "agreement", bit_widths=widths)
+    path = tmp_path / "bits.json"
+    for bits in (3, 16):
+        path.write_text(json.dumps({"*": 8, "0.weight": bits}))
+        with pytest.raises(
+            BitWidthError, match=rf"'0\.weight' may not have {bits} bits; choose from 2, 4, 8$"
+        ):
+            load_bits(path, problem)
+    path.write_text(json.dumps({"activation": 16}))
+    with pytest.raises(
+        BitWidthError, match=r"default=16 for '0\.weight'.* may not have 16 bits; choose from 2, 4, 8$"
+    ):
+        load_bits(path, problem, default=16)
+    assert load_bits(path, problem, default=8).tolist() == [16, 8, 16, 8]

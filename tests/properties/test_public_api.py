@@ -237,7 +237,7 @@ def check_sound(study: nl.Study, path: Path) -> None:
     assert study._repr_html_()
     whole = study.evaluations(bits=True)
     study.close()
-    watched = nl.load_study(path, read_only=True)
+    watched = nl.load_study(path if study.journal is None else study.journal.path, read_only=True)
     assert watched.evaluations(bits=True).equals(whole)
     watched.close()
 

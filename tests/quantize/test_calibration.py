@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -348,7 +349,7 @@ def test_networks_of_other_precision_are_quantized_in_float32(dtype: torch.dtype
     data = (IMAGES.to(dtype), torch.arange(24) % 4)
     problem = QuantizationProblem(workload, IMAGES.to(dtype), data)
     plain = QuantizationProblem(
-        Workload.from_module(module.float().eval(), IMAGES[:2]), data[0].float(), data
+        Workload.from_module(copy.deepcopy(module).float().eval(), IMAGES[:2]), data[0].float(), data
     )
     bits = np.full((1, problem.num_nodes), 8)
     assert problem.network().weights.full["conv.weight"].dtype == torch.float32

@@ -205,6 +205,44 @@ def test_what_a_batch_does_not_bring_is_as_in_the_example(example: Any, data: An
     assert 0 < problem.evaluate([8] * problem.num_nodes)[0, 0] < 0.01
 
 
+LABELS = torch.arange(48) % 3
+FIXED = {"x": X, "bias": torch.ones(8), "mode": "sum"}
+
+
+@pytest.mark.parametrize(
+    ("example", "calibration", "data"),
+    [
+        ({"x": X[:4]}, {"x": X}, ({"x": X}, LABELS)),
+        ({"x": X[:4]}, (X,), ((X,), LABELS)),
+        ({"x": X[:4]}, X, [({"x": X[:20]}, LABELS[:20]), ({"x": X[20:]}, LABELS[20:])]),
+        ({**FIXED, "x": X[:4]}, FIXED, {**FIXED, "labels": LABELS}),
+        ({**FIXED, "x": X[:4]}, FIXED, (FIXED, LABELS)),
+        ((X[:4], 1.0), (X, 1.0), ((X, 1.0), LABELS)),
+        ((X[:4], None), (X, None), ((X, None), LABELS)),
+    ],
+)
+def test_what_the_example_was_is_taken_as_a_batch_too(example: Any, calibration: Any, data: Any) -> None:
+    class Optional(Scaled):
+        def forward(
+            self, x: Any, scale: Any = None, *, bias: Tensor | None = None, mode: str = "sum"
+        ) -> Tensor:
+            return super().forward(x, 1.0 if scale is None else scale, bias=bias, mode=mode)
+
+    torch.manual_seed(0)
+    workload = Workload.from_module(Optional().eval(), example)
+    found, plain = (
+        QuantizationProblem(workload, *given, "top1") for given in ((calibration, data), (X, (X, LABELS)))
+    )
+    bits = [5] * plain.num_nodes
+    assert found.evaluate(bits).tolist() == plain.evaluate(bits).tolist()
+
+
+def test_what_is_not_as_in_the_example_is_refused() -> None:
+    workload = Workload.from_module(Scaled().eval(), {**FIXED, "x": X[:4]})
+    with pytest.raises(DataError, match="a dictionary with the keys x, bias, mode"):
+        QuantizationProblem(workload, {**FIXED, "mode": "other"}, X, "kl")
+
+
 def test_what_is_fixed_is_part_of_the_fingerprint() -> None:
     torch.manual_seed(0)
     module, bias = Scaled().eval(), drawn(8)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nemo_lab.quantize.affine import Affine, affine, round_, round_and_keep_
+from nemo_lab.quantize.affine import Affine, affine, round_, round_and_keep_, rounded
 from nemo_lab.quantize.kernels import squared_error
 
 WIDTHS = range(2, 17)
@@ -51,6 +51,11 @@ def test_rounding_is_torchs_in_every_layout(layout: str, bits: int) -> None:
         found = round_(own, quantizer)
         assert found is own
         assert torch.equal(bits_of(found), bits_of(four_passes(x, quantizer)))
+        before = x.clone()
+        new = rounded(x, quantizer)
+        assert torch.equal(bits_of(new), bits_of(found))
+        assert torch.equal(x, before)
+        assert new.untyped_storage().data_ptr() != x.untyped_storage().data_ptr() or not x.numel()
 
 
 def test_a_view_with_gaps_is_rounded_in_place_and_its_neighbours_are_not() -> None:
@@ -67,10 +72,12 @@ def test_huge_tiny_and_infinite_values(bits: int) -> None:
     for low, high in ((-1.0, 2.0), (0.0, 1e30), (-1e-30, 1e-30), (-3.0, 0.0)):
         quantizer = affine(low, high, bits)
         assert torch.equal(bits_of(round_(x.clone(), quantizer)), bits_of(four_passes(x, quantizer)))
+        assert torch.equal(bits_of(rounded(x, quantizer)), bits_of(four_passes(x, quantizer)))
 
 
 def test_nan_stays_nan() -> None:
-    assert bool(round_(torch.tensor([torch.nan, 1.0]), affine(-1, 2, 4)).isnan()[0])
+    for way in (round_, rounded):
+        assert bool(way(torch.tensor([torch.nan, 1.0]), affine(-1, 2, 4)).isnan()[0])
 
 
 @pytest.mark.parametrize("bits", WIDTHS)

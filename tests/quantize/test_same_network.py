@@ -53,6 +53,29 @@ CHAINS = {
 }
 
 
+class Shared(nn.Module):
+    """One convolution, or two that share their weight, before two norms: neither can be folded."""
+
+    def __init__(self, twice: bool) -> None:
+        super().__init__()
+        self.first, self.norms = nn.Conv2d(3, 8, 3), nn.ModuleList(nn.BatchNorm2d(8) for _ in range(2))
+        self.second = self.first if twice else nn.Conv2d(3, 8, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.norms[0](self.first(x)) + self.norms[1](self.second(x.flip(-1)))
+        return found.flatten(1)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_convolution_that_is_used_twice_keeps_its_norms(twice: bool) -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(64, 3, 6, 6)
+    made = problem(randomised(Shared(twice), inputs), inputs)
+    assert made.full_precision_error() < 1e-8
+    assert made.network().folded == {}
+
+
 @pytest.mark.parametrize("chain", CHAINS)
 def test_norms_behind_a_convolution_are_all_folded(chain: str) -> None:
     torch.manual_seed(0)

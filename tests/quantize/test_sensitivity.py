@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import warnings
 
 import numpy as np
@@ -10,10 +12,13 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 import nemo_lab as nl
 from nemo_lab.interruption import Interrupted, interruptible
-from nemo_lab.quantize.sensitivity import completed
+from nemo_lab.quantize.data import as_examples
+from nemo_lab.quantize.evaluation import make_task
+from nemo_lab.quantize.sensitivity import Progress, completed, damages
 
 WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 
@@ -173,6 +178,39 @@ def test_networks_of_every_kind(kind: type[nn.Module]) -> None:
     assert np.abs(np.log(found / (scale * harm))).max() < np.log(4)
 
 
+class Packed(Net):
+    """Its scores, packed as a kind of output."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> object:
+        found = super().forward(x)
+        for _ in range(x.shape[1] - 12):  # which torch.fx does not follow, torch.export does
+            found = found + 1
+        if self.kind == "ModelOutput":
+            return SequenceClassifierOutput(logits=found)
+        return {"dictionary": {"logits": found}, "nested": {"logits": found, "more": [found * 2, (x,)]}}[
+            self.kind
+        ]
+
+
+@pytest.mark.parametrize("kind", ["dictionary", "nested", "ModelOutput"])
+def test_scores_in_any_packing_have_the_same(kind: str) -> None:
+    found = []
+    for network in (Net, functools.partial(Packed, kind)):
+        torch.manual_seed(3)
+        module = network().eval()
+        x = torch.randn(64, 12)
+        workload = nl.Workload.from_module(module, x[:4])
+        assert workload.traced_by == ("torch.fx" if network is Net else "torch.export")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found.append(nl.QuantizationProblem(workload, x, x, "kl").sensitivity())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
+
+
 def test_what_no_gradient_reaches_is_guessed_and_said() -> None:
     class Blind(Net):
         def forward(self, x: Tensor) -> Tensor:
@@ -246,3 +284,33 @@ def test_it_can_be_stopped_and_asked_again() -> None:
     rows = np.full((1, problem.num_nodes), 4)
     assert (problem.evaluate(rows) == undisturbed.evaluate(rows)).all()
     assert (problem.sensitivity() == undisturbed.sensitivity()).all(axis=None)
+
+
+@pytest.mark.parametrize("make", [Net, Noisy])
+def test_who_is_stopped_again_and_again_comes_to_an_end(
+    make: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time it goes on with the batch in which it was stopped, and finds the same."""
+    monkeypatch.setattr("nemo_lab.quantize.sensitivity.backward_batch", lambda workload: 7)  # little memory
+    torch.manual_seed(0)
+    problem = problem_of(make(), x := torch.randn(470, 12))
+    network, looks = problem.network(), 0
+    task = make_task(network, as_examples(x, problem.workload, "data", "taken"), problem.metrics, 64)
+
+    def looked(most: int) -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > most
+
+    for _ in range(2):  # weights are at hand the second time, and are looked for no more
+        looks = 0
+        with interruptible(lambda: looked(10**9)):
+            wanted = damages(network, task, WIDTHS)
+    most, progress = looks // 2, Progress()
+    for stops in range(10):  # noqa: B007
+        looks = 0
+        with contextlib.suppress(Interrupted), interruptible(lambda: looked(most)):
+            found = damages(network, task, WIDTHS, progress)
+            break
+    assert 0 < stops < 9
+    assert np.array_equal(found, wanted)

@@ -43,6 +43,12 @@ def test_a_quantization_study_needs_no_jupyter() -> None:
     assert not modules & {"ipywidgets", "anywidget", "bokeh"}
 
 
+def test_no_graph_network_is_needed_before_the_first_children() -> None:
+    modules = imported_by("import nemo_lab as nl\nnl.create_study('digits').optimize(7, progress=False)")
+    assert "torch" in modules
+    assert "torch_geometric" not in modules
+
+
 HALF = """
 import sys, time
 

@@ -133,6 +133,15 @@ def test_accuracy_is_one_minus_the_error(names: ObjectiveNames) -> None:
         names.limits(["accuracy <= 0.9"])
 
 
+def test_an_objective_goes_by_the_name_of_its_metric_too(
+    names: ObjectiveNames, digits_problem: QuantizationProblem
+) -> None:
+    assert names.limits(["top1 >= 0.9"]) == names.limits(["accuracy >= 0.9"])
+    diverges = QuantizationProblem(digits_problem.workload, metric=["kl", "agreement"])
+    limits = ObjectiveNames(diverges).limits(["kl <= 0.05", "agreement >= 0.9"])
+    assert limits == {0: 0.05, 1: 0.1}
+
+
 def test_absolute_costs(names: ObjectiveNames, digits_problem: QuantizationProblem) -> None:
     model, widths = digits_problem.cost_model, np.random.default_rng(0).integers(2, 9, (60, 36))
     full = model.absolute([[32] * 36])[0]

@@ -9,13 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+from ipywidgets import Button
 from ipywidgets.widgets.widget import _instances  # the public way to it is deprecated
 
 from nemo_lab import Dashboard, create_study
 from nemo_lab.plots import bits_plot
 from nemo_lab.study import Study
 from nemo_lab.widgets.elements.figure import BokehLibrary, Figure
-from nemo_lab.widgets.elements.tree import close_tree
+from nemo_lab.widgets.elements.tree import close_tree, tree
 from tests.toy import ToyProblem
 from tests.widgets.conftest import SMALL
 from tests.widgets.watching import button, buttons, column, control, figure, markup, until, words
@@ -188,3 +189,17 @@ def test_a_figure_alone_leaves_only_bokeh() -> None:
     assert live() == before
     assert shared.comm is not None  # the next figure takes the same
     assert Figure(lambda: bits_plot(("a",), (2, 8))).library is shared
+
+
+def test_looks_are_shared_within_a_dashboard_and_go_with_it() -> None:
+    study, before = looked_at(), live()
+    first, second = Dashboard(study), Dashboard(study)
+    buttons_of = [[one for one in tree(each) if isinstance(one, Button)] for each in (first, second)]
+    layouts = [{one.layout for one in each} for each in buttons_of]
+    assert all(len(some) <= 2 < len(each) for some, each in zip(layouts, buttons_of, strict=True))
+    assert not layouts[0] & layouts[1]
+    first.close()
+    assert all(one.comm is not None for one in layouts[1])
+    second.close()
+    study.close()
+    assert live() == before

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import threading
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from nemo_lab import create_study
-from tests.toy import ToyProblem
+from tests.toy import Foreseeing, ToyProblem
+from tests.waiting import PATIENCE
 from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import button, column, control, figure, selected_nodes, until, words
 
@@ -153,3 +156,69 @@ def test_sensitivities_are_the_loss_of_each_node_alone(open_dashboard: Open) -> 
     expected = 100 * share * problem.sensitivity / problem.sensitivity.sum()
     assert losses == pytest.approx(expected.tolist(), rel=0.01)
     assert all(math.isfinite(one) for one in losses)
+
+
+class Foreseen(ToyProblem):
+    """Gradients say the damage of each node: the last one's is the largest, the first has none."""
+
+    def __init__(self, unit: float) -> None:
+        super().__init__()
+        table = unit * np.arange(self.num_nodes)[:, None] * 4.0 ** -np.array(self.bit_widths)
+        self.sensitivity = lambda: table  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_the_damage_that_is_expected_is_shown_before_anything_is_measured(
+    unit: float, open_dashboard: Open
+) -> None:
+    problem = Foreseen(unit)
+    dashboard = open_dashboard(problem)
+    graph = figure(dashboard, "The network")
+    control(dashboard.graph, "Colour").value = "expected damage"
+    until(lambda: f"Most sensitive: {problem.node_names[-1]}." in words(dashboard.graph))
+    assert dashboard.study.problem is problem
+    assert not len(dashboard.study.evaluations())
+    total = problem.num_nodes * (problem.num_nodes - 1) / 2
+    shares = [float(one.split()[2]) for one in column(graph, "nodes", "measured")]
+    expected = [100 * node / total for node in range(problem.num_nodes)]
+    assert shares == pytest.approx(expected, rel=0.1, abs=1e-4)
+    assert "0.0001 %" in words(dashboard.graph)
+    assert len(set(column(graph, "nodes", "color"))) == problem.num_nodes
+
+
+def test_where_no_damage_is_expected_no_node_is_the_worst(open_dashboard: Open) -> None:
+    dashboard = open_dashboard(Foreseen(0.0))
+    control(dashboard.graph, "Colour").value = "expected damage"
+    until(lambda: "that gradients predict" in words(dashboard.graph))
+    assert "Most sensitive" not in words(dashboard.graph)
+
+
+class Minding(Foreseeing):
+    """Says nonsense to who asks while an evaluation runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.inside = threading.Event(), threading.Event()
+
+    def evaluate(self, bits: Any) -> np.ndarray:
+        self.inside.set()
+        self.gate.wait(PATIENCE)
+        self.inside.clear()
+        return np.asarray(super().evaluate(bits))
+
+    def sensitivity(self) -> np.ndarray:
+        return np.full((self.num_nodes, len(self.bit_widths)), math.nan if self.inside.is_set() else 1.0)
+
+
+def test_it_is_asked_between_two_evaluations(open_dashboard: Open) -> None:
+    problem = Minding()
+    study = create_study(problem, **SMALL)
+    dashboard = open_dashboard(study)
+    study.start(40)
+    until(problem.inside.is_set)
+    control(dashboard.graph, "Colour").value = "expected damage"
+    until(lambda: "measuring" in words(dashboard.graph))
+    problem.gate.set()
+    until(lambda: "that gradients predict" in words(dashboard.graph))
+    shares = [float(one.split()[2]) for one in column(figure(dashboard, "The network"), "nodes", "measured")]
+    assert shares == pytest.approx([100 / 6] * 6, rel=0.05)

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, TypeVar
 
 import ipywidgets
 import numpy as np
 
 from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.elements.slider import Slider
-from tests.waiting import until
+from tests import waiting
 
+Seen = TypeVar("Seen")
+DRAWING = threading.RLock()  # held by who draws a dashboard, and by who looks at one
 DTYPES = {"f4": "<f4", "i4": "<i4", "u1": "<u1"}  # as figure.js reads them
+
+
+def until(look: Callable[[], Seen]) -> Seen:
+    """See ``tests.waiting.until``; what comes true has been drawn to the end, in all panels."""
+
+    def look_at_whole() -> Seen:
+        with DRAWING:
+            return look()
+
+    return waiting.until(look_at_whole)
 
 
 def members(widget: Any, kind: type) -> list[Any]:

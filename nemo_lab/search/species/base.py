@@ -54,6 +54,13 @@ class Species(ABC):
     def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Genome]:
         """For each configuration of bits[N, Q] a genome that decodes to it, or close to it."""
 
+    def inherit(self, genomes: Sequence[Genome]) -> None:
+        """Begin with genomes that were evolved on another problem; called right after it is made.
+
+        Only of those of ours that are transferred. Does nothing by default.
+        """
+        return
+
     def observe(self, view: SearchView) -> None:
         """Called before the offspring of every generation, for a species that learns from what others found.
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -17,56 +13,14 @@ from torch.func import functional_call
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.choices import choices
-from nemo_lab.errors import TraceError
-from nemo_lab.exclusion import alone, computing, tracing
-from nemo_lab.interruption import LOOK_UP, check_interrupted
+from nemo_lab.exclusion import computing
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.problem import Problem
 from nemo_lab.search.species import ssne
 from nemo_lab.search.species.base import Bits, Species
+from nemo_lab.search.species.graph_library import library
 from nemo_lab.search.species.mating import spread_levels
 from nemo_lab.search.species.ssne import Parameters
-
-PATIENCE = 10.0  # seconds in which another thread should have imported what torch-geometric needs
-
-
-@functools.cache
-def _library() -> Any:
-    """``graph_nets``, imported on first use, while nobody computes.
-
-    Of threads that import parts of torch at once, as torch does in the middle of a computation, Python gives
-    one half a module rather than have them wait for each other for good. That ends its import. Threads of
-    one's own may do the same: what is left of an import that ended so would end each later one, so it is
-    forgotten, and the import begins again until the other thread is done.
-    """
-    with tracing():
-        with suppress(TraceError), alone():
-            return _imported()
-        return _imported()  # somebody computes who does not look up
-
-
-def _imported() -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            from nemo_lab.search.species import graph_nets
-
-            return graph_nets
-        except (ImportError, AttributeError) as error:
-            if isinstance(error, ModuleNotFoundError) or time.monotonic() > deadline:
-                raise
-            while half := [name for name in sys.modules if _is_half(name)]:
-                for name in half:
-                    sys.modules.pop(name, None)
-        time.sleep(LOOK_UP)
-        check_interrupted()
-
-
-def _is_half(name: str) -> bool:
-    """Whether a module is left of an import that ended half-way: of the library, or without its package."""
-    top, _, rest = name.partition(".")
-    orphan = bool(rest) and name.rpartition(".")[0] not in sys.modules
-    return top == "torch_geometric" or (top == "torch" and orphan)
 
 
 class GraphSpecies(Species):
@@ -75,10 +29,14 @@ class GraphSpecies(Species):
     An untrained graph network gives nearly the same width to every node, so a new genome's output
     layer is scaled until its logits differ from node to node with unit deviation, and its bias
     leans to one width level, spread evenly over the new members (ours).
+
+    Attributes:
+        reads: the name of the parameter that weighs the columns of the features, [hidden, F].
     """
 
     name: str
     summary: str
+    reads: str
     build: Callable[[int, int, int], nn.Module]
 
     def __init__(self, problem: Problem, options: SearchOptions) -> None:
@@ -91,11 +49,13 @@ class GraphSpecies(Species):
         features = np.concatenate([features, _positions(len(features), options.gnn_position)], axis=1)
         self.features = torch.from_numpy(features)
         self.edges = torch.from_numpy(np.array(both_ways, dtype=np.int64))
+        self._inherited: tuple[Parameters, ...] = ()
+        self._taken = 0
 
     @cached_property
     def net(self) -> nn.Module:
         """The network that every genome fills; made on first use, since its library loads slowly."""
-        _library()  # not on the device below
+        library()  # not on the device below
         with computing(), torch.device("meta"):  # no random numbers for values that every genome replaces
             net = type(self).build(self.features.shape[1], self.options.gnn_hidden, len(self.widths))
         net = net.eval().requires_grad_(False).to_empty(device="cpu").float()
@@ -115,8 +75,21 @@ class GraphSpecies(Species):
         noise = [(len(self.features), len(self.widths))] if self.options.gnn_decode == "sample" else []
         return (*parameters, *noise)
 
+    def inherit(self, networks: Sequence[Parameters]) -> None:
+        """Begin with these, which were evolved elsewhere and read what this one's read."""
+        self._inherited = tuple(networks)
+
     def initial(self, count: int, rng: np.random.Generator) -> list[Parameters]:
-        """Networks that lean to width levels spread evenly over the range."""
+        """Networks that were inherited, then such that lean to width levels spread evenly over the range."""
+        taken = self._inherited[self._taken : self._taken + count]
+        self._taken += len(taken)
+        return [*(self._with_noise(one, rng) for one in taken), *self._fresh(count - len(taken), rng)]
+
+    def _with_noise(self, network: Parameters, rng: np.random.Generator) -> Parameters:
+        noise = self.shapes[len(self.names) :]
+        return (*network, *(rng.gumbel(size=shape).astype(np.float32) for shape in noise))
+
+    def _fresh(self, count: int, rng: np.random.Generator) -> list[Parameters]:
         low, high = float(self.widths[0]), float(self.widths[-1])
         levels = spread_levels(count, low, high, rng)
         if self.beyond is not None:  # widths may lie far apart: as many members lean to each
@@ -150,6 +123,14 @@ class GraphSpecies(Species):
     def imitate(self, bits: Bits, rng: np.random.Generator) -> list[Parameters]:
         """Networks fitted by Adam to give those widths, by cross-entropy over the nodes."""
         return [self._fit(row, rng) for row in bits]
+
+    def state_dict(self) -> Any:
+        """How many networks of those inherited are in the search."""
+        return {"taken": self._taken} if self._inherited else None
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on from a state."""
+        self._taken = 0 if state is None else state["taken"]
 
     def _leaning(self, level: float, rng: np.random.Generator) -> Parameters:
         genome = tuple(
@@ -228,12 +209,13 @@ class GcnSpecies(GraphSpecies):
     """Graph convolution and graph attention."""
 
     name = "gcn"
+    reads = "encoder.lin.weight"
     summary = "a graph convolution network reads the graph and gives every node its width"
 
     @staticmethod
     def build(features: int, hidden: int, widths: int) -> nn.Module:
         """A ``BitWidthNet`` that begins with a graph convolution."""
-        net: nn.Module = _library().gcn(features, hidden, widths)
+        net: nn.Module = library().gcn(features, hidden, widths)
         return net
 
 
@@ -241,10 +223,11 @@ class UnetSpecies(GraphSpecies):
     """Graph U-Net and graph attention."""
 
     name = "unet"
+    reads = "encoder.down_convs.0.lin.weight"
     summary = "a Graph U-Net reads the graph, coarse and fine, and gives every node its width"
 
     @staticmethod
     def build(features: int, hidden: int, widths: int) -> nn.Module:
         """A ``BitWidthNet`` that begins with a Graph U-Net."""
-        net: nn.Module = _library().unet(features, hidden, widths)
+        net: nn.Module = library().unet(features, hidden, widths)
         return net

@@ -79,10 +79,10 @@ class IntegerSpecies(Species):
             one, two = (self._front[i] for i in rng.integers(len(self._front), size=2))
         else:
             one, two = (parents[i] for i in partners(len(parents), rng, self.options.mating))
-        levels, others = self._ladder.levels(one), self._ladder.levels(two)
+        levels = self._ladder.levels(one)
         if rng.random() < self.options.integer_crossover:
             stretch = self._stretch(rng)
-            levels[stretch] = others[stretch]
+            levels[stretch] = self._ladder.levels(two)[stretch]
         for _ in range(rng.geometric(0.5)):
             nodes = self._piece(rng)
             if rng.random() < self.options.integer_redraw:

@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.search.native import dominated_volume
+from nemo_lab.search.native import vectors, volume_to
 
 Floats = NDArray[np.float64]
 
@@ -27,11 +27,14 @@ def pick_by_gain(front: Floats, predicted: Floats, count: int, reference: Floats
     Returns:
         int[at most count], rows of ``predicted``.
     """
-    have = front[(front < reference).all(axis=1)]
-    base = dominated_volume(have, reference) if len(have) else 0.0
+    volume = volume_to(reference)
+    have = vectors("the front", front[(front < reference).all(axis=1)], len(reference))
+    base = volume(have) if len(have) else 0.0
     inside = (predicted < reference).all(axis=1)
     dominated = (have[:, None] <= predicted[None]).all(axis=2).any(axis=0)
-    waiting = [(-np.inf, row) for row in np.flatnonzero(inside & ~dominated).tolist()]
+    rows = np.flatnonzero(inside & ~dominated)
+    vectors("predictions", predicted[rows], len(reference))
+    waiting = [(-np.inf, row) for row in rows.tolist()]
     heapq.heapify(waiting)
     fresh: dict[int, int] = {}
     picked: list[int] = []
@@ -45,7 +48,7 @@ def pick_by_gain(front: Floats, predicted: Floats, count: int, reference: Floats
             have = np.concatenate([have[~(new <= have).all(axis=1)], new[None]])
             base -= gain
             continue
-        gain = base - dominated_volume(np.concatenate([have, new[None]]), reference)
+        gain = base - volume(np.concatenate([have, new[None]]))
         fresh[row] = len(picked)
         if gain < -1e-12:
             heapq.heappush(waiting, (gain, row))

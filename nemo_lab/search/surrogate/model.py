@@ -69,6 +69,8 @@ class DamageModel:
         self._steps = np.asarray(widths, dtype=np.float64) - 4.0
         self._shapes = ((1,), (1,), (varied.shape[1],), (nodes,), (nodes,), (nodes, count))
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        ends = np.cumsum(self._sizes).tolist()
+        self._parts = [slice(end - size, end) for end, size in zip(ends, self._sizes, strict=True)]
         self.point = np.zeros(2 + sum(self._sizes))
         if sensitivity is None:
             self.point[2] = -np.log(nodes)  # all nodes at 4 bits: damage 1
@@ -106,19 +108,14 @@ class DamageModel:
             by_theta = gradient * table
             by_node = by_theta.sum(axis=1)
             by_slope = -(by_theta * self._steps).sum(axis=1)
-            whole = np.concatenate(
-                [
-                    [by_floor * span, by_power],
-                    [by_node.sum()],
-                    [by_slope.sum()],
-                    by_node @ self._design,
-                    by_node,
-                    by_slope,
-                    by_theta.ravel(),
-                ]
-            )
             off = (point - self._centre) / self._deviations
-            return value + 0.5 * float(off @ off), whole + off / self._deviations
+            whole = off / self._deviations
+            whole[0] += by_floor * span
+            whole[1] += by_power
+            parts = by_node.sum(), by_slope.sum(), by_node @ self._design, by_node, by_slope, by_theta.ravel()
+            for place, part in zip(self._parts, parts, strict=True):
+                whole[2:][place] += part
+            return value + 0.5 * float(off @ off), whole
 
         self.point[0] = 0.0  # the lowest error may have become lower
         found = minimize(objective, self.point, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
@@ -163,8 +160,7 @@ class DamageModel:
     def _table(self, point: Floats) -> Floats:
         """Damage of every node at every width: float[Q, W]."""
         common, slope, features, node, slopes, rest = (
-            part.reshape(shape)
-            for part, shape in zip(np.split(point, np.cumsum(self._sizes)[:-1]), self._shapes, strict=True)
+            point[part].reshape(shape) for part, shape in zip(self._parts, self._shapes, strict=True)
         )
         start = common + self._design @ features + node
         theta = start[:, None] - (slope + slopes)[:, None] * self._steps + rest

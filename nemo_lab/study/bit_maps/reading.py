@@ -15,6 +15,7 @@ from nemo_lab.study.bit_maps.records import FRONT, bits_of_front, entries_of_rec
 from nemo_lab.study.bit_maps.table import Entry, entries_of, whole
 from nemo_lab.study.bit_maps.text import is_json, json_object, read_text
 from nemo_lab.study.parsing.nodes import Selection
+from nemo_lab.study.run.notices import notice
 
 Path_ = str | os.PathLike[str]
 MOST = 100_000  # names in a file
@@ -79,9 +80,14 @@ def _merged(entries: Iterable[Entry], problem: Problem, file: str, default: int 
     """The widths of all nodes, uint8[Q]; of two that contradict each other the second has to be narrower."""
     selection, names = Selection(problem), tuple(problem.node_names)
     given: dict[int, tuple[int, set[int], Entry]] = {}  # width, all nodes that it was given to, and by what
+    apart, left_out = _in_full_precision(problem), list[str]()
     for number, entry in enumerate(entries):
         if number == MOST:
             raise DataError(f"{file} has more than {MOST} names", "give the table of one network")
+        named = {entry.name, entry.name.rpartition(".")[0]}  # the node, or its layer
+        if not named.isdisjoint(apart) and not selection.knows(entry.name):
+            left_out.append(entry.name)
+            continue
         widths = _located(selection, entry, names)
         nodes = set(widths)
         for node, width in widths.items():
@@ -93,6 +99,8 @@ def _merged(entries: Iterable[Entry], problem: Problem, file: str, default: int 
                 )
             if node not in given or nodes < wider:
                 given[node] = width, nodes, entry
+    if left_out:
+        notice(f"{file} has widths for what stays in full precision here, left out: {', '.join(left_out)}")
     missing = [name for node, name in enumerate(names) if node not in given]
     if missing and default is None:
         raise DataError(
@@ -102,9 +110,17 @@ def _merged(entries: Iterable[Entry], problem: Problem, file: str, default: int 
         )
     widths = {node: width for node, (width, _, _) in given.items()}
     for name in missing:
-        widths |= selection.widths(name, default)
+        try:
+            widths |= selection.widths(name, default)
+        except NemoError as error:
+            raise error.at(f"default={default!r} for {name!r}") from None
     found: Bits = selection.bits([widths[node] for node in range(len(names))])[0]
     return found
+
+
+def _in_full_precision(problem: Problem) -> set[str]:
+    workload = problem.workload
+    return set() if workload is None else {part.name for part in workload.full_precision}
 
 
 def _located(selection: Selection, entry: Entry, names: Sequence[str]) -> dict[int, int]:

@@ -5,7 +5,7 @@ from nemo_lab.study.journal.journal import Journal
 from nemo_lab.study.journal.listing import studies
 from nemo_lab.study.journal.recorder import Recorder
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored, StoredProblem
-from nemo_lab.study.journal.resume import resumed
+from nemo_lab.study.journal.resume import resumed, state_of
 from nemo_lab.study.journal.salvage import salvage
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "backup",
     "resumed",
     "salvage",
+    "state_of",
     "studies",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from nemo_lab.arguments import Text, Whole
 from nemo_lab.contract import check_description, check_fingerprint
 from nemo_lab.errors import StorageError, shown
+from nemo_lab.study.inherited import Inherited
 from nemo_lab.study.journal.packing import pack, unpack
 from nemo_lab.study.journal.records import Checkpoint, Header, StoredProblem
 from nemo_lab.study.journal.rows import count, crc_of, damaged
@@ -35,7 +36,11 @@ def header_row(header: Header) -> tuple[Any, ...]:
         StorageError: if what it says could not be read again.
     """
     try:
-        text, blob = pack({**vars(header), "problem": header.problem.saved()})
+        fields = {**vars(header), "problem": header.problem.saved()}
+        inherited = fields.pop("inherited")
+        if inherited.networks:
+            fields["inherited"] = inherited.saved()
+        text, blob = pack(fields)
     except TypeError as error:
         raise StorageError(f"study {header.name!r} cannot be written down: {error}") from error
     texts = header.name, fingerprint_text(header.fingerprint), text
@@ -59,6 +64,8 @@ def header_of(row: Sequence[Any]) -> Header:
         fields = unpack(text, blob)
         fields["problem"] = StoredProblem.read(fields["problem"], fields.get("recipe"))
         fields["species"] = tuple(fields["species"])
+        if "inherited" in fields:
+            fields["inherited"] = Inherited.read(fields["inherited"])
         header = Header(**fields)
         _check(header)
         if (header.name, fingerprint_text(header.fingerprint)) != (name, fingerprint):

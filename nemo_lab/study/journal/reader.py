@@ -77,6 +77,11 @@ class Reader:
             self._seen = version
             return new
 
+    def read_state(self) -> Stored:
+        """All that is stored now, with the engine's state, also where another process writes it."""
+        with self._lock, explained(self.path, "read"), contents.moment(self._connection):
+            return contents.read(self._connection, self._study, self.header, None, state=True)
+
     def known(self, bits: bytes) -> NDArray[np.float64] | None:
         """Objectives float64[K] of uint8[Q], if any study of the file measured the same by now."""
         with self._lock, explained(self.path, "read"):

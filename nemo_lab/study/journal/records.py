@@ -15,7 +15,8 @@ from nemo_lab.errors import StorageError, StudyStateError, shown
 from nemo_lab.objective import MEASURED, PERCENT, Objective, Scale
 from nemo_lab.search import Evaluations, GenerationRecord, Problem
 from nemo_lab.search.objective import objectives_of
-from nemo_lab.search.problem import bounds_of
+from nemo_lab.search.problem import bounds_of, feature_names_of
+from nemo_lab.study.inherited import NO_NETWORKS, Inherited
 from nemo_lab.study.results.snapshot import Intervention
 
 
@@ -33,6 +34,7 @@ class StoredProblem(Problem):
     title: str = "stored problem"
     objectives: tuple[Objective, ...] = ()
     allowed: NDArray[np.bool_] | None = field(default=None, repr=False)
+    feature_names: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, problem: Problem) -> StoredProblem:
@@ -48,12 +50,15 @@ class StoredProblem(Problem):
             str(problem.title),
             objectives_of(problem),
             None if problem.allowed is None else np.asarray(problem.allowed, dtype=bool),
+            feature_names_of(problem),
         )
 
     def saved(self) -> dict[str, Any]:
         """What ``read`` takes."""
         fields = {**vars(self), "objectives": [one.saved() for one in self.objectives]}
         allowed = fields.pop("allowed")
+        if not self.feature_names:
+            fields.pop("feature_names")
         return fields if allowed is None else {**fields, "allowed": allowed.astype(np.uint8)}
 
     @classmethod
@@ -75,6 +80,7 @@ class StoredProblem(Problem):
                 fields["title"],
                 _objectives(fields, recipe),
                 _array(fields["allowed"], np.uint8).astype(bool) if "allowed" in fields else None,
+                tuple(map(str, fields.get("feature_names", ()))),
             )
             check_description(made)
             ends = [end for one in made.objectives for end in (one.low, one.high) if end is not None]
@@ -134,6 +140,7 @@ class Header:
         created: ISO 8601, UTC.
         engine: the version of the search that makes its evaluations; files of before it was stored are of
             the first.
+        inherited: what its graph species begin with.
     """
 
     name: str
@@ -147,6 +154,7 @@ class Header:
     versions: Mapping[str, str]
     created: str
     engine: int = 1
+    inherited: Inherited = NO_NETWORKS
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,7 @@ def resumed(make: Callable[[], Engine], stored: Stored, species: Callable[[str],
 
 
 def _load(engine: Engine, checkpoint: Checkpoint, stored: Stored, species: Callable[[str], Species]) -> None:
-    state = checkpoint.state if "ledger" in checkpoint.state else _from_flat(checkpoint.state)
+    state = state_of(checkpoint)
     evaluations, history = stored.evaluations.first(checkpoint.evaluation), stored.history
     engine.state.load_state_dict(state, evaluations, history[: state["generation"]], species)
 
@@ -93,6 +93,11 @@ def _refuse(bits: Bits) -> NoReturn:
         "this study is only read from its journal and cannot evaluate",
         "load_study(path) goes on with the run",
     )
+
+
+def state_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """What a checkpoint says, as ``SearchState.state_dict`` would have it, whatever format it is of."""
+    return checkpoint.state if "ledger" in checkpoint.state else _from_flat(checkpoint.state)
 
 
 def _from_flat(saved: Mapping[str, Any]) -> dict[str, Any]:

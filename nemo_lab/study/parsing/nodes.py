@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nemo_lab.choices import check_choices
+from nemo_lab.choices import check_choices, choices, not_allowed
 from nemo_lab.cost import as_bits
 from nemo_lab.errors import ArgumentError, BitWidthError, NemoError, UnknownNameError, shown
 from nemo_lab.search import Problem
@@ -139,7 +139,13 @@ class Selection:
             BitWidthError: if the width is not allowed.
         """
         nodes = self._resolver.find(_short(name), "the configuration").nodes
-        return dict.fromkeys(nodes, checked_bits(width, self._widths))
+        own = np.asarray(self._widths)[choices(self._problem)[list(nodes)].any(axis=0)].tolist()
+        try:
+            return dict.fromkeys(nodes, checked_bits(width, own))
+        except BitWidthError:
+            if len(nodes) == 1 and len(own) < len(self._widths):
+                raise not_allowed(self._problem, nodes[0], shown(width)) from None
+            raise
 
     def knows(self, name: str) -> bool:
         """Whether a text means nodes."""

@@ -31,9 +31,10 @@ class ObjectiveNames:
         scales = [(one.name, k, PLAIN) for k, one in enumerate(self._objectives)]
         scales += [(one.display.name, k, one.display) for k, one in enumerate(self._objectives)]
         scales += [(unit.name, k, unit) for k, one in enumerate(self._objectives) for unit in one.units]
+        scales += [(one.metric, k, one.display) for k, one in enumerate(self._objectives)]
         self._scales: dict[str, tuple[int, Scale]] = {}
         for name, k, scale in scales:  # the names of objectives come first, so they win
-            if name:
+            if name.isidentifier() or name in problem.objective_names:  # a function has a digest, too
                 self._scales.setdefault(name, (k, scale))
         first, *others = varied(problem)
         self.example = self._example(first.written)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nemo_lab.arguments import Domain, Several
 from nemo_lab.search import Problem, SearchOptions
-from nemo_lab.search.species import Species, make_species
+from nemo_lab.search.species import Genome, Species, make_species
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,30 @@ class SpeciesMaker:
     Args:
         problem, options: of the study.
         own: name -> class or object of the caller's.
+        inherited: name -> graph networks that a species begins with.
     """
 
-    def __init__(self, problem: Problem, options: SearchOptions, own: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        options: SearchOptions,
+        own: Mapping[str, Any],
+        inherited: Mapping[str, Sequence[Genome]],
+    ) -> None:
         self._problem, self._options, self._own = problem, options, dict(own)
+        self._inherited = inherited
+
+    def all(self, given: Sequence[Any]) -> tuple[Species, ...]:
+        """Those that a study begins with; see ``make_species``."""
+        found = make_species(given, self._problem, self._options)
+        for one in found:
+            if one.name in self._inherited:
+                one.inherit(self._inherited[one.name])
+        return found
 
     def named(self, name: str) -> Species:
         """A new species by name; UnknownNameError if nothing is called so."""
-        return make_species([self._own.get(name, name)], self._problem, self._options)[0]
+        return self.all([self._own.get(name, name)])[0]
 
     def made(self, given: Any) -> Species:
         """A new species from what ``create_study(species=...)`` takes; its name gives it from now on."""

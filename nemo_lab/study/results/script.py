@@ -16,6 +16,7 @@ from nemo_lab.study.commands.evaluations import Foresee, Prepare
 from nemo_lab.study.commands.registry import NOTHING, follow, restored
 from nemo_lab.study.commands.search import Budget
 from nemo_lab.study.commands.species import AddSpecies
+from nemo_lab.study.inherited import NO_NETWORKS, Inherited
 from nemo_lab.study.results.snapshot import Snapshot
 
 
@@ -28,6 +29,7 @@ class Beginning:
         problem: that is searched.
         seed, options: of the search.
         recipe: how nemo_lab makes the problem by itself; None leaves a line to fill in.
+        inherited: graph networks that were taken over from other studies.
     """
 
     title: str
@@ -35,6 +37,7 @@ class Beginning:
     seed: int
     options: SearchOptions
     recipe: Mapping[str, Any] | None
+    inherited: Inherited = NO_NETWORKS
 
 
 def script(beginning: Beginning, snapshot: Snapshot) -> str:
@@ -102,6 +105,13 @@ def _creation(beginning: Beginning, names: tuple[str, ...]) -> list[str]:
     own = [name for name in names if name not in NAMES]
     if own:
         lines += [f"# species of your own, as objects or classes in place of their names: {_one_line(own)}"]
+    inherited, transferred, checked = beginning.inherited, [], []
+    if inherited.networks:
+        transferred = ["    transfer=[", *(f"        {_source(one)}" for one in inherited.sources), "    ],"]
+        checked = [
+            f"if study.transferred.digest != {inherited.digest!r}:",
+            '    raise SystemExit("what is transferred has gone on since: give a copy of it as it was then")',
+        ]
     plain, options = SearchOptions(), vars(beginning.options)
     changed = {name: value for name, value in options.items() if value != getattr(plain, name)}
     return [
@@ -112,8 +122,17 @@ def _creation(beginning: Beginning, names: tuple[str, ...]) -> list[str]:
         '    preset="paper",',
         f"    species={names!r},",
         *(f"    {name}={value!r}," for name, value in changed.items()),
+        *transferred,
         ")",
+        *checked,
     ]
+
+
+def _source(source: tuple[str, str] | None) -> str:
+    if source is None:
+        return "...,  # fill in the study"
+    path, name = map(ascii, source)
+    return f"nl.load_study({path}, {name}, read_only=True),"
 
 
 def _is_own(command: Command) -> bool:

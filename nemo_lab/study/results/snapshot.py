@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ from nemo_lab.search import Constraints, Engine, Evaluations, GenerationRecord, 
 from nemo_lab.search.constraints import Pins
 from nemo_lab.search.species_controls import SpeciesControls
 from nemo_lab.study.commands.evaluations import Foresee, Prepare
+from nemo_lab.study.parsing.budget import NO_END
 
 State = Literal["idle", "running", "paused", "stopping", "finished", "failed"]
 
@@ -69,6 +71,7 @@ class Snapshot:
         hypervolume: of the front, normalised.
         waiting: projected and hand-made configurations that wait to be evaluated.
         target: evaluations at which the run ends.
+        ends: ``seconds`` at which it ends, infinite for no such limit; not stored.
         seconds: time spent running.
         seconds_per_evaluation: recent, search included; 0 before the first.
         reused: evaluations that were not paid for: the journal had them, or somebody had asked.
@@ -90,6 +93,7 @@ class Snapshot:
     hypervolume: float = 0.0
     waiting: int = 0
     target: int = 0
+    ends: float = math.inf
     seconds: float = 0.0
     seconds_per_evaluation: float = 0.0
     reused: int = 0
@@ -133,10 +137,19 @@ class Snapshot:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate of the running time to the target, None before there is a rate."""
+        """Estimate of the running time to the end, None before there is a rate, or without an end."""
         if self.seconds_per_evaluation == 0:
             return None
-        return max(0, self.target - len(self.evaluations)) * self.seconds_per_evaluation
+        left = (
+            math.inf if self.endless else (self.target - len(self.evaluations)) * self.seconds_per_evaluation
+        )
+        left = min(left, self.ends - self.seconds)
+        return max(0.0, left) if math.isfinite(left) else None
+
+    @property
+    def endless(self) -> bool:
+        """Whether no number of evaluations ends the run."""
+        return self.target >= NO_END
 
     def status(self) -> dict[str, Any]:
         """What evaluations, history and record do not tell, for JSON; the one schema of it is ``STATUS``."""

@@ -17,6 +17,7 @@ from nemo_lab.study.commands.registry import carry_out
 from nemo_lab.study.journal import Recorder, Stored
 from nemo_lab.study.results.snapshot import Snapshot, State, snapshot_of
 from nemo_lab.study.run.evaluation import Evaluator
+from nemo_lab.study.run.limits import Limits, Watch
 from nemo_lab.study.run.throughput import Throughput
 
 
@@ -43,6 +44,7 @@ class Driver:
             float(status.get("seconds", 0.0)),
             Throughput(float(status.get("rate", 0.0))),
         )
+        self._watch = Watch()
         self.plan()
         if engine.out:  # what is stored ends in the middle of several at once
             self._rest()
@@ -50,6 +52,10 @@ class Driver:
     def check_open(self) -> None:
         """Refuse what could not be stored any more; see ``Recorder.check_open``."""
         self._recorder.check_open()
+
+    def begin(self, target: int, limits: Limits) -> None:
+        """What the next run ends at."""
+        self.target, self._watch = target, Watch(limits, self._seconds)
 
     def plan(self) -> None:
         """Tell the engine at how many evaluations the run ends."""
@@ -67,6 +73,7 @@ class Driver:
         if not command.action:
             carry_out(engine, command, evaluate)
             return
+        self._watch.restart()
 
         def carried_out() -> None:
             asks, asked = engine.state.asks, command.resolved(engine.ledger)
@@ -108,11 +115,15 @@ class Driver:
         took = time.perf_counter() - began
         self._seconds += took
         self._throughput.add(took, len(candidates))
+        made = len(self._engine.evaluations)
+        if self._watch.over(self._seconds, made, self._engine.hypervolume()):
+            self.target = made
         return True
 
     def _foresees(self, stopping: Callable[[], bool]) -> bool:
         """Ask the problem for its sensitivity, before the first evaluation; whether that was not stopped."""
         if self._engine.wants_sensitivity:
+            began = time.perf_counter()
             try:
                 with interruptible(stopping), computing():
                     found = sensitivity_of(self._engine.problem)
@@ -120,6 +131,8 @@ class Driver:
                 if stopping():
                     return False
                 raise
+            finally:
+                self._seconds += time.perf_counter() - began
             if found is not None:
                 self.apply(Foresee(found), stopping)
         return True
@@ -138,6 +151,7 @@ class Driver:
             error=error,
             record=self._recorder.record,
             target=self.target,
+            ends=self._watch.ends,
             seconds=self._seconds,
             seconds_per_evaluation=self._throughput.rate,
             reused=self._evaluator.reused,

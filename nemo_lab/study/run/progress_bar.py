@@ -21,7 +21,8 @@ class ProgressBar:
         """Block until no run is on, and show its progress meanwhile."""
         snapshot = runner.snapshot
         done = len(snapshot.evaluations)
-        with self._make(total=snapshot.target, initial=done, unit="eval", disable=not self._shown) as bar:
+        total = None if snapshot.endless else snapshot.target
+        with self._make(total=total, initial=done, unit="eval", disable=not self._shown) as bar:
             ended = False
             while not ended:
                 ended = runner.wait(0.1, through_pauses=True)

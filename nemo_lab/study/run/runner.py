@@ -8,6 +8,7 @@ from typing import Protocol
 from nemo_lab.search import Ledger
 from nemo_lab.study.commands.base import Command
 from nemo_lab.study.results.snapshot import Snapshot
+from nemo_lab.study.run.limits import NO_LIMITS, Limits
 
 Posted = Command | Callable[[Ledger], Command]
 
@@ -38,8 +39,8 @@ class Runner(Protocol):
             StudyStateError: if another process runs it, or its journal is closed.
         """
 
-    def start(self, target: Callable[[int], int]) -> None:
-        """Run until as many evaluations are made as ``target`` says of those made so far.
+    def start(self, target: Callable[[int], int], limits: Limits = NO_LIMITS) -> None:
+        """Run until as many evaluations are made as ``target`` says of those made so far, or to a limit.
 
         Raises:
             StudyStateError: if a run is on.

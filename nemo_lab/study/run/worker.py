@@ -18,6 +18,7 @@ from nemo_lab.study.run.driver import Driver
 from nemo_lab.study.run.evaluation import failure
 from nemo_lab.study.run.events import Listeners
 from nemo_lab.study.run.inside import check_outside, inside, is_inside
+from nemo_lab.study.run.limits import NO_LIMITS, Limits
 from nemo_lab.study.run.runner import Posted
 from nemo_lab.study.run.sheltered import sheltered
 from nemo_lab.study.run.state_machine import Event, StateMachine
@@ -45,8 +46,7 @@ class Worker(Listeners):
         self._thread: threading.Thread | None = None
         self._error: str | None = None
         self._cause: BaseException | None = None
-        self.closed = False
-        self.snapshot = self._driver.snapshot(0, self._machine.state, None)
+        self.closed, self.snapshot = False, self._driver.snapshot(0, self._machine.state, None)
         close_at_exit(self)
 
     # callers, on any thread; see Runner
@@ -62,15 +62,16 @@ class Worker(Listeners):
         self._driver.check_open()
 
     @sheltered
-    def start(self, target: Callable[[int], int]) -> None:
-        """Run until as many evaluations are made as ``target`` says of those made so far."""
+    def start(self, target: Callable[[int], int], limits: Limits = NO_LIMITS) -> None:
+        """Run until as many evaluations are made as ``target`` says of those made so far, or to a limit."""
         with self._lock:
             self._machine.check("start")
             self.check_writable()
             wanted = target(len(self.snapshot.evaluations))
             thread = threading.Thread(target=self._run, name="nemo_lab worker", daemon=True)
             thread.start()  # waits for the lock; if there is no thread to be had, nothing has begun
-            self._driver.target, self._error, self._cause, self._thread = wanted, None, None, thread
+            self._driver.begin(wanted, limits)
+            self._error, self._cause, self._thread = None, None, thread
             self._turn_to("start")
 
     @sheltered

@@ -44,4 +44,4 @@ function render({ model, el }) {
   return () => model.off("change:text", update);
 }
 
-export default { render };
+export default { initialize, render };

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import anywidget
 import traitlets
 
-from nemo_lab.widgets.elements import source
+from nemo_lab.widgets.elements.element import Element, module
 
 
-class CopyButton(anywidget.AnyWidget):
+class CopyButton(Element):
     """Puts a text on the reader's clipboard, and shows it when unfolded.
 
     Attributes:
@@ -16,6 +15,6 @@ class CopyButton(anywidget.AnyWidget):
         text: to be copied; the button is off while there is none.
     """
 
-    _esm = source.text("copy_button.js")
+    _esm = module("copy_button.js")
     label = traitlets.Unicode("Copy").tag(sync=True)
     text = traitlets.Unicode().tag(sync=True)

@@ -30,41 +30,8 @@ function applyTheme(document, el) {
 
 // Whether it comes into the page before it is given up.
 async function attached(el, gone) {
-  while (!el.isConnected && !gone()) await new Promise((resume) => setTimeout(resume, 20));
+  while (!el.isConnected && !gone()) await after(20);
   return el.isConnected;
-}
-
-// Every view of a model shows the model's frame; messages bring what is new of it.
-function initialize({ model }) {
-  model.on("msg:custom", (change, buffers) => {
-    if (!("base" in change)) return;
-    const old = model.get("frame");
-    if (old.number !== change.base) {
-      model.send({ again: true });
-      return;
-    }
-    const columns = { ...old.columns };
-    for (const [name, changed] of Object.entries(change.columns)) {
-      columns[name] = { ...columns[name] };
-      for (const [key, piece] of Object.entries(changed)) {
-        columns[name][key] = Array.isArray(piece) ? piece : patched(columns[name][key], piece, buffers);
-      }
-    }
-    model.set("frame", { number: change.base + 1, columns, selected: change.selected });
-  });
-}
-
-// a column with a new tail, and new values at some rows
-function patched(old, { dtype, labels, length, start, tail, rows, values }, buffers) {
-  const whole = new ARRAYS[dtype](length);
-  if (start) whole.set(numbers(old).subarray(0, start));
-  if (tail !== undefined) whole.set(numbers({ dtype, data: buffers[tail] }), start);
-  if (rows !== undefined) {
-    const fresh = numbers({ dtype, data: buffers[values] });
-    numbers({ dtype: "i4", data: buffers[rows] }).forEach((row, i) => (whole[row] = fresh[i]));
-  }
-  const data = new DataView(whole.buffer);
-  return labels ? { dtype, data, labels } : { dtype, data };
 }
 
 async function render({ model, el }) {
@@ -73,22 +40,30 @@ async function render({ model, el }) {
   let gone = false;
   let undo = () => {};
   const draw = async () => {
-    const item = model.get("item");
-    if (!item.doc) {
+    if (!model.get("item").doc) {
       // it comes; or it was sent before this page listened, and comes again
       model.send({ frame: model.get("frame").number, root: null });
       return;
     }
     const Bokeh = await bokeh(model);
     if (!(await attached(el, () => gone)) || gone) return;
+    await inTurn(() => embed(Bokeh));
+  };
+  const embed = async (Bokeh) => {
+    if (gone) return;
+    if (!el.isConnected) {
+      redraw(); // it was taken out of the page while it waited
+      return;
+    }
     undo();
     el.setAttribute("aria-label", model.get("label"));
     const target = globalThis.document.createElement("div");
     el.replaceChildren(target);
-    const views = await Bokeh.embed.embed_item(structuredClone(item), target);
+    const views = await Bokeh.embed.embed_item(structuredClone(model.get("item")), target);
     const [root] = views;
     const { document } = root.model;
     patient(root);
+    selfContained(root);
     let disconnect = () => {};
     undo = () => {
       undo = () => {};
@@ -119,6 +94,15 @@ async function render({ model, el }) {
     model.off("change:item", redraw);
     undo();
   };
+}
+
+// Our colours come with the plot. BokehJS looks for each in the page's style sheet first, for every line and text
+// that it paints, and in a page as large as JupyterLab's that takes longer than painting.
+function selfContained({ child_views = [], visuals = [] }) {
+  for (const one of visuals) {
+    if (one._get_css_value) prototypeWith(one, "_get_css_value")._get_css_value = () => "";
+  }
+  for (const one of child_views) selfContained(one);
 }
 
 function connect(model, document, el) {
@@ -212,7 +196,11 @@ function connect(model, document, el) {
   const theme = () => applyTheme(document, el);
   const observer = new MutationObserver(theme);
   observer.observe(globalThis.document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });
-  model.on("change:frame", update);
+  const updateSoon = () => {
+    if (inSight) inTurn(update);
+    else late = true;
+  };
+  model.on("change:frame", updateSoon);
   model.on("change:ranges", ranges);
   model.on("change:drag", drag);
   update();
@@ -220,7 +208,8 @@ function connect(model, document, el) {
   ranges();
   if (model.get("drag")) drag();
   return () => {
-    model.off("change:frame", update);
+    model.off("change:frame", updateSoon);
+    turns.waiting.delete(update);
     model.off("change:ranges", ranges);
     model.off("change:drag", drag);
     observer.disconnect();
@@ -229,4 +218,4 @@ function connect(model, document, el) {
   };
 }
 
-export default { initialize, render };
+export default { initialize: (given) => (listen(given), initialize(given)), render };

@@ -15,6 +15,7 @@ from bokeh.embed import json_item
 from ipywidgets import Widget, widget_serialization
 
 from nemo_lab.plots import Columns, Plot
+from nemo_lab.widgets.elements.element import Element, module
 from nemo_lab.widgets.elements.frame_diff import changes, packed
 from nemo_lab.widgets.elements.source import text
 
@@ -47,7 +48,7 @@ def _library() -> BokehLibrary:
     return BokehLibrary(source=bokeh_script())
 
 
-class Figure(anywidget.AnyWidget):
+class Figure(Element):
     """A plot whose data are replaced by frames, of which only what is new is sent.
 
     Args:
@@ -67,7 +68,7 @@ class Figure(anywidget.AnyWidget):
         pixels: how wide the view is that was opened or resized last.
     """
 
-    _esm = text("bokeh_models.js", "figure.js")
+    _esm = module("bokeh_models.js", "turns.js", "frames.js", "figure.js")
     _css = text("figure.css")
     library = traitlets.Instance(Widget).tag(sync=True, **widget_serialization)
     bokeh_version = traitlets.Unicode(bokeh.__version__).tag(sync=True)

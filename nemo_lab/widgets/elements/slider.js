@@ -31,4 +31,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import anywidget
 import traitlets
 
-from nemo_lab.widgets.elements.source import text
+from nemo_lab.widgets.elements.element import Element, module
 
 
-class Slider(anywidget.AnyWidget):
+class Slider(Element):
     """The browser's own slider.
 
     Attributes:
@@ -16,7 +15,7 @@ class Slider(anywidget.AnyWidget):
         value: from 0 to ``max``.
     """
 
-    _esm = text("slider.js")
+    _esm = module("slider.js")
     label = traitlets.Unicode().tag(sync=True)
     value = traitlets.Int(0).tag(sync=True)
     max = traitlets.Int(0).tag(sync=True)

@@ -11,10 +11,12 @@ import ipywidgets as w
 
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.static import picture
 from nemo_lab.widgets.view.records import View
 from nemo_lab.widgets.view.state import ViewState
 
+AUTO = {"width": "auto"}
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 Action = Callable[[], object]
 
@@ -52,7 +54,7 @@ class Panel:
     def __init__(self, state: ViewState) -> None:
         self.state = state
         self.study, self.problem = state.study, state.problem
-        self._notice = w.HTML()
+        self._notice = alike(w.HTML)
         self._notice.add_class("nemo-notices")
 
     def show(self, view: View) -> None:
@@ -86,7 +88,7 @@ class Panel:
 
     def press(self, label: str, tooltip: str, pressed: Callable[[], None], style: str = "") -> w.Button:
         """A button that calls ``pressed`` on whatever thread Jupyter has for it."""
-        made = w.Button(description=label, tooltip=tooltip, button_style=style, layout={"width": "auto"})
+        made: w.Button = alike(w.Button, AUTO, description=label, tooltip=tooltip, button_style=style)
         made.on_click(lambda _: pressed())
         return made
 
@@ -113,12 +115,12 @@ class Throttle:
 
 def title(label: str) -> w.HTML:
     """The heading of a panel."""
-    return w.HTML(markup.title(label))
+    return alike(w.HTML, value=markup.title(label))
 
 
 def row(*children: w.Widget) -> w.HBox:
     """Widgets side by side, in more rows where the place is narrow."""
-    return w.HBox(children, layout=WRAP)
+    return alike(w.HBox, WRAP, children=children)
 
 
 def field(kind: Any, label: str, width: int, label_width: int, **options: Any) -> Any:
@@ -127,4 +129,5 @@ def field(kind: Any, label: str, width: int, label_width: int, **options: Any) -
     layout = {"width": wide}
     if kind is w.Dropdown:
         layout = {"width": "auto", "min_width": wide, "max_width": "98%"}
-    return kind(description=label, style={"description_width": f"{label_width}px"}, layout=layout, **options)
+    style = {"description_width": f"{label_width}px"}
+    return alike(kind, layout, style=style, description=label, **options)

@@ -8,6 +8,7 @@ from pathlib import Path
 import ipywidgets as w
 
 from nemo_lab.widgets import markup
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.panels.base import Panel, field, row
 from nemo_lab.widgets.panels.saving import SavingControls
 from nemo_lab.widgets.view.records import View
@@ -42,8 +43,8 @@ class ControlsPanel(Panel):
             "Extend the run by this many evaluations",
             lambda: self.now(lambda: study.set_budget(study.snapshot.target + int(self.budget.value))),
         )
-        self.status = w.HTML()
-        self.failure = w.HTML()
+        self.status = alike(w.HTML)
+        self.failure = alike(w.HTML)
         buttons = [self.start, self.pause, self.resume, self.stop, self.budget, self.more]
         self.saving = SavingControls(self, save_report)
         self._compose([row(row(*buttons), self.saving.row), self.status, self.failure])
@@ -54,6 +55,7 @@ class ControlsPanel(Panel):
         self.start.disabled = state in ("running", "paused", "stopping")
         self.pause.disabled = state != "running"
         self.resume.disabled = state != "paused"
-        self.stop.disabled = self.more.disabled = state not in ("running", "paused")
+        self.stop.disabled = state not in ("running", "paused")
+        self.more.disabled = self.stop.disabled or view.now.endless  # there is no end to put off
         self.status.value = markup.status(view.now, self.study.seed)
         self.failure.value = markup.failure(view.now.error) if view.now.error else ""

@@ -15,9 +15,10 @@ from nemo_lab.search.objective import varied
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.elements.slider import Slider
 from nemo_lab.widgets.panels import inspector_html
-from nemo_lab.widgets.panels.base import Panel, Throttle, field, row
+from nemo_lab.widgets.panels.base import AUTO, Panel, Throttle, field, row
 from nemo_lab.widgets.view.records import View
 from nemo_lab.widgets.view.state import ViewState
 
@@ -32,7 +33,7 @@ class FrontPanel(Panel):
     def __init__(self, state: ViewState) -> None:
         super().__init__(state)
         problem = state.problem
-        self.heading, self.chosen = w.HTML(), w.HTML()
+        self.heading, self.chosen = alike(w.HTML), alike(w.HTML)
         self.figure = Figure(
             lambda: plots.front_plot(infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False, "beyond": False},
@@ -54,6 +55,7 @@ class FrontPanel(Panel):
         self.anywhere = self.button(
             "Clear aspiration", "Remove the aspiration box and search everywhere", state.study.aspire
         )
+        self.anywhere.layout = w.Layout(**AUTO)  # of its own: it comes and goes
         self.validate = self.button(
             "Validate front",
             "Measure every member of the front on held-out data, alongside the search",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipywidgets as w
 
 from nemo_lab.widgets import markup
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.panels.base import Panel, row, title
 from nemo_lab.widgets.view.records import View
 from nemo_lab.widgets.view.state import ViewState
@@ -19,7 +20,7 @@ class HistoryPanel(Panel):
             "Undo", "Undo the latest intervention; evaluations are kept", state.study.undo
         )
         self.redo = self.button("Redo", "Repeat the intervention that was undone last", state.study.redo)
-        self.log = w.HTML()
+        self.log = alike(w.HTML)
         self._compose([title("Steering log"), row(self.undo, self.redo), self.log])
 
     def show(self, view: View) -> None:

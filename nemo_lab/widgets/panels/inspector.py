@@ -14,6 +14,7 @@ from nemo_lab.study.results.decision_making import choices
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.copy_button import CopyButton
 from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.panels import inspector_html
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.panels.draft import DraftControls
@@ -36,7 +37,7 @@ class InspectorPanel(Panel):
         super().__init__(state)
         problem = state.problem
         self._kinds = infos.graph_info(problem).kinds
-        self.text, self.marks = w.HTML(), w.HTML()
+        self.text, self.marks = alike(w.HTML), alike(w.HTML)
         self.strip = Figure(
             lambda: plots.bits_plot(problem.node_names, problem.bit_widths),
             selectable={"bars": True},

@@ -21,6 +21,7 @@ from nemo_lab.plots.graph_layout import (
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.panels.network_colouring import BITS, NetworkColouring
 from nemo_lab.widgets.view.records import View
@@ -49,8 +50,8 @@ class NetworkPanel(Panel):
         self.figure.observe(lambda _: state.redraw(), names=["ranges", "pixels"])  # what has room is numbered
         self.figure.drag = next(iter(DRAG))
         self.figures = (self.figure,)
-        self.legend = w.HTML()
-        self.chosen = w.HTML()
+        self.legend = alike(w.HTML)
+        self.chosen = alike(w.HTML)
         self._compose(
             [
                 title(f"Network: {len(problem.node_names)} bit-widths"),

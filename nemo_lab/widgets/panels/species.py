@@ -14,6 +14,7 @@ from nemo_lab.study import SOURCES, Snapshot
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.figure import Figure
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.panels.base import WRAP, Panel, Throttle, field, row, title
 from nemo_lab.widgets.view.records import View
 from nemo_lab.widgets.view.state import ViewState
@@ -60,17 +61,18 @@ class SpeciesPanel(Panel):
         self.remove = self.button(
             "Remove", "Take the species out of the search, or add it back", self._remove
         )
-        self.table = w.HTML(layout={"flex": "1 1 480px"})
+        self.table = alike(w.HTML, {"flex": "1 1 480px"})
         self._species = Control(self.species, lambda _: self.do(lambda: self._name_buttons(study.snapshot)))
-        controls = w.VBox(
-            [
-                row(self.species, self.freeze, self.remove),
-                row(self.reseed, self.source, self.fraction),
-                row(self.part, self.share, self.by_ucb),
-            ],
-            layout={"flex": "0 1 400px"},
+        controls = [
+            row(self.species, self.freeze, self.remove),
+            row(self.reseed, self.source, self.fraction),
+            row(self.part, self.share, self.by_ucb),
+        ]
+        beside = alike(
+            w.HBox,
+            {**WRAP, "align_items": "flex-start"},
+            children=[self.table, alike(w.VBox, {"flex": "0 1 400px"}, children=controls)],
         )
-        beside = w.HBox([self.table, controls], layout={**WRAP, "align_items": "flex-start"})
         self._compose([title("Species"), self.figure, beside])
 
     def _name(self) -> str:

@@ -8,6 +8,7 @@ from nemo_lab.errors import ArgumentError
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.widgets import markup
 from nemo_lab.widgets.elements.control import Control
+from nemo_lab.widgets.elements.looks import alike
 from nemo_lab.widgets.panels.base import Panel, field, row, title
 from nemo_lab.widgets.view.records import View
 from nemo_lab.widgets.view.state import ViewState
@@ -35,7 +36,7 @@ class SteeringPanel(Panel):
             lambda: study.unpin(self._chosen()),
         )
         self.unpin_all = self.button("Unpin all", "Release every node", study.unpin)
-        self.pins = w.HTML()
+        self.pins = alike(w.HTML)
         self._make_constraints()
         buttons = [self.width, self.most, self.pin, self.unpin, self.unpin_all]
         self._compose(
@@ -82,7 +83,7 @@ class SteeringPanel(Panel):
             "Focus the search on these ranges",
             lambda: study.aspire(**box(self.aspiration.value, names)),
         )
-        self.in_force = w.HTML()
+        self.in_force = alike(w.HTML)
 
     def _chosen(self) -> str | list[str]:
         picked = self.matching.value.strip() or [self._names[node] for node in self.state.nodes]

@@ -37,12 +37,11 @@ class Column(NamedTuple):
 
 def facts(study: Study, snapshot: Snapshot, versions: Mapping[str, str]) -> str:
     """What was searched, how far, and by which versions."""
-    done = len(snapshot.evaluations)
     now = datetime.datetime.now(datetime.UTC)
     rows = [
         ("workload", study.title),
         ("state", markup.STATE_WORDS[snapshot.state]),
-        ("evaluations", f"{done:,} of {max(snapshot.target, done):,}"),
+        ("evaluations", markup.made(snapshot, ",")),
         ("on the front", f"{len(snapshot.front):,}"),
         ("hypervolume", f"{snapshot.hypervolume:.4f}"),
         ("generation", f"{snapshot.generation}"),

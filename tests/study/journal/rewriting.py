@@ -18,8 +18,9 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def rewrite_header(path: Path, change: Change) -> None:
-    """Change the fields of the header of every study."""
+    """Change the fields of the header of every study, in one write: each waits for the disk."""
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("BEGIN")
         for study, text, blob in file.execute("SELECT study, header, arrays FROM studies").fetchall():
             fields = unpack(text, blob)
             change(fields)
@@ -33,6 +34,7 @@ def rewrite_header(path: Path, change: Change) -> None:
                 (name, digests, header, arrays, crc, study),
             )
             _mark(file, study, crc)
+        file.execute("COMMIT")
 
 
 def _mark(file: sqlite3.Connection, study: int, mark: int) -> None:
