@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from nemo_lab.quantize.affine import Affine, Codes, dense_copy, round_, round_and_keep_, rounded
+from nemo_lab.quantize.folding import free_name
 from nemo_lab.workload.nodes import function_name, is_function
 from nemo_lab.workload.operations import BATCH_NORMS, LAYERS, PRODUCTS
 from nemo_lab.workload.workload import Workload
@@ -103,7 +104,7 @@ def insert_quantizers(
     by_name = {node.name: node for node in graph.graph.nodes}
     quantizers: dict[str, ActivationQuantizer] = {}
     columns: dict[str, int] = {}
-    called = _free_name(graph)
+    called = free_name(graph, "quantizer")
     for node in workload.nodes:
         for place in (q for q in node.quantizers if q.kind == "activation"):
             producer = by_name[folded.get(place.source, place.source)]
@@ -113,16 +114,6 @@ def insert_quantizers(
     graph.graph.lint()
     graph.recompile()
     return quantizers, columns
-
-
-def _free_name(graph: fx.GraphModule) -> str:
-    """How nothing of the network's own begins."""
-    tensors = (name for of in (graph.named_parameters, graph.named_buffers) for name, _ in of())
-    taken = {name.partition(".")[0] for name in (*tensors, *(name for name, _ in graph.named_modules()))}
-    name = "quantizer"
-    while any(one.startswith(name) for one in taken):
-        name += "_"
-    return name
 
 
 def _insert(graph: fx.GraphModule, producer: fx.Node, path: str) -> ActivationQuantizer:

@@ -12,12 +12,10 @@ from nemo_lab.errors import ArgumentError
 from nemo_lab.fields import check_fields, check_names, declared, differing, documented
 
 RangeRule = Literal["minmax", "percentile", "mse"]
+BiasRule = Literal["float", "int32"]
 PERCENTILE = Number(50, 100, open="low", words="a percentile above 50, at most 100; 99.99 is usual")
 
-# reserved: each has the one value that says what is done today
-BIAS = Choice(
-    ("float",), words="'float': biases stay in full precision, which is all that is supported today"
-)
+# reserved: it has the one value that says what is done today
 GROUP_SIZE = OrNone(
     Choice((), words="None"),
     words="None: one scale for each tensor, or channel by per_channel=True, which is all that is supported "
@@ -55,7 +53,12 @@ class QuantizationConfig:
     )
     symmetric: bool = declared(False, Flag(), "Zero points of 0, see ``nemo_lab.quantize.affine.affine``.")
     fold: bool = declared(True, Flag(), "Fold batch norms into the convolutions before them.")
-    bias: Literal["float"] = declared("float", BIAS, "How biases are stored: in full precision.")
+    bias: BiasRule = declared(
+        "float",
+        Choice(get_args(BiasRule)),
+        '``"float"``: biases stay in full precision; ``"int32"``: of layers whose input and weight are '
+        "quantized they are whole numbers of the two scales' product, as integer kernels add them.",
+    )
     group_size: None = declared(
         None, GROUP_SIZE, "How many weights share a scale; a tensor or channel has one."
     )

@@ -95,6 +95,14 @@ def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_buffers(remove_duplicate=False)
 
 
+def free_name(graph: fx.GraphModule, name: str) -> str:
+    """How nothing of the network's own begins: the name, with as many underscores as that takes."""
+    taken = {path.partition(".")[0] for path in (*dict(tensors_of(graph)), *dict(graph.named_modules()))}
+    while any(one.startswith(name) for one in taken):
+        name += "_"
+    return name
+
+
 def _tensor(module: nn.Module, name: str) -> Tensor:
     """A parameter or buffer that is known to be there."""
     found = getattr(module, name)

@@ -15,6 +15,7 @@ from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.activation_quantizer import insert_quantizers
+from nemo_lab.quantize.biases import Biases
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.folding import fold_batch_norms, paths_of, stored
 from nemo_lab.quantize.observers import Observer, Ranges, sqnr
@@ -65,6 +66,7 @@ class QuantizedNetwork:
         self.folded = fold_batch_norms(self.graph) if self.config.fold else {}
         self.activations, columns = insert_quantizers(self.graph, workload, self.folded)
         self._stored: dict[str, Tensor] = {}
+        self.biases = Biases(self.graph, workload, self.activations, rounds=self.config.bias == "int32")
         scales = {}
         for node in workload.nodes:
             for quantizer in (q for q in node.quantizers if q.kind == "weight"):
@@ -74,6 +76,7 @@ class QuantizedNetwork:
         full = {name: tensor.data for name, tensor in self._stored.items()}
         self.weights = Weights(full, scales, self.config, weights)
         self.ranges: dict[str, Ranges] = {}
+        self._widths: dict[str, int | None] = {}
         self.kept = KeptStates(kept)
         self.channels_last = False
         self.columns = columns
@@ -111,10 +114,12 @@ class QuantizedNetwork:
             for quantizer in self.activations.values():
                 quantizer.observe = None
         self.ranges = {name: Ranges(name, observer) for name, observer in observers.items()}
+        self.biases.forget()
 
     def adopt(self, other: QuantizedNetwork) -> None:
         """Take over the calibration and the layout of a network of the same workload."""
         self.ranges = dict(other.ranges)
+        self.biases.forget()
         if other.channels_last:
             self._use_layout(True, {name: channels_last(full) for name, full in self.weights.full.items()})
 
@@ -153,13 +158,19 @@ class QuantizedNetwork:
         """
         for node in self.workload.nodes:
             width = None if bits is None or bits[node.index] == FULL_PRECISION else int(bits[node.index])
-            self.set_node(node, width)
+            self._set_node(node, width)
+        self.biases.update(self._widths, self.ranges, self.weights)
         self._row = None if bits is None else np.asarray(bits, dtype=np.uint8)
 
     def set_node(self, node: Node, width: int | None) -> None:
         """Quantize one node to a width, or not at all."""
+        self._set_node(node, width)
+        self.biases.update(self._widths, self.ranges, self.weights, {q.name for q in node.quantizers})
+
+    def _set_node(self, node: Node, width: int | None) -> None:
         for quantizer in node.quantizers:
             name = quantizer.name
+            self._widths[name] = width
             if quantizer.kind == "weight":
                 full = self.weights.full[name]
                 self._stored[name].data = full if width is None else self.weights.at(name, width)

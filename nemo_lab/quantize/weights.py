@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nemo_lab.errors import DataError
 from nemo_lab.interruption import check_interrupted
-from nemo_lab.quantize.affine import affine, round_
+from nemo_lab.quantize.affine import Affine, affine, round_
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.observers import best_range
 
@@ -35,6 +35,7 @@ class Weights:
         self.full, self.scales = dict(full), dict(scales)
         self.config, self.limit = config, limit
         self.bytes = 0
+        self._affine: dict[tuple[str, int], tuple[Affine, ...]] = {}
         self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
 
     def at(self, name: str, bits: int) -> Tensor:
@@ -55,14 +56,35 @@ class Weights:
             self._kept.move_to_end((name, bits))
         return found
 
+    def quantizers(self, name: str, bits: int) -> tuple[Affine, ...]:
+        """The quantizers of a tensor at a width: one, or one for each channel.
+
+        Raises:
+            DataError: if the tensor is not finite.
+        """
+        found = self._affine.get((name, bits))
+        if found is None:
+            full, config = self.full[name], self.config
+            if not bool(torch.isfinite(full).all()):
+                raise DataError(
+                    f"weight {name!r} is not finite", "train the network again, or load other weights"
+                )
+            parts, mse = runs(full, self.scales_of(name)), config.ranges == "mse"
+            found = tuple(weight_quantizer(part, bits, symmetric=config.symmetric, mse=mse) for part in parts)
+            self._affine[name, bits] = found
+        return found
+
+    def scales_of(self, name: str) -> Sequence[int]:
+        """How many quantizers lie along each axis of a tensor; () for one."""
+        return self.scales[name] if self.config.per_channel else ()
+
     def _quantized(self, name: str, bits: int) -> Tensor:
-        full, config = self.full[name], self.config
-        if not bool(torch.isfinite(full).all()):
-            raise DataError(
-                f"weight {name!r} is not finite", "train the network again, or load other weights"
-            )
-        scales = self.scales[name] if config.per_channel else ()
-        return quantize_weight(full, bits, scales, symmetric=config.symmetric, mse=config.ranges == "mse")
+        found = self.full[name].clone()
+        for part, quantizer in zip(
+            runs(found, self.scales_of(name)), self.quantizers(name, bits), strict=True
+        ):
+            round_(part, quantizer)
+        return found
 
 
 def quantize_weight(
@@ -78,12 +100,22 @@ def quantize_weight(
         mse: use the shrunken version of a range that leaves the least squared error.
     """
     found = weight.clone()
-    parts = [found]
+    for part in runs(found, scales):
+        round_(part, weight_quantizer(part, bits, symmetric=symmetric, mse=mse))
+    return found
+
+
+def runs(weight: Tensor, scales: Sequence[int]) -> list[Tensor]:
+    """The parts of a tensor that have a quantizer each, as views, along the first axis first."""
+    parts = [weight]
     for axis, count in enumerate(scales):
         parts = [run for part in parts for run in part.tensor_split(count, axis)]
-    for part in parts:
-        low, high = (float(value) for value in torch.aminmax(part))
-        if mse:
-            low, high = best_range(part, min(low, 0.0), max(high, 0.0), bits, symmetric)
-        round_(part, affine(low, high, bits, symmetric))
-    return found
+    return parts
+
+
+def weight_quantizer(part: Tensor, bits: int, *, symmetric: bool, mse: bool) -> Affine:
+    """The quantizer of finite numbers over their own range, see ``quantize_weight``."""
+    low, high = (float(value) for value in torch.aminmax(part))
+    if mse:
+        low, high = best_range(part, min(low, 0.0), max(high, 0.0), bits, symmetric)
+    return affine(low, high, bits, symmetric)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -153,7 +153,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     training = {part: part.training for part in module.modules()}
     configs: dict[int, Any] = {id(one): one for one in (getattr(part, "config", None) for part in training)}
     keeping = [config for config in configs.values() if getattr(config, "use_cache", None) is True]
-    module.eval()
+    with suppress(NotImplementedError):  # what torch.export made stays as it was exported
+        module.eval()
     for config in keeping:
         config.use_cache = False
     try:
