@@ -80,6 +80,26 @@ def test_the_chosen_configuration_is_shown_everywhere(open_dashboard: Open) -> N
     until(lambda: loaded(dashboard) == 8)
 
 
+def test_each_tap_takes_the_next_of_the_points_that_lie_on_each_other(open_dashboard: Open) -> None:
+    study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
+    dashboard = open_dashboard(study)
+    front = figure(dashboard, "Pareto front")
+
+    def tap(expected: int, **hit: list[int]) -> None:
+        for source, keys in hit.items():  # a message for each that has points there
+            front._handle_custom_msg({"source": source, "keys": keys}, [])
+        until(lambda: loaded(dashboard) == expected)
+
+    for expected in (4, 9, 3, 4):
+        tap(expected, front=[3, 9, 4])
+    tap(7, front=[7])
+    dashboard.select(9)
+    until(lambda: loaded(dashboard) == 9)
+    tap(3, front=[3, 9])  # what is selected already need not be selected again
+    for expected in (4, 9, 3, 4):
+        tap(expected, evaluated=[20, 21], front=[4, 3, 9])
+
+
 def test_next_and_previous_walk_the_front_by_size(open_dashboard: Open) -> None:
     study = create_study(ToyProblem(), **SMALL).optimize(40, progress=False)
     dashboard = open_dashboard(study)

@@ -37,13 +37,13 @@ class FrontPanel(Panel):
         self.figure = Figure(
             lambda: plots.front_plot(infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False, "beyond": False},
-            on_select=lambda _, keys: state.select(keys[-1]),
+            on_select=self._tap,
             on_box=lambda plot, box: self.do(lambda: self._aspire(plot, box)),
         )
         self.parallel = Figure(
             lambda: plots.parallel_plot(varied(problem)),
             selectable={"lines": False},
-            on_select=lambda _, keys: state.select(keys[-1]),
+            on_select=self._tap,
         )
         self.hypervolume, self._throttle = Figure(plots.hypervolume_plot), Throttle()
         self.figures = self.figure, self.hypervolume, self.parallel
@@ -67,6 +67,7 @@ class FrontPanel(Panel):
         self._make_time()
         self._places = Places()
         self._config: int | None = None
+        self._tapped: dict[str, int] = {}  # the last of each source
         self._compose(
             [
                 self.heading,
@@ -78,6 +79,12 @@ class FrontPanel(Panel):
                 row(self.moment, self.replay, self.live),
             ]
         )
+
+    def _tap(self, source: str, keys: list[int]) -> None:
+        """Select a point; of several that lie on each other each tap takes the next."""
+        last = next((key for key in (self.state.config, self._tapped.get(source)) if key in keys), None)
+        self._tapped[source] = key = keys[-1] if last is None else keys[keys.index(last) - 1]
+        self.state.select(key)
 
     def _make_time(self) -> None:
         self.moment = Slider(label="History", layout={"width": "min(620px, 98%)"})
