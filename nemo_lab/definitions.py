@@ -226,8 +226,7 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 def _used(code: types.CodeType, known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """The global values that code reads; of modules of one's own, also what it may read of them."""
     everything = {name for one in _codes(code) for name in one.co_names}
-    read = {step.argval for one in _codes(code) for step in dis.get_instructions(one) if _reads(step)}
-    for name in sorted(read & known.keys()):
+    for name in sorted(_globals_of(code) & known.keys()):
         value = known[name]
         yield name, value
         if isinstance(value, types.ModuleType) and not _installed(
@@ -236,6 +235,13 @@ def _used(code: types.CodeType, known: dict[str, Any]) -> Iterator[tuple[str, An
             yield from (
                 (f"{name}.{one}", vars(value)[one]) for one in sorted(everything & vars(value).keys())
             )
+
+
+@functools.lru_cache(maxsize=4096)  # the same functions are described at every step of a study
+def _globals_of(code: types.CodeType) -> frozenset[str]:
+    """The names of global values that code reads."""
+    steps = (step for one in _codes(code) for step in dis.get_instructions(one))
+    return frozenset(step.argval for step in steps if _reads(step))
 
 
 def _reads(step: dis.Instruction) -> bool:

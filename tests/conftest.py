@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import warnings
 
@@ -22,6 +23,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("nemo_lab", deadline=None, max_examples=50, derandomize=True, database=None)
 settings.load_profile("nemo_lab")
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: it need not be gone through at every collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
