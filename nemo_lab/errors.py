@@ -86,6 +86,14 @@ class EvaluationError(NemoError, RuntimeError):
     """The evaluator failed or returned what cannot be an objective vector."""
 
 
+class ExportError(NemoError):
+    """A configuration that cannot be written in a format."""
+
+
+class VerificationError(ExportError):
+    """A file that does not compute what was searched; says from which layer on."""
+
+
 class CopyError(NemoError, TypeError):
     """A copy of what cannot be there twice, such as a study, by ``copy`` or ``pickle``."""
 

@@ -114,6 +114,17 @@ def written() -> dict[str, Any]:
     return {"path": "config.json", "problem": ToyProblem()}
 
 
+@functools.cache
+def onnx_bytes() -> bytes:
+    export.save_onnx(PROBLEM, 8, "net.onnx")
+    return Path("net.onnx").read_bytes()
+
+
+def exported() -> dict[str, Any]:
+    Path("net.onnx").write_bytes(onnx_bytes())
+    return {"path": "net.onnx", "problem": PROBLEM}
+
+
 def methods(name: str, make: Callable[[], Any], **good: Any) -> Iterator[Call]:
     """Every public method of an object that takes an argument."""
     kind = make if isinstance(make, type) else type(make())
@@ -195,6 +206,8 @@ CALLS = [
     ),
     Call("load_bits", lambda: export.load_bits, written),
     Call("quantized_module", lambda: export.quantized_module, lambda: {"problem": PROBLEM, "bits": 8}),
+    Call("save_onnx", lambda: export.save_onnx, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.onnx"}),
+    Call("verify", lambda: export.verify, exported),
     *methods(
         "Study",
         steered,

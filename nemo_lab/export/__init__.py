@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from nemo_lab.export.bit_map import load_bits, save_bits
@@ -10,6 +11,7 @@ from nemo_lab.export.record import save_json, to_dict
 
 if TYPE_CHECKING:
     from nemo_lab.export.network import quantized_module
+    from nemo_lab.export.onnx_file import save_onnx, verify
 
 __all__ = [
     "front_to_dict",
@@ -19,13 +21,19 @@ __all__ = [
     "save_bits",
     "save_front",
     "save_json",
+    "save_onnx",
     "to_dict",
+    "verify",
 ]
+
+_WITH_TORCH = {  # the parts that need it, and where they are
+    "quantized_module": "network",
+    "save_onnx": "onnx_file",
+    "verify": "onnx_file",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "quantized_module":  # the one part that needs torch
-        from nemo_lab.export.network import quantized_module
-
-        return quantized_module
+    if name in _WITH_TORCH:
+        return getattr(importlib.import_module(f"nemo_lab.export.{_WITH_TORCH[name]}"), name)
     raise AttributeError(f"module 'nemo_lab.export' has no attribute {name!r}")

@@ -10,6 +10,7 @@ from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.problem import Problem
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
+from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.study.parsing.nodes import Selection
 
 
@@ -31,16 +32,7 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
         ArgumentError: if the problem is no ``QuantizationProblem``.
         BitWidthError, UnknownNameError: if the bits do not fit.
     """
-    if not isinstance(problem, QuantizationProblem):
-        name = problem.title if isinstance(problem, Problem) else f"a {type(problem).__name__}"
-        raise ArgumentError(f"{name} has no network to export", "give a QuantizationProblem")
-    rows = Selection(problem).bits(bits)
-    if len(rows) != 1:
-        raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")
-    widths: list[int] = rows[0].tolist()
-
-    network = problem.network()
-    network.set_bits(widths)
+    network, widths = configured(problem, bits)
     graph = network.graph
     for node in list(graph.graph.nodes):
         if node.op != "call_module":
@@ -51,8 +43,21 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
     graph.delete_all_unused_submodules()
     graph.graph.lint()
     graph.recompile()
-    graph.meta["bits"] = dict(zip(problem.node_names, widths, strict=True))
+    graph.meta["bits"] = widths
     return graph
+
+
+def configured(problem: Any, bits: Any) -> tuple[QuantizedNetwork, dict[str, int]]:
+    """A network of one's own at fixed widths, and the width of each node; raises as ``quantized_module``."""
+    if not isinstance(problem, QuantizationProblem):
+        name = problem.title if isinstance(problem, Problem) else f"a {type(problem).__name__}"
+        raise ArgumentError(f"{name} has no network to export", "give a QuantizationProblem")
+    rows = Selection(problem).bits(bits)
+    if len(rows) != 1:
+        raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")
+    network = problem.network()
+    network.set_bits(rows[0])
+    return network, dict(zip(problem.node_names, rows[0].tolist(), strict=True))
 
 
 def _write_out(graph: fx.GraphModule, node: fx.Node, module: ActivationQuantizer) -> None:

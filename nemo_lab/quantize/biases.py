@@ -45,17 +45,20 @@ class Bias:
     weight: str
     input: str
 
-    def rounded(self, x: Affine, weight: Sequence[Affine]) -> Tensor:
-        """The bias in steps of the two scales, float32[C].
+    def steps(self, x: Affine, weight: Sequence[Affine]) -> Tensor:
+        """What it is counted in, float32[1] or float32[C].
 
         Args:
             x: of the layer's input.
             weight: one, or one for each output channel.
         """
         scales = torch.tensor([one.scale for one in weight], dtype=torch.float32, device=self.full.device)
-        step = scales * torch.tensor(x.scale, dtype=torch.float32, device=self.full.device)
-        step = torch.where(step >= torch.finfo(torch.float32).tiny, step, 1.0)
-        return (self.full / step).round_().clamp_(LOWEST, HIGHEST).mul_(step)
+        found = scales * torch.tensor(x.scale, dtype=torch.float32, device=self.full.device)
+        return torch.where(found >= torch.finfo(torch.float32).tiny, found, 1.0)
+
+    def rounded(self, steps: Tensor) -> Tensor:
+        """The bias as whole numbers of steps, float32[C]."""
+        return (self.full / steps).round_().clamp_(LOWEST, HIGHEST).mul_(steps)
 
 
 class Biases:
@@ -68,6 +71,10 @@ class Biases:
         workload: of the graph.
         activations: name of each -> its quantizer.
         rounds: whether they are rounded at all.
+
+    Attributes:
+        found: each of them; none if they are not rounded.
+        steps: of each as it is now what it is counted in, None where it is in full precision.
     """
 
     def __init__(
@@ -81,7 +88,8 @@ class Biases:
         self._inputs = {module.path: name for name, module in activations.items()}
         weights = [q for node in workload.nodes for q in node.quantizers if q.kind == "weight"]
         self._weights = {path: q.name for q in weights for path in paths_of(graph, q.source)}
-        self._rounded: dict[tuple[str, int, int], Tensor] = {}
+        self._rounded: dict[tuple[str, int, int], tuple[Tensor, Tensor]] = {}
+        self.steps: dict[Bias, Tensor | None] = {}
         self.found = tuple(self._find()) if rounds else ()
         graph.recompile()
 
@@ -118,13 +126,13 @@ class Biases:
                 continue
             x, weight = widths[bias.input], widths[bias.weight]
             if x is None or weight is None:
-                bias.stored.data = bias.full
+                bias.stored.data, self.steps[bias] = bias.full, None
                 continue
             key = (bias.path, x, weight)
             if key not in self._rounded:
-                steps = weights.quantizers(bias.weight, weight)
-                self._rounded[key] = bias.rounded(ranges[bias.input].quantizer(x), steps)
-            bias.stored.data = self._rounded[key]
+                steps = bias.steps(ranges[bias.input].quantizer(x), weights.quantizers(bias.weight, weight))
+                self._rounded[key] = bias.rounded(steps), steps
+            bias.stored.data, self.steps[bias] = self._rounded[key]
 
     def forget(self) -> None:
         """Ranges have changed."""
@@ -173,7 +181,7 @@ def _on_the_grid(graph: fx.GraphModule, node: fx.Node) -> fx.Node:
 def _own_module(graph: fx.GraphModule, node: fx.Node) -> str:
     """Have a node call a copy of its module, with the same weight and a bias of its own."""
     module = copy.copy(graph.get_submodule(str(node.target)))
-    module._parameters = {**module._parameters, "bias": _copied(module.bias)}  # type: ignore[dict-item]
+    module._parameters = {**module._parameters, "bias": _copied(module.bias)}
     path = free_name(graph, "layer")
     graph.add_submodule(path, module)
     node.target = path

@@ -76,7 +76,7 @@ class QuantizedNetwork:
         full = {name: tensor.data for name, tensor in self._stored.items()}
         self.weights = Weights(full, scales, self.config, weights)
         self.ranges: dict[str, Ranges] = {}
-        self._widths: dict[str, int | None] = {}
+        self.widths: dict[str, int | None] = {}
         self.kept = KeptStates(kept)
         self.channels_last = False
         self.columns = columns
@@ -159,18 +159,18 @@ class QuantizedNetwork:
         for node in self.workload.nodes:
             width = None if bits is None or bits[node.index] == FULL_PRECISION else int(bits[node.index])
             self._set_node(node, width)
-        self.biases.update(self._widths, self.ranges, self.weights)
+        self.biases.update(self.widths, self.ranges, self.weights)
         self._row = None if bits is None else np.asarray(bits, dtype=np.uint8)
 
     def set_node(self, node: Node, width: int | None) -> None:
         """Quantize one node to a width, or not at all."""
         self._set_node(node, width)
-        self.biases.update(self._widths, self.ranges, self.weights, {q.name for q in node.quantizers})
+        self.biases.update(self.widths, self.ranges, self.weights, {q.name for q in node.quantizers})
 
     def _set_node(self, node: Node, width: int | None) -> None:
         for quantizer in node.quantizers:
             name = quantizer.name
-            self._widths[name] = width
+            self.widths[name] = width
             if quantizer.kind == "weight":
                 full = self.weights.full[name]
                 self._stored[name].data = full if width is None else self.weights.at(name, width)

@@ -266,11 +266,8 @@ class QuantizationProblem(NodeTables):
         counted = Flag().check("count", count)
         rows = as_bits(bits, self.num_nodes, self.bit_widths)
         task = self._other_task(data, one_metric(metric, self.metrics))
-        found = []
-        for row in rows:  # one by one, so that a search goes on in between
-            with self._running() as network:
-                found.append(mean_errors(network, task, [row])[0][0])
-        return (np.array(found), task.count) if counted else np.array(found)
+        found = np.array([self._error_of(task, row) for row in rows])  # a search goes on in between
+        return (found, task.count) if counted else found
 
     def _check_unchanged(self) -> None:
         """Refuse what would mix the ranges of this problem with later weights."""
@@ -310,8 +307,14 @@ class QuantizationProblem(NodeTables):
         """What ``error`` gives with a metric."""
         return one_metric(metric, self.metrics)[0].objective
 
+    def task(self, data: Any = None) -> Task:
+        """The examples that its metrics are measured on, or others as ``error`` takes them."""
+        return self._task if data is None else self._other_task(data, self.metrics)
+
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""
-        task = self._task if data is None else self._other_task(data, self.metrics)
+        return self._error_of(self.task(data), None)
+
+    def _error_of(self, task: Task, row: Any) -> float:
         with self._running() as network:
-            return mean_errors(network, task, [None])[0][0]
+            return mean_errors(network, task, [row])[0][0]

@@ -108,9 +108,10 @@ def trace(
             to be unknown, and count none. It points at the caller's caller.
     """
     if not isinstance(module, nn.Module):
-        exported = isinstance(module, torch.export.ExportedProgram)
-        what = "pass what its module() gives" if exported else "pass the network"
-        raise TraceError(f"expected a torch.nn.Module, got {type(module).__name__}", what)
+        raise TraceError(
+            f"expected a torch.nn.Module, got {type(module).__name__}",
+            "pass the network; of an exported program the module that it gives",
+        )
     if isinstance(module, torch.jit.ScriptModule):
         raise TraceError(
             f"the network is a {type(module).__name__}", "pass the module as it was before torch.jit.script"
