@@ -125,6 +125,10 @@ def exported() -> dict[str, Any]:
     return {"path": "net.onnx", "problem": PROBLEM}
 
 
+def packed() -> dict[str, Any]:
+    return {"path": export.save_packed(PROBLEM, 8, "net.safetensors"), "workload": WORKLOAD}
+
+
 def methods(name: str, make: Callable[[], Any], **good: Any) -> Iterator[Call]:
     """Every public method of an object that takes an argument."""
     kind = make if isinstance(make, type) else type(make())
@@ -208,6 +212,12 @@ CALLS = [
     Call("quantized_module", lambda: export.quantized_module, lambda: {"problem": PROBLEM, "bits": 8}),
     Call("save_onnx", lambda: export.save_onnx, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.onnx"}),
     Call("verify", lambda: export.verify, exported),
+    Call(
+        "save_packed",
+        lambda: export.save_packed,
+        lambda: {"problem": PROBLEM, "bits": 8, "path": "net.safetensors"},
+    ),
+    Call("load_packed", lambda: export.load_packed, packed),
     *methods(
         "Study",
         steered,

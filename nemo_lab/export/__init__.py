@@ -12,23 +12,28 @@ from nemo_lab.export.record import save_json, to_dict
 if TYPE_CHECKING:
     from nemo_lab.export.network import quantized_module
     from nemo_lab.export.onnx_file import save_onnx, verify
+    from nemo_lab.export.packed_file import load_packed, save_packed
 
 __all__ = [
     "front_to_dict",
     "load_bits",
     "load_front",
+    "load_packed",
     "quantized_module",
     "save_bits",
     "save_front",
     "save_json",
     "save_onnx",
+    "save_packed",
     "to_dict",
     "verify",
 ]
 
 _WITH_TORCH = {  # the parts that need it, and where they are
     "quantized_module": "network",
+    "load_packed": "packed_file",
     "save_onnx": "onnx_file",
+    "save_packed": "packed_file",
     "verify": "onnx_file",
 }
 

@@ -32,7 +32,11 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
         ArgumentError: if the problem is no ``QuantizationProblem``.
         BitWidthError, UnknownNameError: if the bits do not fit.
     """
-    network, widths = configured(problem, bits)
+    return written_out(*configured(problem, bits))
+
+
+def written_out(network: QuantizedNetwork, widths: dict[str, int]) -> fx.GraphModule:
+    """The graph of a network that is set to widths, without anything of ours; the network is used up."""
     graph = network.graph
     for node in list(graph.graph.nodes):
         if node.op != "call_module":

@@ -17,6 +17,7 @@ from nemo_lab.export.network import configured
 from nemo_lab.export.onnx_graph import onnx_model
 from nemo_lab.export.verification import Verification, verified
 from nemo_lab.quantize import QuantizationProblem
+from nemo_lab.quantize.evaluation import Task
 
 KEY = "nemo_lab"  # of the metadata
 
@@ -52,7 +53,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
         raise ArgumentError(f"{str(target)!r} does not end in .onnx", "call the file .onnx")
     network, widths = configured(problem, bits)
     ir = needed("onnx_ir", purpose="to write ONNX")
-    task = problem.task(problem.held_out)
+    task = _task(problem)
     few = tuple(tensor[:2] for tensor in task.batches[0][0])
     of_quantizers = {
         quantizer.name: widths[node.name] for node in problem.workload.nodes for quantizer in node.quantizers
@@ -94,7 +95,14 @@ def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
             f"{source.name} was written from another network or other settings than {problem.title}",
             "give the problem that it was written from",
         )
-    return verified(source, network, problem.task(problem.held_out))
+    return verified(source, network, _task(problem))
+
+
+def _task(problem: QuantizationProblem) -> Task:
+    """Examples that the search has not seen, or its own where there are no others."""
+    shipped = problem.workload.data
+    unseen = problem.held_out if shipped is None or problem.held_out is not None else shipped.held_out
+    return problem.task(unseen)
 
 
 def _record(problem: QuantizationProblem, widths: dict[str, int]) -> dict[str, Any]:

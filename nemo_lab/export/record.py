@@ -76,7 +76,12 @@ def write_json(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> Path:
-    """Write a text; a file of that name is replaced, or left whole on failure.
+    """Write a text; see ``write_bytes``."""
+    return write_bytes(text.encode(), path)
+
+
+def write_bytes(data: bytes, path: str | os.PathLike[str]) -> Path:
+    """Write a file; one of that name is replaced, or left whole on failure.
 
     Raises:
         ArgumentError: if the file cannot be written.
@@ -85,8 +90,8 @@ def write_text(text: str, path: str | os.PathLike[str]) -> Path:
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".nemo_lab-", suffix=".tmp")
         try:
-            with open(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with open(handle, "wb") as file:
+                file.write(data)
             os.chmod(name, 0o644)
             os.replace(name, target)
         except BaseException:

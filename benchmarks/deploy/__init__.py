@@ -1,0 +1,1 @@
+"""Whether a front comes out as files that compute what was searched."""
