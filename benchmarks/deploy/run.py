@@ -49,12 +49,12 @@ def row(name: str, called: str, problem: nl.QuantizationProblem, bits: list[int]
     weights = [(n, b) for n, b in zip(problem.workload.nodes, bits, strict=True) if n.kind == "weight"]
     claimed = sum(node.params * width for node, width in weights) // 8
     packed = save_packed(problem, bits, folder / "net.safetensors").stat().st_size
-    accuracy = 1 - problem.error(bits, problem.workload.data.held_out)[0]
+    error = problem.error(bits, problem.workload.data.held_out)[0]
     try:
         found = save_onnx(problem, bits, folder / "net.onnx")
-    except ExportError as error:
+    except ExportError as refused:
         return (
-            f"| {name} | {called} | {accuracy:.3f} | refused: {error} | | | | | {claimed:,} | {packed:,} | |"
+            f"| {name} | {called} | {error:.3f} | refused: {refused} | | | | | {claimed:,} | {packed:,} | |"
         )
     off, default = found.runs
     cells = [
@@ -62,7 +62,7 @@ def row(name: str, called: str, problem: nl.QuantizationProblem, bits: list[int]
         f"{100 * default.agreement:.2f} %", str(default.integers), f"{claimed:,}", f"{packed:,}",
         f"{found.bytes:,}",
     ]  # fmt: skip
-    return f"| {name} | {called} | {accuracy:.3f} | {' | '.join(cells)} |"
+    return f"| {name} | {called} | {error:.3f} | {' | '.join(cells)} |"
 
 
 def of_biases(name: str, evaluations: int) -> str:
@@ -82,7 +82,7 @@ def of_biases(name: str, evaluations: int) -> str:
 def page(lines: Sequence[str], biases: Sequence[str], evaluations: int) -> str:
     """The whole page."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    head = "| network | configuration | held out | off: differs | agree | default: differs | agree "
+    head = "| network | configuration | error, held out | off: differs | agree | default: differs | agree "
     head += "| in integers | claimed | packed | ONNX |\n|" + "---|" * 11
     of = "| members | error, float | error, int32 | most | hypervolume "
     bias_head = f"| network {of}{of}|\n|" + "---|" * 11

@@ -89,7 +89,8 @@ def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
     """
     source = Path(File().check("path", path))
     record = _read(source)
-    network, widths = configured(problem, record["bits"])
+    known = isinstance(problem, QuantizationProblem) and set(record["bits"]) != set(problem.node_names)
+    network, widths = configured(problem, problem.bit_widths[-1] if known else record["bits"])
     if record["digest"] != _record(problem, widths)["digest"]:
         raise DataError(
             f"{source.name} was written from another network or other settings than {problem.title}",

@@ -28,6 +28,7 @@ class _Callable(nn.Module):
     def __init__(self, network: QuantizedNetwork) -> None:
         super().__init__()
         self.network, self._inputs = network.graph, network.workload.inputs
+        self.training = False  # its parts stay as they are
 
     def forward(self, *tensors: Tensor) -> Any:
         args, kwargs = self._inputs.call(tensors, torch.float32)
@@ -47,6 +48,11 @@ def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tupl
         ArgumentError: if a library is missing.
     """
     ir, _, _ = needed("onnx_ir", "onnx", "onnxscript", purpose="to write ONNX")
+    drawn = [node.name for node in network.graph.graph.nodes if node.meta.get("random")]
+    if drawn:
+        raise ExportError(
+            f"{drawn[0]} draws random numbers, others in every runtime", "trace it without that"
+        )
     weights = {
         path: weight_codes(network, quantizer.name, widths[quantizer.name])
         for node in network.workload.nodes
@@ -110,7 +116,7 @@ def _written(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
     try:
         with tracing(), alone(), no_warnings(), no_logging("torch"), torch.no_grad():
             program = torch.onnx.export(
-                _Callable(network).eval(),
+                _Callable(network),
                 batch,
                 input_names=[leaf.name for leaf in leaves],
                 dynamic_shapes=(tuple({0: rows} for _ in leaves),),

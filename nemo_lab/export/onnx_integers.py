@@ -11,6 +11,7 @@ from nemo_lab.export.codes import BiasCodes, WeightCodes
 from nemo_lab.export.extra import needed
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")  # whose third input is a bias
+FACTORS = ("alpha", "beta")  # of Gemm
 NARROW = 4  # bits: what has no more is stored as uint4
 
 
@@ -97,8 +98,13 @@ class Integers:
             inputs = list(node.inputs)
             if node.op_type not in LAYERS or len(inputs) < 3 or inputs[2] is None:
                 continue
+            scaled = any(
+                name in node.attributes and node.attributes[name].as_float() != 1 for name in FACTORS
+            )
+            if scaled or inputs[2].const_value is None or node.outputs[0].shape is None:
+                continue  # none that a runtime takes for the bias of a quantized layer
             bias, result, axes = inputs[2], node.outputs[0], len(node.outputs[0].shape) - 2
-            if node.op_type != "Gemm" and bias.const_value is not None and axes:
+            if node.op_type != "Gemm" and axes:
                 values = bias.const_value.numpy().reshape(-1, *[1] * axes)
                 bias = self._constant(f"{bias.name}_of_{node.name}", values)
             alone = self.ir.node(node.op_type, inputs[:2], node.attributes)

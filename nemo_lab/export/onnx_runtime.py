@@ -33,7 +33,7 @@ class Session:
     def __init__(self, path: Path, *, optimized: bool, also: Sequence[str] = ()) -> None:
         runtime, onnx = needed("onnxruntime", "onnx", purpose="to run ONNX")
         self.name, self.optimized, self.integers = f"onnxruntime {runtime.__version__}", optimized, 0
-        options = runtime.SessionOptions()
+        self._path, options = path, runtime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
         level = runtime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimized else level.ORT_DISABLE_ALL
@@ -60,4 +60,10 @@ class Session:
             name: np.ascontiguousarray(tensor.cpu().numpy())
             for name, tensor in zip(self._inputs, inputs, strict=True)
         }
-        return list(self._session.run(None, given))
+        try:
+            return list(self._session.run(None, given))
+        except Exception as error:  # what it finds out only now
+            reason = str(error).strip().partition("\n")[0]
+            raise VerificationError(
+                f"{self._path.name} does not run in {self.name}: {reason}", "write it with quantized_module"
+            ) from error

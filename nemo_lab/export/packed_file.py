@@ -25,7 +25,7 @@ from nemo_lab.export.packing import bytes_of, packed, unpacked
 from nemo_lab.export.record import write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
-from nemo_lab.quantize.folding import paths_of, stored
+from nemo_lab.quantize.folding import paths_of, stored, tensors_of
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.records import Quantizer
 from nemo_lab.workload.workload import Workload
@@ -78,6 +78,7 @@ def save_packed(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Path:
         "nemo_lab": __version__,
         "workload": network.workload.name,
         "settings": {name: getattr(network.config, name) for name in STRUCTURE},
+        "structure": _structure(network),
         "bits": widths,
         "activations": quantizers,
     }
@@ -129,12 +130,19 @@ def _rest(network: QuantizedNetwork) -> tuple[Arrays, Arrays]:
     graph.delete_all_unused_submodules()
     done = {path for _, one in _weights(network.workload) for path in paths_of(graph, one.source)}
     floats, others = Arrays(), Arrays()
-    for name, tensor in graph.state_dict().items():
+    for name, tensor in tensors_of(graph):  # also buffers that no state_dict has
         if name not in done:
-            array = tensor.cpu().contiguous().numpy()
+            array = tensor.detach().cpu().contiguous().numpy()
             (floats if array.dtype == np.float32 else others)[name] = array
             done.update(paths_of(graph, name))
     return floats, others
+
+
+def _structure(network: QuantizedNetwork) -> str:
+    """A digest of what the network does with its numbers."""
+    graph = network.graph
+    called = [repr(graph.get_submodule(str(n.target))) for n in graph.graph.nodes if n.op == "call_module"]
+    return hashlib.blake2b("\n".join([graph.code, *called]).encode(), digest_size=16).hexdigest()
 
 
 def _digest(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
@@ -172,6 +180,8 @@ def _network(
         raise wrong
     config = dataclasses.replace(QuantizationConfig(), **record["settings"])
     network, codes, scales, found = QuantizedNetwork(workload, config), tensors[CODES], tensors[SCALES], []
+    if record["structure"] != _structure(network):
+        raise wrong
     try:
         for node, one in _weights(workload):
             bits, counts = int(record["bits"][node]), tuple(network.weights.scales_of(one.name))

@@ -94,48 +94,63 @@ def verified(path: str | os.PathLike[str], network: QuantizedNetwork, task: Task
         ArgumentError: if a library is missing.
     """
     path = Path(path)
-    expected = [_outputs(network(inputs, number)) for number, (inputs, _, _) in enumerate(task.batches)]
-    classes = task.metrics[0].classes
+    outputs = [network(inputs, number) for number, (inputs, _, _) in enumerate(task.batches)]
+    expected = [_leaves(one) for one in outputs]
+    classes = any(metric.classes for metric in task.metrics)
+    at = _place_of_scores(outputs[0]) if classes else None
     runs = []
     for optimized in (False, True):
         session = Session(path, optimized=optimized)
         found = [session.run(inputs) for inputs, _, _ in task.batches]
-        run = _compared(session, expected, found, classes)
-        if run.difference > SAME:
+        run = _compared(session, expected, found, at)
+        if run.difference > SAME or run.agreement < 1 - FLIPPED:
             _check_rounding(path, network, task, run)
         runs.append(run)
     return Verification(path, path.stat().st_size, task.count, tuple(runs))
 
 
-def _outputs(outputs: Any) -> list[Floats]:
-    """The scores if there are some, first, then all other numbers."""
-    best = scores(outputs)
-    leaves = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
-    leaves.sort(key=lambda leaf: leaf is not best)
+def _leaves(outputs: Any) -> list[Floats]:
+    leaves = (leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor))
     return [leaf.detach().cpu().numpy() for leaf in leaves]
 
 
+def _place_of_scores(outputs: Any) -> int:
+    leaves, best = [x for x in pytree.tree_leaves(outputs) if isinstance(x, Tensor)], scores(outputs)
+    return next(place for place, leaf in enumerate(leaves) if leaf is best)
+
+
 def _compared(
-    session: Session, expected: Sequence[Sequence[Floats]], found: Sequence[Sequence[Floats]], classes: bool
+    session: Session, expected: Sequence[Sequence[Floats]], found: Sequence[Sequence[Floats]], at: int | None
 ) -> Run:
     difference = 0.0
-    for one, other in zip(zip(*expected, strict=True), zip(*found, strict=True), strict=True):
-        wanted, got = (
-            np.concatenate([part.reshape(len(part), -1) for part in parts]) for parts in (one, other)
-        )
-        if wanted.shape != got.shape:
+    for place in range(len(expected[0])):
+        wanted, got = ([part[place] for part in parts] for parts in (expected, found))
+        if [part.shape for part in wanted] != [part.shape for part in got]:
             raise VerificationError(
-                f"the file gives {got.shape}, the network {wanted.shape}", "write it again"
+                "the file gives other shapes than the network", "keep to quantized_module"
             )
-        extent = float(np.ptp(wanted)) or 1.0
-        apart = np.abs(wanted.astype(np.float64) - got)
-        difference = max(difference, float(np.nan_to_num(apart, nan=np.inf).max()) / extent)
-    agreement, flips = float("nan"), tuple[tuple[int, float], ...]()
-    if classes:
-        agreement, flips = _flips(
-            *(np.concatenate([_rows(parts[0]) for parts in all_]) for all_ in (expected, found))
+        flat = (
+            np.concatenate([part.astype(np.float64).reshape(-1) for part in parts]) for parts in (wanted, got)
         )
+        difference = max(difference, _difference(*flat))
+    agreement, flips = float("nan"), tuple[tuple[int, float], ...]()
+    if at is not None:
+        one, other = (np.concatenate([_rows(part[at]) for part in parts]) for parts in (expected, found))
+        agreement, flips = _flips(one, other)
     return Run(session.name, session.optimized, difference, agreement, flips, session.integers)
+
+
+def _difference(wanted: NDArray[np.float64], got: NDArray[np.float64]) -> float:
+    """The largest between two numbers as a share of the range; infinite where one alone is not finite."""
+    finite = np.isfinite(wanted)
+    if (
+        not np.array_equal(wanted[~finite], got[~finite], equal_nan=True)
+        or not np.isfinite(got[finite]).all()
+    ):
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    return float(np.abs(wanted[finite] - got[finite]).max() / (np.ptp(wanted[finite]) or 1.0))
 
 
 def _rows(found: Floats) -> Floats:
@@ -156,7 +171,10 @@ def _check_rounding(path: Path, network: QuantizedNetwork, task: Task, run: Run)
     Raises:
         VerificationError: if they did not, or too many predictions are others.
     """
-    names = list(network.activations)
+    names, where = (
+        list(network.activations),
+        "by default settings" if run.optimized else "with optimisations off",
+    )
     session = Session(path, optimized=run.optimized, also=names)
     for number, (inputs, _, _) in enumerate(task.batches):
         found = dict(zip(names, session.run(inputs)[-len(names) :], strict=True))
@@ -169,13 +187,17 @@ def _check_rounding(path: Path, network: QuantizedNetwork, task: Task, run: Run)
             border = np.abs(np.abs(steps - np.floor(steps)) - 0.5)
             if border.max() > NEAR or run.agreement < 1 - FLIPPED:
                 raise VerificationError(
-                    f"{path.name} does not compute what was searched, in {run.runtime} "
-                    f"{'by default settings' if run.optimized else 'with optimisations off'}: "
+                    f"{path.name} does not compute what was searched, in {run.runtime} {where}: "
                     f"{int(apart.sum())} numbers of {name} are others, up to {border.max():.3f} steps from "
                     f"where they are rounded; {100 * run.agreement:.2f} % of predictions agree",
                     "write it with another version of the runtime, or keep to quantized_module",
                 )
             return  # what comes behind is different because of this
+    raise VerificationError(
+        f"{path.name} does not compute what was searched, in {run.runtime} {where}: outputs differ by "
+        f"{run.difference:.1e} of their range, behind the last number that is rounded",
+        "write it with another version of the runtime, or keep to quantized_module",
+    )
 
 
 def _rounded(

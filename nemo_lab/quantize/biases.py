@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
 from nemo_lab.quantize.affine import Affine
-from nemo_lab.quantize.folding import free_name, paths_of, stored
+from nemo_lab.quantize.folding import free_name, paths_of, stored, tensors_read
 from nemo_lab.quantize.observers import Ranges
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.nodes import argument, function_name, is_function
@@ -64,7 +65,7 @@ class Bias:
 class Biases:
     """The biases of all layers whose input and weight are both decisions.
 
-    A bias that several layers read is in several units: each layer gets a copy of its own.
+    A bias that others read, too, is not rounded for them: the layer gets a copy of its own.
 
     Args:
         graph: with quantizers, changed in place.
@@ -94,16 +95,19 @@ class Biases:
         graph.recompile()
 
     def _find(self) -> Iterator[Bias]:
-        taken: set[int] = set()
+        readers = Counter(
+            id(one) for node in self.graph.graph.nodes for one in tensors_read(self.graph, node)
+        )
         for node in list(self.graph.graph.nodes):
             for x, weight, bias, own in _layers(self.graph, node):
                 source = _on_the_grid(self.graph, x)
                 quantizer = self._inputs.get(str(source.target)) if source.op == "call_module" else None
                 if quantizer is None or weight not in self._weights:
                     continue
-                path = own() if id(stored(self.graph, bias)) in taken else bias
+                if stored(self.graph, bias).ndim != 1:
+                    continue
+                path = own() if readers[id(stored(self.graph, bias))] > 1 else bias
                 tensor = stored(self.graph, path)
-                taken.add(id(tensor))
                 yield Bias(path, tensor, tensor.data, self._weights[weight], quantizer)
 
     def update(

@@ -21,7 +21,7 @@ def fold_batch_norms(graph: fx.GraphModule) -> dict[str, str]:
     Returns:
         the fx name of each folded batch norm -> its conv's.
     """
-    uses = Counter(id(tensor) for node in graph.graph.nodes for tensor in _read(graph, node))
+    uses = Counter(id(tensor) for node in graph.graph.nodes for tensor in tensors_read(graph, node))
     folded: dict[str, str] = {}
     for node in list(graph.graph.nodes):
         norm = _called(graph, node, BATCH_NORMS)
@@ -69,7 +69,7 @@ def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
     _tensor(conv, "bias").data[dead] = 0.0 if norm.bias is None else _tensor(norm, "bias").data[dead]
 
 
-def _read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
+def tensors_read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
     """The stored tensors that a node reads."""
     if node.op == "call_module":
         return [tensor for _, tensor in tensors_of(graph.get_submodule(str(node.target)))]

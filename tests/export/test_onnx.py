@@ -249,3 +249,59 @@ def test_what_cannot_be_written_leaves_the_file_that_was_there(
         save_onnx(digits_int32, 4, written)
     assert written.read_bytes() == before
     assert [one.name for one in written.parent.iterdir()] == ["net.onnx"]
+
+
+def tampered(path: Path, name: str, by: int) -> None:
+    model = onnx.load(path)
+    (codes,) = (one for one in model.graph.initializer if one.name == name)
+    changed = numpy_helper.to_array(codes) + np.int32(by)
+    codes.CopyFrom(numpy_helper.from_array(changed.astype(np.int32), name))
+    onnx.save(model, path)
+
+
+class Masked(nn.Module):
+    def __init__(self, mask: list[float]) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 4)
+        self.mask = nn.Buffer(torch.tensor(mask))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        hidden = F.relu(self.a(x))
+        return {"hidden": hidden, "large": hidden > 1, "logits": self.b(hidden) + self.mask}
+
+
+@pytest.mark.parametrize("mask", [[0.0] * 4, [0.0, 0.0, 0.0, -np.inf]])
+def test_what_is_wrong_behind_the_last_rounding_is_found_too(mask: list[float], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    problem = problem_of(Masked(mask), torch.randn(40, 6))
+    path = tmp_path / "net.onnx"
+    assert [run.agreement for run in save_onnx(problem, 8, path).runs] == [1, 1]
+    tampered(path, "b.bias_codes", 5000)
+    with pytest.raises(VerificationError, match="behind the last number that is rounded"):
+        verify(path, problem)
+
+
+def test_what_draws_is_refused_and_factors_stay(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+
+    class Drawing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(6, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.dropout(self.a(x), 0.5, training=True)
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.offset = nn.Parameter(torch.randn(6, 4)), nn.Parameter(torch.randn(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.addmm(self.offset, x, self.weight, beta=3.0)
+
+    with pytest.raises(ExportError, match="draws random numbers"):
+        save_onnx(problem_of(Drawing(), torch.randn(40, 6)), 8, tmp_path / "a.onnx")
+    for bias in ("float", "int32"):
+        found = save_onnx(problem_of(Scaled(), torch.randn(40, 6), bias=bias), 8, tmp_path / "b.onnx")
+        assert found.runs[0].difference < 1e-4

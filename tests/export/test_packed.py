@@ -114,3 +114,28 @@ def test_bad_calls_leave_the_file_that_was_there(
     assert [one.name for one in written.parent.iterdir()] == [written.name]
     header = json.loads(before[8 : 8 + int.from_bytes(before[:8], "little")])
     assert set(json.loads(header["__metadata__"]["nemo_lab"])["bits"].values()) == {5}
+
+
+class Buffered(torch.nn.Module):
+    def __init__(self, factor: float, act: torch.nn.Module) -> None:
+        super().__init__()
+        self.a, self.act, self.b = torch.nn.Linear(6, 6), act, torch.nn.Linear(6, 4)
+        self.factor = torch.nn.Buffer(torch.tensor(factor), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(self.act(self.a(x))) * self.factor
+
+
+def test_all_numbers_come_from_the_file_and_other_operations_are_refused(tmp_path: Path) -> None:
+    x = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
+
+    def traced(factor: float, act: torch.nn.Module) -> nl.Workload:
+        return nl.Workload.from_module(Buffered(factor, act).eval(), x[:4])
+
+    problem = nl.QuantizationProblem(traced(2.0, torch.nn.ReLU()), x, x, metric="kl")
+    path = save_packed(problem, 4, tmp_path / "net.safetensors")
+    with torch.no_grad():
+        expected = quantized_module(problem, 4)(x)
+        assert torch.allclose(load_packed(path, traced(5.0, torch.nn.ReLU()))(x), expected)
+    with pytest.raises(DataError, match="another network"):
+        load_packed(path, traced(2.0, torch.nn.GELU()))
