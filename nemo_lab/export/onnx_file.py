@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -18,6 +17,7 @@ from nemo_lab.export.onnx_graph import onnx_model
 from nemo_lab.export.verification import Verification, verified
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.evaluation import Task
+from nemo_lab.quantize.fingerprint import digest
 
 KEY = "nemo_lab"  # of the metadata
 
@@ -109,12 +109,11 @@ def _task(problem: QuantizationProblem) -> Task:
 def _record(problem: QuantizationProblem, widths: dict[str, int]) -> dict[str, Any]:
     """What the metadata say."""
     known = problem.fingerprint()
-    text = json.dumps([known["workload"], known["settings"], widths], sort_keys=True)
     return {
         "version": __version__,
         "workload": problem.workload.name,
         "bits": widths,
-        "digest": hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+        "digest": digest([known["workload"], known["settings"], *sorted(widths.items())]),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from nemo_lab.export.packing import bytes_of, packed, unpacked
 from nemo_lab.export.record import write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
+from nemo_lab.quantize.fingerprint import digest
 from nemo_lab.quantize.folding import paths_of, stored, tensors_of
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.records import Quantizer
@@ -142,16 +142,12 @@ def _structure(network: QuantizedNetwork) -> str:
     """A digest of what the network does with its numbers."""
     graph = network.graph
     called = [repr(graph.get_submodule(str(n.target))) for n in graph.graph.nodes if n.op == "call_module"]
-    return hashlib.blake2b("\n".join([graph.code, *called]).encode(), digest_size=16).hexdigest()
+    return digest([graph.code, *called])
 
 
 def _digest(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
-    found = hashlib.blake2b(digest_size=16)
-    found.update(json.dumps({k: v for k, v in record.items() if k != "digest"}, sort_keys=True).encode())
-    for name, array in sorted(tensors.items()):
-        found.update(f"{name} {array.dtype.str} {array.shape};".encode())
-        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+    rest = json.dumps({k: v for k, v in record.items() if k != "digest"}, sort_keys=True)
+    return digest([rest, *(part for pair in sorted(tensors.items()) for part in pair)])
 
 
 def _read(data: bytes, path: str) -> tuple[Arrays, dict[str, Any]]:

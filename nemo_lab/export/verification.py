@@ -171,10 +171,8 @@ def _check_rounding(path: Path, network: QuantizedNetwork, task: Task, run: Run)
     Raises:
         VerificationError: if they did not, or too many predictions are others.
     """
-    names, where = (
-        list(network.activations),
-        "by default settings" if run.optimized else "with optimisations off",
-    )
+    names = list(network.activations)
+    where = "by default settings" if run.optimized else "with optimisations off"
     session = Session(path, optimized=run.optimized, also=names)
     for number, (inputs, _, _) in enumerate(task.batches):
         found = dict(zip(names, session.run(inputs)[-len(names) :], strict=True))
