@@ -22,6 +22,9 @@ _HOME = {
     "QuantizationConfig": "nemo_lab.quantize",
     "QuantizationProblem": "nemo_lab.quantize",
     "check": "nemo_lab.checks",
+    "TunedNetwork": "nemo_lab.tuning",
+    "correct_bias": "nemo_lab.tuning",
+    "finetune": "nemo_lab.tuning",
     "Study": "nemo_lab.study",
     "create_study": "nemo_lab.study",
     "load_study": "nemo_lab.study",
@@ -40,6 +43,9 @@ __all__ = [  # noqa: RUF022  in the order people meet them
     "load_study",
     "Study",
     "compare",
+    "finetune",
+    "correct_bias",
+    "TunedNetwork",
     "Dashboard",
     "check_interrupted",
     "NemoError",
@@ -54,6 +60,7 @@ if TYPE_CHECKING:
     from nemo_lab.quantize import QuantizationConfig, QuantizationProblem
     from nemo_lab.study import Study, create_study, load_study
     from nemo_lab.study.compare import compare
+    from nemo_lab.tuning import TunedNetwork, correct_bias, finetune
     from nemo_lab.widgets import Dashboard
     from nemo_lab.workload import Workload, load_workload
 

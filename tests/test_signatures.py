@@ -129,6 +129,15 @@ def packed() -> dict[str, Any]:
     return {"path": export.save_packed(PROBLEM, 8, "net.safetensors"), "workload": WORKLOAD}
 
 
+@functools.cache
+def tuned() -> nl.TunedNetwork:
+    return nl.correct_bias(PROBLEM, 8)
+
+
+def kept() -> dict[str, Any]:
+    return {"path": tuned().save("tuned.pt"), "problem": PROBLEM}
+
+
 def methods(name: str, make: Callable[[], Any], **good: Any) -> Iterator[Call]:
     """Every public method of an object that takes an argument."""
     kind = make if isinstance(make, type) else type(make())
@@ -230,6 +239,19 @@ CALLS = [
     ),
     *methods(
         "CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours, bounds=bounds
+    ),
+    Call(
+        "finetune",
+        lambda: nl.finetune,
+        lambda: {"problem": PROBLEM, "bits": 4, "steps": 1, "progress": False},
+    ),
+    Call("correct_bias", lambda: nl.correct_bias, lambda: {"problem": PROBLEM, "bits": 4}),
+    *methods(
+        "TunedNetwork",
+        tuned,
+        error=lambda: {"data": (IMAGES, LABELS)},
+        save=lambda: {"path": "tuned.pt"},
+        load=kept,
     ),
     *methods("QuantizationProblem", lambda: PROBLEM, quantizer=quantizer, error=error, error_with=widths),
 ]

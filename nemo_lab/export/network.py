@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import fx
 
 from nemo_lab.errors import ArgumentError, BitWidthError
@@ -12,6 +13,7 @@ from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.study.parsing.nodes import Selection
+from nemo_lab.tuning import TunedNetwork
 
 
 def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
@@ -22,14 +24,16 @@ def quantized_module(problem: Any, bits: Any) -> fx.GraphModule:
     saves and exports without nemo_lab, and predicts exactly what ``problem.evaluate`` measured.
 
     Args:
-        problem: a ``QuantizationProblem``; it is not touched and shares no weights with the result.
-        bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``.
+        problem: a ``QuantizationProblem``, or a ``TunedNetwork``; it is not touched, and shares no weights
+            with the result.
+        bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``; of a
+            ``TunedNetwork`` its own, or None.
 
     Returns:
         a module in evaluation mode; ``meta["bits"]`` maps each node's name to its width.
 
     Raises:
-        ArgumentError: if the problem is no ``QuantizationProblem``.
+        ArgumentError: if the problem is neither.
         BitWidthError, UnknownNameError: if the bits do not fit.
     """
     return written_out(*configured(problem, bits))
@@ -53,13 +57,20 @@ def written_out(network: QuantizedNetwork, widths: dict[str, int]) -> fx.GraphMo
 
 def configured(problem: Any, bits: Any) -> tuple[QuantizedNetwork, dict[str, int]]:
     """A network of one's own at fixed widths, and the width of each node; raises as ``quantized_module``."""
+    tuned = problem if isinstance(problem, TunedNetwork) else None
+    if tuned is not None:
+        problem, bits = tuned.problem, tuned.bits if bits is None else bits
     if not isinstance(problem, QuantizationProblem):
         name = problem.title if isinstance(problem, Problem) else f"a {type(problem).__name__}"
-        raise ArgumentError(f"{name} has no network to export", "give a QuantizationProblem")
+        raise ArgumentError(
+            f"{name} has no network to export", "give a QuantizationProblem, or what finetune returns"
+        )
     rows = Selection(problem).bits(bits)
     if len(rows) != 1:
         raise BitWidthError(f"got {len(rows)} configurations", "export them one by one")
-    network = problem.network()
+    if tuned is not None and not np.array_equal(rows[0], tuned.bits):
+        raise BitWidthError("the network was tuned at other bits than these", "give tuned.bits, or None")
+    network = problem.network() if tuned is None else tuned.network()
     network.set_bits(rows[0])
     return network, dict(zip(problem.node_names, rows[0].tolist(), strict=True))
 

@@ -18,6 +18,7 @@ from nemo_lab.export.verification import Verification, verified
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.fingerprint import digest
+from nemo_lab.tuning import TunedNetwork
 
 KEY = "nemo_lab"  # of the metadata
 
@@ -35,15 +36,16 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
     written. A file of that name is replaced, or left whole on failure.
 
     Args:
-        problem: a ``QuantizationProblem``, best one with ``bias="int32"``: layers with other biases compute
-            in floating point.
-        bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``.
+        problem: a ``QuantizationProblem``, or a ``TunedNetwork``; best one with ``bias="int32"``: layers with
+            other biases compute in floating point.
+        bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``; of a
+            ``TunedNetwork`` its own, or None.
         path: of the file, which ends in ``.onnx``.
 
     Raises:
         VerificationError: if the file computes something else; it names the first layer that does.
         ExportError: if an operation cannot be written.
-        ArgumentError: if the problem is not a ``QuantizationProblem``, or the file cannot be written.
+        ArgumentError: if the problem is neither, or the file cannot be written.
         BitWidthError, UnknownNameError: if the bits do not fit.
 
     The libraries for it come by ``pip install "nemo_lab[deploy]"``.
@@ -80,33 +82,37 @@ def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
 
     Args:
         path: of the file.
-        problem: a ``QuantizationProblem`` with the same network, calibration and settings.
+        problem: a ``QuantizationProblem`` with the same network, calibration and settings, or the
+            ``TunedNetwork`` that was written.
 
     Raises:
         VerificationError: if it computes something else, or does not run.
         DataError: if ``save_onnx`` did not write it, or wrote it of another network.
-        ArgumentError: if there is no such file, or the problem is not a ``QuantizationProblem``.
+        ArgumentError: if there is no such file, or the problem is neither.
     """
     source = Path(File().check("path", path))
     record = _read(source)
-    known = isinstance(problem, QuantizationProblem) and set(record["bits"]) != set(problem.node_names)
-    network, widths = configured(problem, problem.bit_widths[-1] if known else record["bits"])
-    if record["digest"] != _record(problem, widths)["digest"]:
+    tuned = isinstance(problem, TunedNetwork)
+    fits = (
+        tuned or not isinstance(problem, QuantizationProblem) or set(record["bits"]) == {*problem.node_names}
+    )
+    network, widths = configured(problem, None if tuned else record["bits"]) if fits else (None, {})
+    if network is None or record["digest"] != _record(problem, widths)["digest"]:
         raise DataError(
             f"{source.name} was written from another network or other settings than {problem.title}",
-            "give the problem that it was written from",
+            "give what it was written from",
         )
     return verified(source, network, _task(problem))
 
 
-def _task(problem: QuantizationProblem) -> Task:
+def _task(problem: QuantizationProblem | TunedNetwork) -> Task:
     """Examples that the search has not seen, or its own where there are no others."""
     shipped = problem.workload.data
     unseen = problem.held_out if shipped is None or problem.held_out is not None else shipped.held_out
     return problem.task(unseen)
 
 
-def _record(problem: QuantizationProblem, widths: dict[str, int]) -> dict[str, Any]:
+def _record(problem: QuantizationProblem | TunedNetwork, widths: dict[str, int]) -> dict[str, Any]:
     """What the metadata say."""
     known = problem.fingerprint()
     return {

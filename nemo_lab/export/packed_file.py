@@ -25,7 +25,7 @@ from nemo_lab.export.record import write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.fingerprint import digest
-from nemo_lab.quantize.folding import paths_of, stored, tensors_of
+from nemo_lab.quantize.folding import paths_of, stored, tensors_of, tensors_read
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.records import Quantizer
 from nemo_lab.workload.workload import Workload
@@ -45,12 +45,13 @@ def save_packed(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Path:
     It is read again before the file is there; one of that name is replaced, or left whole on failure.
 
     Args:
-        problem: a ``QuantizationProblem``.
-        bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``.
+        problem: a ``QuantizationProblem``, or a ``TunedNetwork``.
+        bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``; of a
+            ``TunedNetwork`` its own, or None.
         path: of the file, which ends in ``.safetensors``.
 
     Raises:
-        ArgumentError: if the problem is not a ``QuantizationProblem``, or the file cannot be written.
+        ArgumentError: if the problem is neither, or the file cannot be written.
         BitWidthError, UnknownNameError: if the bits do not fit.
         VerificationError: if what was written is not what is read again.
 
@@ -127,11 +128,11 @@ def _weights(workload: Workload) -> Iterator[tuple[str, Quantizer]]:
 def _rest(network: QuantizedNetwork) -> tuple[Arrays, Arrays]:
     """All other tensors that a network holds, each once: those of float32, and those of other types."""
     graph = network.graph
-    graph.delete_all_unused_submodules()
+    used = {id(tensor) for node in graph.graph.nodes for tensor in tensors_read(graph, node)}
     done = {path for _, one in _weights(network.workload) for path in paths_of(graph, one.source)}
     floats, others = Arrays(), Arrays()
     for name, tensor in tensors_of(graph):  # also buffers that no state_dict has
-        if name not in done:
+        if name not in done and id(tensor) in used:
             array = tensor.detach().cpu().contiguous().numpy()
             (floats if array.dtype == np.float32 else others)[name] = array
             done.update(paths_of(graph, name))

@@ -81,7 +81,11 @@ def front_columns(
             "x2": info.values[held, 2],
             "low": info.held_out[:, 2],
             "high": info.held_out[:, 3],
-            "text": list(info.held_out_text),
+            "text": [
+                f"{text}, tuned" if tuned else text
+                for text, tuned in zip(info.held_out_text, info.tuned, strict=True)
+            ],
+            "marker": np.where(info.tuned, "inverted_triangle", "dash").tolist(),
         },
         "references": {**_placed(drawn), "text": [text for text, _ in references]},
         "chosen": _placed(ring),

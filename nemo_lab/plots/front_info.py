@@ -40,6 +40,7 @@ class FrontInfo:
         held_out: float[H, 4]: config id, the vertical objective on held-out examples, as shown, and the
             bounds of its confidence interval, NaN without one.
         held_out_text: the interval of each, or its value.
+        tuned: bool[H], whether it was measured after tuning.
     """
 
     axes: tuple[Objective, Objective, Objective]
@@ -57,6 +58,7 @@ class FrontInfo:
     front_ids: NDArray[np.intp]
     held_out: Floats
     held_out_text: tuple[str, ...]
+    tuned: NDArray[np.bool_]
 
 
 def drawn_objectives(problem: Problem) -> tuple[Objective, Objective, Objective]:
@@ -73,7 +75,11 @@ def drawn_values(objectives: Floats, problem: Problem) -> Floats:
 
 
 def front_info(
-    snapshot: Snapshot, problem: Problem, species: Sequence[str], validated: Mapping[int, Any] | None = None
+    snapshot: Snapshot,
+    problem: Problem,
+    species: Sequence[str],
+    validated: Mapping[int, Any] | None = None,
+    tuned: Mapping[int, Any] | None = None,
 ) -> FrontInfo:
     """What the front panel shows of a snapshot.
 
@@ -83,18 +89,20 @@ def front_info(
         species: name of each position.
         validated: config id to the ``Validation`` on held-out examples; those of another metric than the
             vertical objective's are not drawn.
+        tuned: the same of configurations that were tuned.
     """
     log = snapshot.evaluations
     on_front = np.zeros(len(log), dtype=bool)
     on_front[snapshot.front] = True
     axes = drawn_objectives(problem)
     best = log.objectives[snapshot.front]
-    known = {
-        config: found
-        for config, found in (validated or {}).items()
+    known = [
+        (config, found, after)
+        for several, after in ((validated, False), (tuned, True))
+        for config, found in (several or {}).items()
         if config < len(log) and found.objective.measured_as(axes[0])
-    }
-    held_out = [(config, found.value, found.low, found.high) for config, found in known.items()]
+    ]
+    held_out = [(config, found.value, found.low, found.high) for config, found, _ in known]
     names = tuple(problem.objective_names)
     return FrontInfo(
         axes=axes,
@@ -111,7 +119,8 @@ def front_info(
         objectives=tuple((one, one.display.of(best[:, names.index(one.name)])) for one in varied(problem)),
         front_ids=snapshot.front,
         held_out=np.array(held_out, dtype=np.float64).reshape(-1, 4),
-        held_out_text=tuple(found.interval or str(found) for found in known.values()),
+        held_out_text=tuple(found.interval or str(found) for _, found, _ in known),
+        tuned=np.array([after for _, _, after in known], dtype=bool),
     )
 
 

@@ -99,7 +99,7 @@ class Biases:
             id(one) for node in self.graph.graph.nodes for one in tensors_read(self.graph, node)
         )
         for node in list(self.graph.graph.nodes):
-            for x, weight, bias, own in _layers(self.graph, node):
+            for x, weight, bias, own in biased_layers(self.graph, node):
                 source = _on_the_grid(self.graph, x)
                 quantizer = self._inputs.get(str(source.target)) if source.op == "call_module" else None
                 if quantizer is None or weight not in self._weights:
@@ -143,7 +143,9 @@ class Biases:
         self._rounded.clear()
 
 
-def _layers(graph: fx.GraphModule, node: fx.Node) -> Iterator[tuple[fx.Node, str, str, Callable[[], str]]]:
+def biased_layers(
+    graph: fx.GraphModule, node: fx.Node
+) -> Iterator[tuple[fx.Node, str, str, Callable[[], str]]]:
     """Input, paths of weight and bias, and what gives the node a bias of its own, and its path."""
     if node.op == "call_module":
         module = graph.get_submodule(str(node.target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field
 
@@ -81,6 +82,13 @@ class Ranges:
         self.sample = torch.cat(observer.samples)
         self._config = observer.config
         self._best: dict[int, Range] = {}
+        self._fixed: dict[int, Affine] = {}
+
+    def fixed(self, bits: int, quantizer: Affine) -> Ranges:
+        """The same with another quantizer at a width."""
+        other = copy.copy(self)
+        other._fixed = {**self._fixed, bits: quantizer}
+        return other
 
     def at(self, bits: int) -> Range:
         """The range at a width."""
@@ -92,7 +100,7 @@ class Ranges:
 
     def quantizer(self, bits: int) -> Affine:
         """The quantizer at a width."""
-        return affine(*self.at(bits), bits=bits, symmetric=self._config.symmetric)
+        return self._fixed.get(bits) or affine(*self.at(bits), bits=bits, symmetric=self._config.symmetric)
 
     def sqnr(self, bits: int) -> float:
         """Signal to quantization noise on the sample at a width, in dB."""

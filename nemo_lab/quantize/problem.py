@@ -76,6 +76,7 @@ class QuantizationProblem(NodeTables):
         **settings: fields of ``QuantizationConfig`` in place of ``config``, such as ``per_channel=True``.
 
     Attributes:
+        calibration: the batches of inputs that the ranges come from.
         example_count, calibration_count: how many examples the error and the ranges come from.
         memory_bytes: that it takes at most.
 
@@ -126,8 +127,7 @@ class QuantizationProblem(NodeTables):
         self.cost_model = arguments.cost_model_of(workload, bitops, cost_model)
         self.cost_names = self.cost_model.cost_names
         self.objective_names = arguments.objective_names(self.metrics, self.cost_names)
-        self.num_nodes = len(workload.nodes)
-        self.node_names = workload.names
+        self.num_nodes, self.node_names = len(workload.nodes), workload.names
         self.node_features = workload.features
         self.edges = workload.edges
         self._lock = threading.Lock()
@@ -139,7 +139,7 @@ class QuantizationProblem(NodeTables):
         sets = data_sets(workload, self.metrics, calibration, together, data, held_out)
         self.held_out, self._calibrated_by = sets.held_out, sets.calibrated_by
         self.calibration_count, self.example_count, _ = sets.counts
-        self._calibration, self._workloads = sets.calibration, workload_digests(workload)
+        self.calibration, self._workloads = sets.calibration, workload_digests(workload)
         weights, largest = weight_bytes(workload, len(self.bit_widths)), sets.largest_batch(self.batch_size)
         self.memory_bytes = check_memory(workload, sum(sets.counts), largest, kept, weights)
         self._network = QuantizedNetwork(workload, self.config, device=place, kept=kept, weights=weights)
@@ -156,8 +156,8 @@ class QuantizationProblem(NodeTables):
             warn_if_far(measured, self._task.full, self._uniform().tolist(), self.bit_widths[-1])
 
     def _calibrate(self, network: QuantizedNetwork) -> None:
-        check_same(network, self._calibration[0].inputs)
-        network.calibrate([batch.inputs for batch in self._calibration])
+        check_same(network, self.calibration[0].inputs)
+        network.calibrate([batch.inputs for batch in self.calibration])
 
     def _uniform(self) -> NDArray[np.float64]:
         """Errors float64[2, metrics] with every node at its lowest, and at its highest width."""
@@ -195,9 +195,8 @@ class QuantizationProblem(NodeTables):
             yield self._network
 
     def _other_task(self, data: Any, metrics: tuple[Metric, ...]) -> Task:
-        examples = measured_on(self.workload, metrics, data)
         with self._running() as network:
-            return make_task(network, examples, metrics, self.batch_size)
+            return make_task(network, measured_on(self.workload, metrics, data), metrics, self.batch_size)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -218,7 +217,7 @@ class QuantizationProblem(NodeTables):
     def network(self) -> QuantizedNetwork:
         """A quantized network of one's own, calibrated as this; DataError if it was trained since."""
         self._check_unchanged()
-        own = QuantizedNetwork(self.workload, self.config)
+        own = QuantizedNetwork(self.workload, self.config, device=self._network.device)
         own.adopt(self._network)
         return own
 
@@ -307,9 +306,10 @@ class QuantizationProblem(NodeTables):
         """What ``error`` gives with a metric."""
         return one_metric(metric, self.metrics)[0].objective
 
-    def task(self, data: Any = None) -> Task:
-        """The examples that its metrics are measured on, or others as ``error`` takes them."""
-        return self._task if data is None else self._other_task(data, self.metrics)
+    def task(self, data: Any = None, metric: Any = None) -> Task:
+        """Its own examples, or others as ``error`` takes them, for its own metrics or another."""
+        metrics = self.metrics if metric is None else one_metric(metric, self.metrics)
+        return self._task if data is None and metric is None else self._other_task(data, metrics)
 
     def full_precision_error(self, data: Any = None) -> float:
         """Task error of the network without quantization, on the search data or other data."""

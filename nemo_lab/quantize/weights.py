@@ -74,6 +74,12 @@ class Weights:
             self._affine[name, bits] = found
         return found
 
+    def fix(self, name: str, bits: int, quantizers: Sequence[Affine]) -> None:
+        """Quantize a tensor at a width by other quantizers than those of its numbers' own range."""
+        self._affine[name, bits] = tuple(quantizers)
+        kept = self._kept.pop((name, bits), None)
+        self.bytes -= 0 if kept is None else kept.nbytes
+
     def scales_of(self, name: str) -> Sequence[int]:
         """How many quantizers lie along each axis of a tensor; () for one."""
         return self.scales[name] if self.config.per_channel else ()

@@ -211,13 +211,10 @@ class Study(NotCopied):
     config = delegated("_tables", Tables.config)
 
     def to_script(self, path: str | os.PathLike[str] | None = None) -> str:
-        """A plain Python file that makes this run again, bit for bit, interventions included.
+        """The text of a plain Python file that makes this run again, bit for bit, interventions included.
 
         Args:
             path: where to write it, if anywhere.
-
-        Returns:
-            its text.
         """
         beginning = Beginning(
             self.title, self.problem, self.seed, self.options, self._recipe, self.transferred
@@ -234,6 +231,11 @@ class Study(NotCopied):
     def validated(self) -> dict[int, Validation]:
         """What was measured on held-out examples, by config id."""
         return self._validating.validated
+
+    @property
+    def tuned(self) -> dict[int, Validation]:
+        """What was measured on held-out examples after tuning, by config id."""
+        return self._validating.tuned
 
     @property
     def title(self) -> str:

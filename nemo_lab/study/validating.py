@@ -7,17 +7,18 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nemo_lab.arguments import Choice, Flag, OrNone
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, shown
 from nemo_lab.objective import Objective
 from nemo_lab.search import Problem
 from nemo_lab.search.objective import objectives_of, varied
 from nemo_lab.study.parsing.configs import known_configs
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.results.frames import front_frame
-from nemo_lab.study.results.validation import Validation, validate, validation_frame
+from nemo_lab.study.results.validation import Validation, validate, validate_tuned, validation_frame
 from nemo_lab.study.run.runner import Runner
 
 
@@ -35,27 +36,53 @@ class Validating:
     def __init__(self, problem: Problem, runner: Runner) -> None:
         self._problem, self._runner = problem, runner
         self.validated: dict[int, Validation] = {}
+        self.tuned: dict[int, Validation] = {}
 
-    def validate(self, ids: Any = None, data: Any = None, metric: Any = None) -> pd.DataFrame:
+    def validate(
+        self, ids: Any = None, data: Any = None, metric: Any = None, tuned: Any = ()
+    ) -> pd.DataFrame:
         """The first objective, as it is shown, on images that the search has never seen. Blocks.
 
         Args:
             ids: config ids; the front by default.
             data: as the problem's own; by default its ``held_out``, or what came with the workload.
             metric: what to measure instead, such as ``"top1"``.
+            tuned: what ``nemo_lab.finetune`` or ``correct_bias`` made of configurations of this study, one or
+                several; these configurations are validated, before and after, unless ``ids`` says more.
 
         Returns:
             per configuration ``searched_accuracy`` beside ``held_out_accuracy``, called by what is measured;
             without the former if the search does not measure it. ``low`` and ``high`` are the 95 %
             confidence interval of a share of right answers, NaN for other metrics; ``examples`` their number.
+            With ``tuned`` also ``tuned_accuracy``, ``tuned_low`` and ``tuned_high``.
         """
         snapshot = self._runner.snapshot
-        given = front_frame(snapshot, self._problem).index if ids is None else ids
+        after = self._by_config(tuned)
+        given = list(after) or front_frame(snapshot, self._problem).index if ids is None else ids
         chosen = known_configs(given, len(snapshot.evaluations))
         bits = [snapshot.evaluations.bits[config] for config in chosen]
-        self.validated |= zip(chosen, validate(self._problem, bits, data, metric), strict=True)
+        found = validate(self._problem, bits, data, metric)
+        of_tuned = zip(after, validate_tuned(self._problem, list(after.values()), data, metric), strict=True)
+        self.validated |= zip(chosen, found, strict=True)
+        self.tuned |= (now := dict(of_tuned))
         self._runner.tell_listeners()
-        return validation_frame(snapshot, self.validated, chosen, self._problem)
+        return validation_frame(snapshot, self.validated, chosen, self._problem, now)
+
+    def _by_config(self, tuned: Any) -> dict[int, Any]:
+        """Tuned networks by the config id that each came from."""
+        several = tuned if isinstance(tuned, list | tuple) else [tuned]
+        log, found = self._runner.snapshot.evaluations, dict[int, Any]()
+        for one in several:
+            if not all(hasattr(one, name) for name in ("problem", "bits", "error")):
+                raise ArgumentError(f"tuned={shown(one)}", "give what finetune or correct_bias returned")
+            same = one.problem is self._problem or one.problem.fingerprint() == self._problem.fingerprint()
+            rows = np.flatnonzero((log.bits == one.bits).all(axis=1)) if same else np.empty(0, dtype=np.intp)
+            if not len(rows):
+                raise ArgumentError(
+                    f"{one} is not of a configuration of this study", "enqueue its bits first"
+                )
+            found[int(rows[0])] = one
+        return found
 
     def smallest(self, /, *, by: str | None = None, held_out: bool = False, **needed: Any) -> pd.DataFrame:
         """The configuration of the front with the least cost that has what is needed.

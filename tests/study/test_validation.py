@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nemo_lab import QuantizationProblem, Workload, create_study
+from nemo_lab import QuantizationProblem, Workload, correct_bias, create_study
 from nemo_lab.errors import ArgumentError, DataError, UnknownNameError
 from nemo_lab.objective import MEASURED, Objective
+from nemo_lab.plots.front_columns import front_columns
+from nemo_lab.plots.front_info import front_info
 from nemo_lab.search.objective import objectives_of
 from nemo_lab.study.results.validation import Validation, wilson
 from tests.toy import ToyProblem
@@ -115,3 +117,39 @@ def test_a_problem_of_ones_own_says_what_it_measures() -> None:
     assert list(study.validate([3], (), "size"))[:2] == [f"searched_{name}", f"held_out_{name}"]
     assert "searched" not in "".join(study.validate([3], (), "top1"))
     assert "held_out_own" in study.validate([3], (), "own")
+
+
+def test_tuned_configurations_are_validated_before_and_after(digits: Workload) -> None:
+    study = create_study(digits, population=8, min_size=2).optimize(12, progress=False)
+    config = int(study.front().index[-1])
+    tuned = correct_bias(study.problem, study.config(config))
+    frame = study.validate(tuned=tuned)
+    assert list(frame.index) == [config]
+    assert digits.data is not None
+    (row,) = frame.to_dict("records")
+    assert row["tuned_accuracy"] == pytest.approx(1 - tuned.error(digits.data.held_out))
+    assert row["tuned_low"] <= row["tuned_accuracy"] <= row["tuned_high"]
+    assert study.tuned[config].value == row["tuned_accuracy"]
+    assert "tuned_accuracy" not in study.validate()
+    more = study.validate([0 if config else 1, config], tuned=[tuned])
+    assert more.tuned_accuracy.isna().tolist() == [True, False]
+
+    info = front_info(study.snapshot, study.problem, ["a"] * 6, study.validated, study.tuned)
+    held = front_columns(info)["held"]
+    assert held["marker"].count("inverted_triangle") == 1
+    at = held["marker"].index("inverted_triangle")
+    assert held["y"][at] == row["tuned_accuracy"]
+    assert held["text"][at].endswith(", tuned")
+
+
+@pytest.mark.parametrize("given", [3, "digits", [None], object()], ids=str)
+def test_what_was_not_tuned_is_refused(digits: Workload, given: Any) -> None:
+    study = create_study(digits, population=8, min_size=2).optimize(2, progress=False)
+    with pytest.raises(ArgumentError, match="give what finetune or correct_bias returned"):
+        study.validate(tuned=given)
+    other = correct_bias(QuantizationProblem(digits, per_channel=True), 8)
+    for tuned in (other, correct_bias(study.problem, 7)):
+        if tuned is not other and (study.snapshot.evaluations.bits == 7).all(axis=1).any():
+            continue
+        with pytest.raises(ArgumentError, match="not of a configuration of this study"):
+            study.validate(tuned=tuned)

@@ -69,28 +69,46 @@ def validate(problem: Any, bits: Sequence[Any], data: Any, metric: Any = None) -
         ArgumentError: on several metrics, or if the problem has no network to run.
         DataError: if there are no held-out images.
     """
+    data = _unseen(problem, data)
+    if not len(bits):
+        return []
+    objective = _measured(problem, metric)
+    errors, examples = problem.error(np.array(bits), data, metric=metric, count=True)
+    return [_validation(objective, float(error), examples) for error in errors]
+
+
+def validate_tuned(problem: Any, tuned: Sequence[Any], data: Any, metric: Any = None) -> list[Validation]:
+    """The same of configurations that were tuned, each with ``error(data, metric=, count=)``."""
+    data, objective = _unseen(problem, data), _measured(problem, metric)
+    found = [one.error(data, metric=metric, count=True) for one in tuned]
+    return [_validation(objective, float(error), examples) for error, examples in found]
+
+
+def _unseen(problem: Any, data: Any) -> Any:
+    """Examples that the search has not seen."""
     if problem.error is None:
         raise ArgumentError(
             f"{problem.title} cannot be validated",
             "use a problem with error(bits, data, metric=, count=), see QuantizationProblem.error",
         )
     data = problem.held_out if data is None else data
-    if data is None:
-        shipped = None if problem.workload is None else problem.workload.data
-        if shipped is None:
-            raise DataError(
-                "there are no held-out images",
-                "pass data=(images, labels), or make the problem with held_out=(images, labels)",
-            )
-        data = shipped.held_out
-    if not len(bits):
-        return []
+    if data is not None:
+        return data
+    shipped = None if problem.workload is None else problem.workload.data
+    if shipped is None:
+        raise DataError(
+            "there are no held-out images",
+            "pass data=(images, labels), or make the problem with held_out=(images, labels)",
+        )
+    return shipped.held_out
+
+
+def _measured(problem: Any, metric: Any) -> Objective:
+    """What a metric measures: one of the problem's objectives, if it has it."""
     own = objectives_of(problem)
     objective = own[0] if metric is None else problem.error_objective(metric)
     known = (objective.metric, objective.name)
-    objective = next((one for one in own if one.metric and one.metric in known), objective)
-    errors, examples = problem.error(np.array(bits), data, metric=metric, count=True)
-    return [_validation(objective, float(error), examples) for error in errors]
+    return next((one for one in own if one.metric and one.metric in known), objective)
 
 
 def _validation(objective: Objective, error: float, examples: int) -> Validation:
@@ -111,9 +129,21 @@ def held_out(found: Sequence[Validation | None], missing: str = "") -> tuple[str
 
 
 def validation_frame(
-    snapshot: Snapshot, found: dict[int, Validation], ids: Sequence[int], problem: Any
+    snapshot: Snapshot,
+    found: dict[int, Validation],
+    ids: Sequence[int],
+    problem: Any,
+    tuned: dict[int, Validation] | None = None,
 ) -> pd.DataFrame:
-    """One row per configuration: the searched value of what was measured, if any, and the held-out one."""
+    """One row per configuration: the searched value of what was measured, if any, and the held-out one.
+
+    Args:
+        snapshot: of the study.
+        found: what was measured, by config id.
+        ids: of the rows.
+        problem: that is searched.
+        tuned: what was measured after tuning, by config id; no columns if none.
+    """
     rows = [(found[i].value, found[i].low, found[i].high, found[i].examples) for i in ids]
     objectives = objectives_of(problem)
     one = found[ids[0]].objective if len(ids) else objectives[0]
@@ -125,4 +155,12 @@ def validation_frame(
     if same:
         searched = snapshot.evaluations.objectives[list(ids), same[0]]
         frame.insert(0, f"searched_{name}", one.display.of(searched))
+    if tuned:
+        after = [tuned.get(i) for i in ids]
+        for column, values in (
+            (f"tuned_{name}", [None if v is None else v.value for v in after]),
+            ("tuned_low", [None if v is None else v.low for v in after]),
+            ("tuned_high", [None if v is None else v.high for v in after]),
+        ):
+            frame[column] = np.array(values, dtype=float)
     return frame

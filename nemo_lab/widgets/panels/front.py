@@ -132,7 +132,7 @@ class FrontPanel(Panel):
     def show(self, view: View) -> None:
         """See ``Panel``."""
         names = [one.name for one in self.study.species]
-        info = infos.front_info(view.snapshot, self.problem, names, self.study.validated)
+        info = infos.front_info(view.snapshot, self.problem, names, self.study.validated, self.study.tuned)
         self.heading.value = markup.title(
             "Pareto front", markup.front_legend(names, bool(view.snapshot.pins))
         )

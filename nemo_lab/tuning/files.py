@@ -1,0 +1,57 @@
+"""Files of tensors and plain values, which run nothing when they are read."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nemo_lab.arguments import File
+from nemo_lab.errors import ArgumentError, DataError
+
+
+def written(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
+    """Write a record of tensors and plain values; a file of that name is replaced, or left whole on failure.
+
+    Raises:
+        ArgumentError: if the file cannot be written.
+    """
+    target = Path(File().check("path", path))
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as folder:
+            made = Path(folder) / "made"
+            torch.save(record, made)
+            os.replace(made, target)
+    except (OSError, RuntimeError) as error:  # torch says so of a full disk
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise ArgumentError(
+            f"cannot write {str(target)!r}: {reason}", "give a file in a folder that exists and has room"
+        ) from error
+    return target
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A record that ``written`` wrote.
+
+    Raises:
+        ArgumentError: if there is no such file.
+        DataError: if it is damaged, or something else.
+    """
+    source = Path(File().check("path", path))
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise ArgumentError(
+            f"cannot read {str(source)!r}: {error.strerror}", "give a file that exists"
+        ) from error
+    try:
+        found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever a damaged file makes of it
+        raise DataError(f"{source.name} is damaged, or something else", "write it again") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{source.name} holds a {type(found).__name__}", "give a file that nemo_lab wrote")
+    return found

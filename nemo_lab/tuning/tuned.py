@@ -1,0 +1,164 @@
+"""A configuration with numbers of its own: after fine-tuning, or with corrected biases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nemo_lab.arguments import File, Flag, Instance
+from nemo_lab.errors import DataError
+from nemo_lab.quantize import QuantizationProblem
+from nemo_lab.quantize.affine import Affine
+from nemo_lab.quantize.evaluation import Task, mean_errors
+from nemo_lab.quantize.fingerprint import digest
+from nemo_lab.quantize.folding import stored
+from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.tuning.files import read, written
+from nemo_lab.workload.workload import Workload
+
+PROBLEM = Instance(QuantizationProblem)
+
+
+@dataclass(frozen=True, eq=False)
+class TunedNetwork:
+    """A configuration of a problem with other weights, biases and scales than the network came with.
+
+    It is measured as the configuration is, and ``nemo_lab.export`` takes it in place of the problem.
+
+    Attributes:
+        problem: whose configuration it is.
+        bits: uint8[Q].
+        method: how it came about, in words.
+        steps: of training that are behind it.
+        tensors: path in the network -> its numbers now, float32, of what is no longer as it was.
+        quantizers: name of a quantizer -> those that took the place of its own: one, or one for each run.
+    """
+
+    problem: QuantizationProblem
+    bits: NDArray[np.uint8]
+    method: str
+    steps: int
+    tensors: Mapping[str, Tensor]
+    quantizers: Mapping[str, tuple[Affine, ...]]
+
+    def network(self) -> QuantizedNetwork:
+        """A network of one's own with these numbers, set to the bits; see ``QuantizationProblem.network``."""
+        network = self.problem.network()
+        network.set_bits(None)
+        for path, values in self.tensors.items():
+            stored(network.graph, path).data.copy_(values)
+        for node in network.workload.nodes:
+            width = int(self.bits[node.index])
+            for name in (one.name for one in node.quantizers if one.name in self.quantizers):
+                if name in network.ranges:
+                    network.ranges[name] = network.ranges[name].fixed(width, *self.quantizers[name])
+                else:
+                    network.weights.fix(name, width, self.quantizers[name])
+        network.biases.forget()
+        network.set_bits(self.bits)
+        return network
+
+    @property
+    def workload(self) -> Workload:
+        """Of the problem."""
+        return self.problem.workload
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.problem.title} ({self.method})"
+
+    @property
+    def held_out(self) -> Any:
+        """Of the problem."""
+        return self.problem.held_out
+
+    def task(self, data: Any = None) -> Task:
+        """As ``QuantizationProblem.task``."""
+        return self.problem.task(data)
+
+    def fingerprint(self) -> dict[str, str]:
+        """As ``QuantizationProblem.fingerprint``, with these numbers in the digest of the workload."""
+        known = self.problem.fingerprint()
+        numbers = [part for one in sorted(self.tensors.items()) for part in one]
+        return {**known, "workload": digest([known["workload"], *numbers, *sorted(self.quantizers.items())])}
+
+    def evaluate(self) -> NDArray[np.float64]:
+        """All objectives, float64[K], as ``QuantizationProblem.evaluate`` gives them."""
+        errors = self._errors(self.problem.task())
+        return np.concatenate([errors, self.problem.costs(self.bits)[0]])
+
+    def error(self, data: Any, metric: Any = None, *, count: bool = False) -> Any:
+        """Task error on other data, such as a held-out split, as ``QuantizationProblem.error``.
+
+        Args:
+            data: as the problem's own.
+            metric: one, as the problem's own; its first by default.
+            count: return the number of examples, too.
+        """
+        counted, task = Flag().check("count", count), self.problem.task(data, metric)
+        found = float(self._errors(task)[0])
+        return (found, task.count) if counted else found
+
+    def _errors(self, task: Task) -> NDArray[np.float64]:
+        return np.array(mean_errors(self.network(), task, [self.bits])[0])
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Keep it in a file, for ``load``; one of that name is replaced, or left whole on failure.
+
+        Raises:
+            ArgumentError: if the file cannot be written.
+        """
+        record = {
+            "problem": _digest(self.problem),
+            "bits": self.bits.tolist(),
+            "method": self.method,
+            "steps": self.steps,
+            "tensors": dict(self.tensors),
+            "quantizers": {name: [list(one) for one in found] for name, found in self.quantizers.items()},
+        }
+        return written(record, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], problem: QuantizationProblem) -> TunedNetwork:
+        """What ``save`` kept, for a problem with the same network, calibration and settings.
+
+        Raises:
+            ArgumentError: if there is no such file, or the problem is not a ``QuantizationProblem``.
+            DataError: if it is damaged, or of another problem.
+        """
+        source, problem = File().check("path", path), PROBLEM.check("problem", problem)
+        record = read(source)
+        try:
+            if record["problem"] != _digest(problem):
+                raise DataError(
+                    f"{source} was made for another network or other settings than {problem.title}",
+                    "give the problem that it was made for",
+                )
+            return cls(
+                problem,
+                np.array(record["bits"], dtype=np.uint8),
+                record["method"],
+                record["steps"],
+                record["tensors"],
+                {name: tuple(Affine(*one) for one in found) for name, found in record["quantizers"].items()},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{source} is damaged, or not of a tuned network", "write it again") from error
+
+    def __str__(self) -> str:
+        return f"{self.problem.title} at {self.bits.mean():.2f} bits in the mean, {self.method}"
+
+
+def _digest(problem: QuantizationProblem) -> str:
+    known = problem.fingerprint()
+    return digest([known["workload"], known["settings"]])
