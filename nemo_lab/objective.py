@@ -113,6 +113,10 @@ class Objective:
         shown = float(self.display.of(stored))
         return f"{shown:{self.format.exact}}" if self.format.exact else number(shown)
 
+    def in_units(self, stored: float) -> str:
+        """The same, then in its other units: ``0.2500 = 0.54 MB``."""
+        return " = ".join([self.text(stored), *(unit.text(stored) for unit in self.units)])
+
     def brief(self, shown: float) -> str:
         """A shown value beside an axis."""
         return f"{shown:{self.format.brief}}"

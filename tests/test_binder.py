@@ -59,7 +59,8 @@ def test_the_environment_covers_every_dependency() -> None:
         requirement.name: requirement
         for requirement in (Requirement(spec) for spec in specs() if re.search(r"[>=~]=", spec))
     }
-    needed = project()["dependencies"] + project()["optional-dependencies"]["lab"]
+    extras = project()["optional-dependencies"]  # what the lessons need
+    needed = project()["dependencies"] + extras["lab"] + extras["deploy"]
     assert len(needed) > 10
     for requirement in map(Requirement, needed):
         name = CONDA_NAMES.get(requirement.name, requirement.name)

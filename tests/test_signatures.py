@@ -134,6 +134,11 @@ def tuned() -> nl.TunedNetwork:
     return nl.correct_bias(PROBLEM, 8)
 
 
+@functools.cache
+def searched() -> nl.Study:
+    return nl.create_study(PROBLEM, population=8, min_size=2).optimize(2, progress=False)
+
+
 def kept() -> dict[str, Any]:
     return {"path": tuned().save("tuned.pt"), "problem": PROBLEM}
 
@@ -225,6 +230,9 @@ CALLS = [
         "save_packed",
         lambda: export.save_packed,
         lambda: {"problem": PROBLEM, "bits": 8, "path": "net.safetensors"},
+    ),
+    Call(
+        "deploy", lambda: export.deploy, lambda: {"study": searched(), "config_id": 0, "folder": "deployed"}
     ),
     Call("load_packed", lambda: export.load_packed, packed),
     *methods(

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,12 @@ import nemo_lab as nl
 
 RESULTS = Path(__file__).parent / "TUNING.md"
 ABOUT = """Accuracy on held-out examples; `bias="int32"`, all other settings by default. *Corrected*:
-`nl.correct_bias`. The others are `nl.finetune`, mean over {seeds} seeds and the lowest and highest of them: *LSQ*
-by default, taught by the network in full precision, on the images that it was calibrated with, without labels;
-*straight-through* the same with ranges of the weights as they are; *images* and *labels* on the examples of the
-search in place of those: taught by full precision, or by labels alone. At most {steps} steps of 64 examples.
-*Seconds*: processor time of one default training."""
-WAYS = {
+`nl.correct_bias`. The others are `nl.finetune`, mean over {seeds} seeds and the lowest and highest of them:
+*LSQ* by default, taught by the network in full precision on the images that it was calibrated with, without
+labels; *straight-through* the same with ranges of the weights as they are; *images* and *labels* on the
+examples of the search in place of those: taught by full precision, or by labels alone. At most {steps} steps
+of 64 examples. *Seconds*: processor time of one default training."""
+WAYS: dict[str, dict[str, Any]] = {
     "LSQ": {},
     "straight-through": {"method": "straight_through"},
     "images": {"data": True},
@@ -84,10 +85,8 @@ def main() -> None:
     )
     about = ABOUT.format(steps=given.steps, seeds=given.seeds)
     versions = f"{datetime.date.today()}, torch {importlib.metadata.version('torch')}, {platform.machine()}"
-    text = [
-        "# What tuning gains", "", f"`python -m benchmarks.deploy.tuning {arguments}`, {versions}.", "", about, "",
-        *lines,
-    ]  # fmt: skip
+    command = f"`python -m benchmarks.deploy.tuning {arguments}`, {versions}."
+    text = ["# What tuning gains", "", command, "", about, "", *lines]
     RESULTS.write_text("\n".join(text) + "\n")
 
 

@@ -10,11 +10,13 @@ from nemo_lab.export.front import front_to_dict, load_front, save_front
 from nemo_lab.export.record import save_json, to_dict
 
 if TYPE_CHECKING:
+    from nemo_lab.export.deployment import deploy
     from nemo_lab.export.network import quantized_module
     from nemo_lab.export.onnx_file import save_onnx, verify
     from nemo_lab.export.packed_file import load_packed, save_packed
 
 __all__ = [
+    "deploy",
     "front_to_dict",
     "load_bits",
     "load_front",
@@ -31,6 +33,7 @@ __all__ = [
 
 _WITH_TORCH = {  # the parts that need it, and where they are
     "quantized_module": "network",
+    "deploy": "deployment",
     "load_packed": "packed_file",
     "save_onnx": "onnx_file",
     "save_packed": "packed_file",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from nemo_lab.arguments import File, OrNone, Whole
 from nemo_lab.errors import ArgumentError
-from nemo_lab.export.record import PROBLEM, STUDY, write_json, write_text
+from nemo_lab.export.record import PROBLEM, STUDY, write_json
+from nemo_lab.files import write_text
 from nemo_lab.search import Problem
 from nemo_lab.study import Study
 from nemo_lab.study.bit_maps.reading import read_bits

@@ -21,7 +21,7 @@ from nemo_lab.export.codes import WeightCodes, weight_codes
 from nemo_lab.export.extra import needed
 from nemo_lab.export.network import configured, written_out
 from nemo_lab.export.packing import bytes_of, packed, unpacked
-from nemo_lab.export.record import write_bytes
+from nemo_lab.files import write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.fingerprint import digest

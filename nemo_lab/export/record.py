@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from nemo_lab._version import __version__
 from nemo_lab.arguments import Domain, File, Instance
 from nemo_lab.choices import choices
-from nemo_lab.errors import ArgumentError
+from nemo_lab.files import write_text
 from nemo_lab.search import Problem
 from nemo_lab.study import Study
 from nemo_lab.study.bit_maps.records import CONFIGURATION, VERSION
@@ -73,35 +72,6 @@ def save_json(study: Study, config_id: int, path: str | os.PathLike[str]) -> Pat
 def write_json(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     """Write a record; see ``write_text``."""
     return write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", path)
-
-
-def write_text(text: str, path: str | os.PathLike[str]) -> Path:
-    """Write a text; see ``write_bytes``."""
-    return write_bytes(text.encode(), path)
-
-
-def write_bytes(data: bytes, path: str | os.PathLike[str]) -> Path:
-    """Write a file; one of that name is replaced, or left whole on failure.
-
-    Raises:
-        ArgumentError: if the file cannot be written.
-    """
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".nemo_lab-", suffix=".tmp")
-        try:
-            with open(handle, "wb") as file:
-                file.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise ArgumentError(
-            f"cannot write {str(target)!r}: {error.strerror}", "give a file in a folder that exists"
-        ) from error
-    return target
 
 
 def settings(problem: Problem) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NoReturn
 
 from nemo_lab.arguments import File, OrNone, Text
-from nemo_lab.errors import ArgumentError, CopyError, StudyStateError
+from nemo_lab.errors import CopyError, StudyStateError
 from nemo_lab.search import Engine
 from nemo_lab.study.journal import Header, Journal, Recorder, backup
 from nemo_lab.study.run.aside import call_aside
@@ -85,19 +84,6 @@ class Keeping:
         if self.journal is None:
             raise StudyStateError("the study is in no journal", "study.save_as(path) puts it in one")
         backup(self.journal.place, path)
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text to a file.
-
-    Raises:
-        ArgumentError: if it cannot be written.
-    """
-    path = File().check("path", path)
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ArgumentError(f"cannot write {str(path)!r}: {error}", "give another path") from error
 
 
 class NotCopied:

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 from nemo_lab.arguments import Flag
 from nemo_lab.closing import when_collected
+from nemo_lab.files import write_text
 from nemo_lab.search import Engine, Problem, SearchOptions
 from nemo_lab.search.constraints import Width
 from nemo_lab.study.configurations import Configurations
 from nemo_lab.study.delegation import delegated, writing
 from nemo_lab.study.inherited import NO_NETWORKS, Inherited
 from nemo_lab.study.journal import Journal, Recorder, resumed
-from nemo_lab.study.keeping import Described, Keeping, NotCopied, write_text
+from nemo_lab.study.keeping import Described, Keeping, NotCopied
 from nemo_lab.study.parsing.species import SpeciesMaker
 from nemo_lab.study.results.frames import study_html
 from nemo_lab.study.results.script import Beginning, script
@@ -213,15 +214,14 @@ class Study(NotCopied):
     def to_script(self, path: str | os.PathLike[str] | None = None) -> str:
         """The text of a plain Python file that makes this run again, bit for bit, interventions included.
 
-        Args:
-            path: where to write it, if anywhere.
+        With a path it is written there, too.
         """
         beginning = Beginning(
             self.title, self.problem, self.seed, self.options, self._recipe, self.transferred
         )
         text = script(beginning, self.snapshot)
         if path is not None:
-            write_text(path, text)
+            write_text(text, path)
         return text
 
     validate = delegated("_validating", Validating.validate)

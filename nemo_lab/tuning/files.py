@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 
 from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.files import write_bytes
 
 
 def written(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
@@ -20,18 +20,9 @@ def written(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     Raises:
         ArgumentError: if the file cannot be written.
     """
-    target = Path(File().check("path", path))
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as folder:
-            made = Path(folder) / "made"
-            torch.save(record, made)
-            os.replace(made, target)
-    except (OSError, RuntimeError) as error:  # torch says so of a full disk
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ArgumentError(
-            f"cannot write {str(target)!r}: {reason}", "give a file in a folder that exists and has room"
-        ) from error
-    return target
+    buffer = io.BytesIO()
+    torch.save(record, buffer)
+    return write_bytes(buffer.getvalue(), path)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -117,11 +117,8 @@ def _row(one: Objective, subjects: Sequence[Subject]) -> Row:
 
 
 def _value(one: Objective, subject: Subject) -> str:
-    """As it is shown, then in its other units: ``0.2500 = 0.54 MB``."""
     value = subject.objectives.get(one.name)
-    if value is None:
-        return subject.unknown
-    return " = ".join([one.text(value), *(unit.text(value) for unit in one.units)])
+    return subject.unknown if value is None else one.in_units(value)
 
 
 def marks(subjects: Sequence[Subject]) -> str:

@@ -15,7 +15,7 @@ from bokeh.plotting import figure
 
 from nemo_lab import plots
 from nemo_lab.export import front_to_dict
-from nemo_lab.export.record import write_text
+from nemo_lab.files import write_text
 from nemo_lab.plots import Plot, style
 from nemo_lab.plots import info as infos
 from nemo_lab.study import Snapshot, Study

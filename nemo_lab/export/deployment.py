@@ -1,0 +1,99 @@
+"""A member of a front in one call: a folder with its files, and a card that says what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nemo_lab.arguments import File
+from nemo_lab.errors import ArgumentError
+from nemo_lab.export.bit_map import save_bits
+from nemo_lab.export.card import card
+from nemo_lab.export.extra import needed
+from nemo_lab.export.onnx_file import save_onnx
+from nemo_lab.export.packed_file import save_packed
+from nemo_lab.export.record import STUDY
+from nemo_lab.export.verification import Verification
+from nemo_lab.files import write_text
+from nemo_lab.study import Study
+from nemo_lab.study.parsing.configs import known_config
+
+ONNX, PACKED, BITS, SCRIPT, CARD = "net.onnx", "net.safetensors", "bits.json", "replay.py", "README.md"
+TUNED = "net.tuned.pt"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What ``deploy`` wrote.
+
+    Attributes:
+        folder: where.
+        bytes: name of each file -> its size.
+        verification: what came of running the ONNX file.
+    """
+
+    folder: Path
+    bytes: dict[str, int]
+    verification: Verification
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{name} {size:,} bytes" for name, size in self.bytes.items())
+        return f"{self.folder}: {sizes}\n{self.verification}"
+
+
+def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tuned: Any = None) -> Deployment:
+    """Write an evaluated configuration for those who will run it.
+
+    The folder gets ``net.onnx``, run before it is there; ``net.safetensors``, packed; ``bits.json``, the
+    width of every node; ``replay.py``, the script that makes the search again; ``net.tuned.pt`` if it was
+    tuned; and ``README.md``, a card: accuracy as searched and on held-out examples, sizes, how well file and
+    search agree, how to run it, all bit-widths. All are written, or none; files of these names are replaced.
+
+    Args:
+        study: of a ``QuantizationProblem``.
+        config_id: its number, as in ``study.front().index``.
+        folder: made if it is not there.
+        tuned: what ``nemo_lab.finetune`` or ``correct_bias`` made of this configuration; it is written then.
+
+    Raises:
+        ArgumentError: if the study has no network, ``tuned`` is of another configuration, or the folder
+            cannot be written.
+        UnknownNameError: if there is no evaluation of that number.
+        VerificationError, ExportError: as ``save_onnx``.
+
+    The libraries for it come by ``pip install "nemo_lab[deploy]"``.
+    """
+    study, target = STUDY.check("study", study), Path(File().check("folder", folder))
+    log = study.snapshot.evaluations
+    config = known_config(config_id, len(log))
+    needed("onnx_ir", "onnx", "onnxscript", "onnxruntime", "safetensors", purpose="to deploy")
+    row = log.bits[config]
+    subject = study.problem if tuned is None else tuned
+    if tuned is not None and list(getattr(tuned, "bits", ())) != row.tolist():
+        raise ArgumentError(f"tuned is not of configuration {config}", "give what finetune made of its bits")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as made:
+            inside = Path(made)
+            verification = save_onnx(subject, row, inside / ONNX)
+            save_packed(subject, row, inside / PACKED)
+            save_bits(study, config, inside / BITS)
+            study.to_script(inside / SCRIPT)
+            if tuned is not None:
+                tuned.save(inside / TUNED)
+            sizes = {one.name: one.stat().st_size for one in sorted(inside.iterdir())}
+            write_text(card(study, config, tuned, verification, sizes), inside / CARD)
+            target.mkdir(exist_ok=True)
+            for one in sorted(inside.iterdir()):
+                os.replace(one, target / one.name)
+            if tuned is None:
+                (target / TUNED).unlink(missing_ok=True)  # of another network
+    except OSError as error:
+        raise ArgumentError(
+            f"cannot write {str(target)!r}: {error.strerror}", "give a folder that you may write, with room"
+        ) from error
+    return Deployment(target, sizes, dataclasses.replace(verification, path=target / ONNX))
