@@ -13,9 +13,10 @@ from torch import Tensor, fx, nn
 
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
 from nemo_lab.quantize.affine import Affine
-from nemo_lab.quantize.folding import free_name, paths_of, stored, tensors_read
+from nemo_lab.quantize.folding import free_name, paths_of, stored
 from nemo_lab.quantize.observers import Ranges
 from nemo_lab.quantize.weights import Weights
+from nemo_lab.workload.beside import tensors_read
 from nemo_lab.workload.nodes import argument, function_name, is_function
 from nemo_lab.workload.operations import LAYERS, PRODUCTS, TRANSPARENT, TRANSPARENT_MODULES
 from nemo_lab.workload.workload import Workload

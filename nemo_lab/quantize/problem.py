@@ -16,7 +16,7 @@ from nemo_lab._torch import torch_threads
 from nemo_lab.arguments import COUNT, Flag
 from nemo_lab.choices import check_choices, ends
 from nemo_lab.cost import CostModel, as_bits
-from nemo_lab.cost.model import BitOps
+from nemo_lab.cost.model import BitOps, Storage
 from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
@@ -63,7 +63,10 @@ class QuantizationProblem(NodeTables):
         bit_widths: the widths to choose from, ascending, each 2 to 16; or those of nodes by name, glob, kind
             and so on, of which the last counts: ``{"weight": (2, 4, 8), "activation": (8, 16)}``.
         bitops: ``"max"`` or ``"product"``, see ``CostModel``.
-        cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
+        storage: what the model size counts, ``"weights"`` or the ``"payload"``, see ``CostModel``: with
+            scales and batch norms as the config has them.
+        cost_model: the costs to minimise, in place of ``bitops`` and ``storage``: its tables are further
+            objectives.
         config: how ranges are found and what the quantizers are.
         batch_size: examples per forward pass; chosen by the size of the activations by default.
         calibration_batch: examples per calibration batch; fewer than half of it that are left over join the
@@ -107,6 +110,7 @@ class QuantizationProblem(NodeTables):
         bitops: BitOps = "max",
         *,
         config: QuantizationConfig | None = None,
+        storage: Storage = "weights",
         cost_model: CostModel | None = None,
         batch_size: int | None = None,
         calibration_batch: int = 32,
@@ -123,7 +127,9 @@ class QuantizationProblem(NodeTables):
         self.bit_widths, self.allowed = arguments.widths_of(workload, bit_widths)
         self.batch_size = arguments.batch_size_of(workload, batch_size)
         self.threads = arguments.threads_of(workload, threads)
-        self.cost_model = arguments.cost_model_of(workload, bitops, cost_model)
+        self.cost_model = arguments.cost_model_of(workload, bitops, storage, cost_model, self.config)
+        payload = CostModel(workload, storage="payload", **arguments.payload_of(self.config))
+        self._sizes = CostModel(workload), payload
         self.cost_names = self.cost_model.cost_names
         self.objective_names = arguments.objective_names(self.metrics, self.cost_names)
         self.num_nodes = len(workload.nodes)
@@ -225,6 +231,15 @@ class QuantizationProblem(NodeTables):
     def costs(self, bits: Any) -> NDArray[np.float64]:
         """Exact costs, in the order of ``cost_names``: integers[N, Q] -> float64[N, len(cost_names)]."""
         return self.cost_model.evaluate(bits)
+
+    def stored_bytes(self, bits: Any) -> tuple[int, int]:
+        """Bytes of one configuration, integers[Q]: of its weights alone, and its payload (see ``CostModel``).
+
+        Raises:
+            BitWidthError: as ``CostModel.evaluate``.
+        """
+        weights, payload = (round(8e6 * model.absolute(bits)[0, 0]) for model in self._sizes)
+        return -(-weights // 8), -(-payload // 8)
 
     def neighbour_costs(self, bits: Any) -> NDArray[np.float64]:
         """Costs with one node alone at each width: integers[Q] -> float64[C, Q, W]."""
