@@ -97,7 +97,10 @@ class Biases:
 
     def _find(self) -> Iterator[Bias]:
         readers = Counter(
-            id(one) for node in self.graph.graph.nodes for one in tensors_read(self.graph, node)
+            id(one)
+            for node in self.graph.graph.nodes
+            for one in tensors_read(self.graph, node)
+            for _ in (node.users if node.op == "get_attr" else "1")  # torch.fx reads once for all of them
         )
         for node in list(self.graph.graph.nodes):
             for x, weight, bias, own in _layers(self.graph, node):
