@@ -218,6 +218,7 @@ CALLS = [
         lambda: {"problem": PROBLEM, "bits": 8, "path": "net.safetensors"},
     ),
     Call("load_packed", lambda: export.load_packed, packed),
+    Call("save_torch", lambda: export.save_torch, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.pt2"}),
     *methods(
         "Study",
         steered,
