@@ -62,11 +62,8 @@ class QuantizationProblem(NodeTables):
             evaluated at once: all nodes at the lowest, and all at the highest width.
         bit_widths: the widths to choose from, ascending, each 2 to 16; or those of nodes by name, glob, kind
             and so on, of which the last counts: ``{"weight": (2, 4, 8), "activation": (8, 16)}``.
-        bitops: ``"max"`` or ``"product"``, see ``CostModel``.
-        storage: what the model size counts, ``"weights"`` or the ``"payload"``, see ``CostModel``: with
-            scales and batch norms as the config has them.
-        cost_model: the costs to minimise, in place of ``bitops`` and ``storage``: its tables are further
-            objectives.
+        bitops, storage: ``"max"`` or ``"product"``, ``"weights"`` or ``"payload"``, see ``CostModel``.
+        cost_model: the costs to minimise, in place of these: its tables are further objectives.
         config: how ranges are found and what the quantizers are.
         batch_size: examples per forward pass; chosen by the size of the activations by default.
         calibration_batch: examples per calibration batch; fewer than half of it that are left over join the
@@ -128,8 +125,6 @@ class QuantizationProblem(NodeTables):
         self.batch_size = arguments.batch_size_of(workload, batch_size)
         self.threads = arguments.threads_of(workload, threads)
         self.cost_model = arguments.cost_model_of(workload, bitops, storage, cost_model, self.config)
-        payload = CostModel(workload, storage="payload", **arguments.payload_of(self.config))
-        self._sizes = CostModel(workload), payload
         self.cost_names = self.cost_model.cost_names
         self.objective_names = arguments.objective_names(self.metrics, self.cost_names)
         self.num_nodes = len(workload.nodes)
@@ -153,8 +148,7 @@ class QuantizationProblem(NodeTables):
             self._calibrate(network)
             self._task = make_task(network, sets.searched, self.metrics, self.batch_size)
             sets.check_held_out(network, self.metrics)
-        model = self.cost_model
-        reached = model.bounds(self.bit_widths, self.allowed)
+        model, reached = self.cost_model, self.cost_model.bounds(self.bit_widths, self.allowed)
         costs = cost_objectives(model.cost_names, model.full_precision, reached)
         self.objectives = (*bounded(self.metrics, self._task.worst, self._uniform), *costs)
         if self._found:  # the ends were evaluated, and cost nothing now
@@ -231,15 +225,6 @@ class QuantizationProblem(NodeTables):
     def costs(self, bits: Any) -> NDArray[np.float64]:
         """Exact costs, in the order of ``cost_names``: integers[N, Q] -> float64[N, len(cost_names)]."""
         return self.cost_model.evaluate(bits)
-
-    def stored_bytes(self, bits: Any) -> tuple[int, int]:
-        """Bytes of one configuration, integers[Q]: of its weights alone, and its payload (see ``CostModel``).
-
-        Raises:
-            BitWidthError: as ``CostModel.evaluate``.
-        """
-        weights, payload = (round(8e6 * model.absolute(bits)[0, 0]) for model in self._sizes)
-        return -(-weights // 8), -(-payload // 8)
 
     def neighbour_costs(self, bits: Any) -> NDArray[np.float64]:
         """Costs with one node alone at each width: integers[Q] -> float64[C, Q, W]."""

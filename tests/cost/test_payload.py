@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nemo_lab as nl
-from nemo_lab.errors import ArgumentError
+from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.export import save_packed
 from nemo_lab.export.packing import bytes_of
 from nemo_lab.export.record import settings
@@ -238,3 +238,11 @@ def test_units_and_records_speak_of_the_payload(digits: nl.Workload) -> None:
     )
     assert settings(problem)["storage"] == "payload"
     assert "storage" not in settings(nl.QuantizationProblem(digits))
+
+
+def test_bytes_are_of_one_configuration(digits_problem: nl.QuantizationProblem) -> None:
+    assert digits_problem.stored_bytes([[4] * 36]) == digits_problem.stored_bytes(np.full(36, 4))
+    with pytest.raises(BitWidthError, match="these are 2 configurations; give one"):
+        digits_problem.stored_bytes([[4] * 36] * 2)
+    with pytest.raises(BitWidthError, match="give one width for each of the 36 nodes"):
+        digits_problem.stored_bytes([4] * 35)
