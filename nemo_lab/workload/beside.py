@@ -50,7 +50,11 @@ def beside_weights(workload: Workload, fold: bool) -> Beside:
     for conv in {_called(graph, node, CONVOLUTIONS) for node in folded.values()}:
         known += FULL_PRECISION * conv.out_channels * (conv.bias is None)  # it gets one
     holders = {id(one): one for one in (_holder(graph, node) for node in nodes) if one is not None}
-    others = [(tensor.numel(), bits) for one in holders.values() for tensor, bits in packed(one)]
+    others = [
+        (tensor.numel(), bits if tensor.ndim > 1 else _bits(tensor))  # its biases are not packed
+        for one in holders.values()
+        for tensor, bits in packed(one)
+    ]
     return Beside(
         known + sum(count * bits for count, bits in others),
         known + FULL_PRECISION * sum(count for count, _ in others),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,3 +247,27 @@ def test_bytes_are_of_one_configuration(digits_problem: nl.QuantizationProblem) 
         digits_problem.stored_bytes([[4] * 36] * 2)
     with pytest.raises(BitWidthError, match="give one width for each of the 36 nodes"):
         digits_problem.stored_bytes([4] * 35)
+
+
+def test_weights_that_came_packed_count_as_they_are_and_in_float32_in_full() -> None:
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        last = torch.ao.nn.quantized.dynamic.Linear.from_float(prepared(nn.Linear(8, 3)))
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), last)
+    workload = nl.Workload.from_module(net, torch.zeros(2, 5), ignore="2")
+    costs = nl.CostModel(workload, storage="payload")
+    (part,) = (one for one in workload.full_precision if one.params)
+    assert (part.params, part.bits) == (24, 8)
+    numbers = 40 + 8 + 24 + 3 + 2  # two weights, two biases, and the scale and zero point that it came with
+    assert costs.full_precision[0] == pytest.approx(32 * numbers / 8e6)
+    ranges = sum(32 + 8 for _ in workload.nodes)
+    assert costs.absolute([8] * len(workload.nodes))[0, 0] == pytest.approx(
+        (40 * 8 + 24 * 8 + (8 + 3) * 32 + (32 + 64) + ranges) / 8e6
+    )
+
+
+def prepared(layer: nn.Module) -> nn.Module:
+    """As torch.ao wants it, to be packed in int8."""
+    layer.qconfig = torch.ao.quantization.default_dynamic_qconfig  # type: ignore[assignment]
+    return layer
