@@ -113,6 +113,13 @@ class Problem(ABC):
         """Exact objectives, integers[N, Q] -> float[N, C]; a species may call it as often as it likes."""
         return np.empty((len(bits), 0))
 
+    def stored_bytes(self, bits: Any) -> tuple[int, int] | None:
+        """Bytes of one configuration, integers[Q]: of its weights alone, and of all that is stored with them.
+
+        None where there is no network that is stored.
+        """
+        return None
+
     def quantizer(self, name: str, bits: int) -> Any:
         """Range (low, high) of an activation at a width, and its quantizer with ``scale``, ``low``, ``high``.
 

@@ -235,6 +235,7 @@ CALLS = [
         "deploy", lambda: export.deploy, lambda: {"study": searched(), "config_id": 0, "folder": "deployed"}
     ),
     Call("load_packed", lambda: export.load_packed, packed),
+    Call("save_torch", lambda: export.save_torch, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.pt2"}),
     *methods(
         "Study",
         steered,

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import nemo_lab as nl
+from benchmarks.deploy import sizes
 from nemo_lab.errors import ExportError
 from nemo_lab.export import save_onnx, save_packed
 
@@ -119,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(lines[-1], flush=True)
         biases.append(of_biases(name, options.evaluations))
         print(biases[-1], flush=True)
-    options.output.write_text(page(lines, biases, options.evaluations), encoding="utf-8")
+    whole = page(lines, biases, options.evaluations) + sizes.section(options.networks)
+    options.output.write_text(whole, encoding="utf-8")
 
 
 if __name__ == "__main__":

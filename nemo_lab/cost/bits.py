@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.errors import BitWidthError, shown
+from nemo_lab.errors import ArgumentError, BitWidthError, shown
 from nemo_lab.workload.records import FULL_PRECISION
 
 
@@ -58,3 +58,21 @@ def _shaped(array: NDArray[Any], num_nodes: int) -> NDArray[Any]:
         wrong = f"bits have shape {array.shape}" if array.ndim else f"bits={shown(array)}"
         raise BitWidthError(wrong, f"give one width for each of the {num_nodes} nodes")
     return rows
+
+
+def check_mask(given: Any, shape: tuple[int, int]) -> None:
+    """Refuse what is not bool of a shape, with a width or more in each row."""
+    is_mask = isinstance(given, np.ndarray) and given.dtype == bool and given.shape == shape
+    if not is_mask or not given.any(axis=1).all():
+        raise ArgumentError(
+            f"allowed={shown(given)}", f"give bool{list(shape)}, with a width or more for each node"
+        )
+
+
+def counted(widths: Any) -> tuple[Any, int]:
+    """Widths as a list or an array, and how many they are."""
+    try:
+        several = widths if isinstance(widths, np.ndarray) else list(widths)
+        return several, len(several)
+    except Exception:  # no sequence, or what the object's own methods raise
+        return widths, 1

@@ -24,6 +24,7 @@ from nemo_lab.workload.workload import Workload
 
 BitOps = Literal["max", "product"]
 Scales = Literal["none", "per_tensor", "per_channel"]
+Storage = Literal["weights", "payload"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,8 @@ class Counts:
     full: NDArray[np.float64]
 
 
-def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
-    """Read the coefficients off a workload.
+def count(workload: Workload, bitops: BitOps, storage: Storage, scales: Scales, fold: bool) -> Counts:
+    """Read the coefficients off a workload; for the arguments see ``CostModel``.
 
     Raises:
         ArgumentError: if the workload has no weights or no multiply-accumulates: no ratio is defined.
@@ -60,6 +61,13 @@ def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
     per_mac: Callable[[Iterable[int]], int] = max if bitops == "max" else math.prod
     widest = (FULL_PRECISION, FULL_PRECISION)
     stored = sum(round(part.params * part.bits) for part in workload.full_precision)
+    full = FULL_PRECISION * workload.params
+    if storage == "payload":
+        from nemo_lab.workload.beside import beside_weights  # imports torch
+
+        beside = beside_weights(workload, fold)
+        full = FULL_PRECISION * sum(node.params for node in workload.nodes) + beside.full
+        stored = beside.stored
     done = sum((part.macs or 0) * per_mac(part.unquantized) for part in workload.full_precision)
     params = [node.params for node in workload.nodes]
     for node in workload.nodes if scales != "none" else ():
@@ -79,5 +87,5 @@ def count(workload: Workload, bitops: BitOps, scales: Scales) -> Counts:
         np.array(operands, dtype=np.int64).reshape(-1, 2),
         np.array([layer.macs for layer in workload.layers], dtype=np.float64),
         np.array([stored, done], dtype=np.float64),
-        np.array([FULL_PRECISION * workload.params, per_mac(widest) * workload.macs], dtype=np.float64),
+        np.array([full, per_mac(widest) * workload.macs], dtype=np.float64),
     )

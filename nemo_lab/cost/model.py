@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.arguments import Choice, Domain, Instance, OrNone, Several, Whole
-from nemo_lab.cost.bits import as_bits, as_rows
-from nemo_lab.cost.counts import BitOps, Scales, count
+from nemo_lab.arguments import Choice, Domain, Flag, Instance, OrNone, Several, Whole
+from nemo_lab.cost.bits import as_bits, as_rows, check_mask, counted
+from nemo_lab.cost.counts import BitOps, Scales, Storage, count
 from nemo_lab.cost.objectives import RATIOS
 from nemo_lab.cost.tables import missing_width, read_table
-from nemo_lab.errors import ArgumentError, BitWidthError, shown
+from nemo_lab.errors import ArgumentError, BitWidthError
 from nemo_lab.workload.records import FULL_PRECISION
 from nemo_lab.workload.workload import Workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COST_NAMES", "BitOps", "CostModel", "Scales", "as_bits"]
+__all__ = ["COST_NAMES", "BitOps", "CostModel", "Scales", "Storage", "as_bits"]
 COST_NAMES = tuple(one.name for one in RATIOS)
 ABSOLUTE = np.array([8e6, 1e9])  # bits in a megabyte, giga
 TABLES: Domain[Mapping[str, Any]] = Instance(Mapping, words="a mapping from names to tables")  # type: ignore[type-abstract]
@@ -34,9 +35,12 @@ class CostModel:
         workload: whose layers are counted.
         bitops: ``"max"``: a MAC costs the wider of its two operands (the paper's linear form);
             ``"product"``: the product of both widths (HAQ, HAWQ). docs/method.md, section 3.
-        scales: what the model size counts beside the weights: ``"none"``; ``"per_tensor"``: a scale of 32
-            bits and a zero point of b bits for each quantizer; ``"per_channel"``: as many of each for a
-            weight as it has channels.
+        storage: what the model size counts: ``"weights"`` alone, as most of the literature does; or the
+            ``"payload"``, all that the network needs: also biases, what else is not quantized, and scales.
+        scales: whether scales and zero points count: ``"none"``, which is the default of weights;
+            ``"per_tensor"``, which is that of a payload: 32 and b bits for each quantizer; or
+            ``"per_channel"``: as many of each for a weight as it has channels.
+        fold: whether a payload has batch norms folded into convolutions, which then have a bias.
         tables: further costs, each a sum over nodes: name -> DataFrame (index: node names, columns:
             bit-widths), path of a CSV of that shape, or mapping node name -> {width: cost}.
 
@@ -58,17 +62,26 @@ class CostModel:
         workload: Workload,
         bitops: BitOps = "max",
         *,
-        scales: Scales = "none",
+        storage: Storage = "weights",
+        scales: Scales | None = None,
+        fold: bool = True,
         tables: Mapping[str, Any] | None = None,
     ) -> None:
         Choice(get_args(BitOps)).check("bitops", bitops)
-        Choice(get_args(Scales)).check("scales", scales)
+        Choice(get_args(Storage)).check("storage", storage)
+        OrNone(Choice(get_args(Scales))).check("scales", scales)
+        if storage == "payload" and scales == "none":
+            raise ArgumentError(
+                "scales='none' in a payload, which has them", "give 'per_tensor' or 'per_channel'"
+            )
         tables = OrNone(TABLES).check("tables", tables) or {}
         self.workload = Instance(Workload).check("workload", workload)
         self.bitops: BitOps = bitops
-        self.scales: Scales = scales
+        self.storage: Storage = storage
+        self.scales: Scales = scales or ("none" if storage == "weights" else "per_tensor")
+        self.fold = Flag().check("fold", fold)
         self._num_nodes = len(workload.nodes)
-        self._counts = count(workload, bitops, scales)
+        self._counts = count(workload, bitops, storage, self.scales, self.fold)
         self.cost_names: tuple[str, ...] = COST_NAMES
         self._tables = np.empty((0, self._num_nodes, FULL_PRECISION + 1))
         for name, table in tables.items():
@@ -76,8 +89,7 @@ class CostModel:
 
     def with_table(self, name: str, table: Any) -> CostModel:
         """A cost model with one more table; this one stays as it is."""
-        model = CostModel(self.workload, self.bitops, scales=self.scales)
-        model.cost_names, model._tables = self.cost_names, self._tables
+        model = copy.copy(self)
         model._add(name, table)
         return model
 
@@ -162,7 +174,7 @@ class CostModel:
         except ArgumentError as error:
             raise BitWidthError(error.message, error.hint) from None
         if allowed is not None:
-            _check_mask(allowed, (self._num_nodes, len(chosen)))
+            check_mask(allowed, (self._num_nodes, len(chosen)))
             return np.array(
                 [self._end(chosen, allowed, *end) for end in ((np.min, np.inf), (np.max, -np.inf))]
             )
@@ -197,7 +209,7 @@ class CostModel:
         from nemo_lab.cost import kernels  # numba is paid for by the first evaluation, not by an import
 
         row = as_rows(bits, self._num_nodes)
-        others = as_rows(*_counted(widths))
+        others = as_rows(*counted(widths))
         if len(row) != 1:
             raise BitWidthError(f"these are {len(row)} configurations", "give one, integers[Q]")
         out = np.empty((len(self.cost_names), self._num_nodes, others.size))
@@ -230,20 +242,3 @@ class CostModel:
         if unknown.any():
             row, k = np.argwhere(unknown)[0]
             raise missing_width(self.cost_names[2 + k], self._tables[k], bits[row : row + 1], self.workload)
-
-
-def _check_mask(given: Any, shape: tuple[int, int]) -> None:
-    is_mask = isinstance(given, np.ndarray) and given.dtype == bool and given.shape == shape
-    if not is_mask or not given.any(axis=1).all():
-        raise ArgumentError(
-            f"allowed={shown(given)}", f"give bool{list(shape)}, with a width or more for each node"
-        )
-
-
-def _counted(widths: Any) -> tuple[Any, int]:
-    """Widths as a list or an array, and how many they are."""
-    try:
-        several = widths if isinstance(widths, np.ndarray) else list(widths)
-        return several, len(several)
-    except Exception:  # no sequence, or what the object's own methods raise
-        return widths, 1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nemo_lab.export.network import quantized_module
     from nemo_lab.export.onnx_file import save_onnx, verify
     from nemo_lab.export.packed_file import load_packed, save_packed
+    from nemo_lab.export.torch_file import save_torch
 
 __all__ = [
     "deploy",
@@ -27,6 +28,7 @@ __all__ = [
     "save_json",
     "save_onnx",
     "save_packed",
+    "save_torch",
     "to_dict",
     "verify",
 ]
@@ -37,6 +39,7 @@ _WITH_TORCH = {  # the parts that need it, and where they are
     "load_packed": "packed_file",
     "save_onnx": "onnx_file",
     "save_packed": "packed_file",
+    "save_torch": "torch_file",
     "verify": "onnx_file",
 }
 

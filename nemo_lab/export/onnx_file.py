@@ -12,15 +12,11 @@ from nemo_lab._version import __version__
 from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.export.extra import needed
+from nemo_lab.export.metadata import KEY, network_of, read_record, record_of, unseen
 from nemo_lab.export.network import configured
 from nemo_lab.export.onnx_graph import onnx_model
+from nemo_lab.export.torch_file import verify_torch
 from nemo_lab.export.verification import Verification, verified
-from nemo_lab.quantize import QuantizationProblem
-from nemo_lab.quantize.evaluation import Task
-from nemo_lab.quantize.fingerprint import digest
-from nemo_lab.tuning import TunedNetwork
-
-KEY = "nemo_lab"  # of the metadata
 
 
 def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verification:
@@ -55,7 +51,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
         raise ArgumentError(f"{str(target)!r} does not end in .onnx", "call the file .onnx")
     network, widths = configured(problem, bits)
     ir = needed("onnx_ir", purpose="to write ONNX")
-    task = _task(problem)
+    task = unseen(problem)
     few = tuple(tensor[:2] for tensor in task.batches[0][0])
     of_quantizers = {
         quantizer.name: widths[node.name] for node in problem.workload.nodes for quantizer in node.quantizers
@@ -63,7 +59,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
     model = onnx_model(network, of_quantizers, few)
     model.producer_name, model.producer_version = "nemo_lab", __version__
     model.metadata_props.clear()
-    model.metadata_props[KEY] = json.dumps(_record(problem, widths))
+    model.metadata_props[KEY] = json.dumps(record_of(problem, widths))
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as folder:
             made = Path(folder) / target.name
@@ -78,7 +74,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
 
 
 def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
-    """Run a file of ``save_onnx`` again, and hold it against the problem it was written from.
+    """Run a file of ``save_onnx`` or ``save_torch`` again, and hold it against the problem it came from.
 
     Args:
         path: of the file.
@@ -87,40 +83,14 @@ def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
 
     Raises:
         VerificationError: if it computes something else, or does not run.
-        DataError: if ``save_onnx`` did not write it, or wrote it of another network.
+        DataError: if neither wrote it, or it is of another network.
         ArgumentError: if there is no such file, or the problem is neither.
     """
     source = Path(File().check("path", path))
-    record = _read(source)
-    tuned = isinstance(problem, TunedNetwork)
-    fits = (
-        tuned or not isinstance(problem, QuantizationProblem) or set(record["bits"]) == {*problem.node_names}
-    )
-    network, widths = configured(problem, None if tuned else record["bits"]) if fits else (None, {})
-    if network is None or record["digest"] != _record(problem, widths)["digest"]:
-        raise DataError(
-            f"{source.name} was written from another network or other settings than {problem.title}",
-            "give what it was written from",
-        )
-    return verified(source, network, _task(problem))
-
-
-def _task(problem: QuantizationProblem | TunedNetwork) -> Task:
-    """Examples that the search has not seen, or its own where there are no others."""
-    shipped = problem.workload.data
-    unseen = problem.held_out if shipped is None or problem.held_out is not None else shipped.held_out
-    return problem.task(unseen)
-
-
-def _record(problem: QuantizationProblem | TunedNetwork, widths: dict[str, int]) -> dict[str, Any]:
-    """What the metadata say."""
-    known = problem.fingerprint()
-    return {
-        "version": __version__,
-        "workload": problem.workload.name,
-        "bits": widths,
-        "digest": digest([known["workload"], known["settings"], *sorted(widths.items())]),
-    }
+    if source.suffix.lower() == ".pt2":
+        return verify_torch(source, problem)
+    network = network_of(_read(source), source.name, problem)
+    return verified(source, network, unseen(problem))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -134,10 +104,4 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception as error:  # whatever a damaged file makes of it
         raise DataError(f"{path.name} is damaged, or not an ONNX file", "write it again") from error
     texts = {one.key: one.value for one in model.metadata_props}
-    try:
-        record = json.loads(texts[KEY])
-        if isinstance(record["bits"], dict) and isinstance(record["digest"], str):
-            return dict(record)
-    except (KeyError, ValueError, TypeError):
-        pass
-    raise DataError(f"{path.name} does not say which widths it has", "give a file that save_onnx wrote")
+    return read_record(texts.get(KEY), path.name, "save_onnx")

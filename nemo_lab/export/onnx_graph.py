@@ -22,7 +22,7 @@ OPSET = 21  # the first with 4-bit integers
 DOMAIN, ROUNDING = "nemo_lab", "Round"  # stands in the graph while torch writes it
 
 
-class _Callable(nn.Module):
+class OfTensors(nn.Module):
     """The network with nothing to give it but the tensors of a batch."""
 
     def __init__(self, network: QuantizedNetwork) -> None:
@@ -31,8 +31,22 @@ class _Callable(nn.Module):
         self.training = False  # its parts stay as they are
 
     def forward(self, *tensors: Tensor) -> Any:
+        """What the network gives for them."""
         args, kwargs = self._inputs.call(tensors, torch.float32)
         return self.network(*args, **kwargs)
+
+
+def check_steady(network: QuantizedNetwork) -> None:
+    """Whether a network gives the same each time it is run anywhere.
+
+    Raises:
+        ExportError: if it draws random numbers.
+    """
+    drawn = [node.name for node in network.graph.graph.nodes if node.meta.get("random")]
+    if drawn:
+        raise ExportError(
+            f"{drawn[0]} draws random numbers, others in every runtime", "trace it without that"
+        )
 
 
 def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tuple[Tensor, ...]) -> Any:
@@ -48,11 +62,7 @@ def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tupl
         ArgumentError: if a library is missing.
     """
     ir, _, _ = needed("onnx_ir", "onnx", "onnxscript", purpose="to write ONNX")
-    drawn = [node.name for node in network.graph.graph.nodes if node.meta.get("random")]
-    if drawn:
-        raise ExportError(
-            f"{drawn[0]} draws random numbers, others in every runtime", "trace it without that"
-        )
+    check_steady(network)
     weights = {
         path: weight_codes(network, quantizer.name, widths[quantizer.name])
         for node in network.workload.nodes
@@ -116,7 +126,7 @@ def _written(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
     try:
         with tracing(), alone(), no_warnings(), no_logging("torch"), torch.no_grad():
             program = torch.onnx.export(
-                _Callable(network),
+                OfTensors(network),
                 batch,
                 input_names=[leaf.name for leaf in leaves],
                 dynamic_shapes=(tuple({0: rows} for _ in leaves),),
@@ -128,7 +138,7 @@ def _written(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
         return program.model
     except Exception as error:  # whatever torch makes of an operation it does not know
         raise ExportError(
-            f"{network.workload.name} cannot be written as ONNX: {_reason(error)}",
+            f"{network.workload.name} cannot be written as ONNX: {reason(error)}",
             "use nemo_lab.export.quantized_module, or write that part so that torch.onnx takes it",
         ) from error
 
@@ -141,7 +151,7 @@ def _forget_origins(graph: Any) -> None:
         part.doc_string = None
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The first line of what an error came of in the end."""
     while error.__cause__ is not None:
         error = error.__cause__

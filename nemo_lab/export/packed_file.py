@@ -25,8 +25,9 @@ from nemo_lab.files import write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.fingerprint import digest
-from nemo_lab.quantize.folding import paths_of, stored, tensors_of, tensors_read
+from nemo_lab.quantize.folding import paths_of, stored, tensors_of
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.workload.beside import tensors_read
 from nemo_lab.workload.records import Quantizer
 from nemo_lab.workload.workload import Workload
 

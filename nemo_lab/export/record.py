@@ -85,6 +85,8 @@ def settings(problem: Problem) -> dict[str, Any]:
         told["metric"] = str(problem.metric)
     if problem.cost_model is not None:
         told["bitops"] = str(problem.cost_model.bitops)
+        if getattr(problem.cost_model, "storage", "weights") != "weights":
+            told["storage"] = str(problem.cost_model.storage)
     return told
 
 

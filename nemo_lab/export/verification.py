@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,32 @@ NEAR = 1e-3  # steps from where rounding goes the other way
 FLIPPED = 0.01  # of all predictions at most
 
 Floats = NDArray[np.float32]
+
+
+class Runtime(Protocol):
+    """What runs a file, and says its name, whether it optimises, and how many operations are in integers."""
+
+    name: str
+    optimized: bool
+    integers: int
+
+    def run(self, inputs: Sequence[Tensor]) -> list[Any]:
+        """The tensors that come out for a batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What is to come out: the tensors for each batch, and which of them are scores of classes, if any."""
+
+    outputs: Sequence[Sequence[Floats]]
+    at: int | None
+
+    @classmethod
+    def of(cls, network: Callable[[tuple[Tensor, ...], int], Any], task: Task) -> Expected:
+        """What a network gives, called with a batch and its number."""
+        outputs = [network(inputs, number) for number, (inputs, _, _) in enumerate(task.batches)]
+        classes = any(metric.classes for metric in task.metrics)
+        return cls([leaves(one) for one in outputs], _place_of_scores(outputs[0]) if classes else None)
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,7 @@ class Verification:
         path: of the file.
         bytes: its size.
         examples: how many were run.
-        runs: with optimisations off, and by default settings.
+        runs: of ONNX, with optimisations off, and by default settings; of torch, one.
     """
 
     path: Path
@@ -94,37 +120,37 @@ def verified(path: str | os.PathLike[str], network: QuantizedNetwork, task: Task
         ArgumentError: if a library is missing.
     """
     path = Path(path)
-    outputs = [network(inputs, number) for number, (inputs, _, _) in enumerate(task.batches)]
-    expected = [_leaves(one) for one in outputs]
-    classes = any(metric.classes for metric in task.metrics)
-    at = _place_of_scores(outputs[0]) if classes else None
-    runs = []
+    expected, runs = Expected.of(lambda inputs, n: network(network.prepare(inputs), n), task), []
     for optimized in (False, True):
         session = Session(path, optimized=optimized)
-        found = [session.run(inputs) for inputs, _, _ in task.batches]
-        run = _compared(session, expected, found, at)
+        run = compared(session, expected, task)
         if run.difference > SAME or run.agreement < 1 - FLIPPED:
             _check_rounding(path, network, task, run)
         runs.append(run)
     return Verification(path, path.stat().st_size, task.count, tuple(runs))
 
 
-def _leaves(outputs: Any) -> list[Floats]:
-    leaves = (leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor))
-    return [leaf.detach().cpu().numpy() for leaf in leaves]
+def leaves(outputs: Any) -> list[Floats]:
+    """The tensors that a network gives, in order."""
+    tensors = (leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor))
+    return [leaf.detach().cpu().numpy() for leaf in tensors]
 
 
 def _place_of_scores(outputs: Any) -> int:
-    leaves, best = [x for x in pytree.tree_leaves(outputs) if isinstance(x, Tensor)], scores(outputs)
-    return next(place for place, leaf in enumerate(leaves) if leaf is best)
+    tensors, best = [x for x in pytree.tree_leaves(outputs) if isinstance(x, Tensor)], scores(outputs)
+    return next(place for place, leaf in enumerate(tensors) if leaf is best)
 
 
-def _compared(
-    session: Session, expected: Sequence[Sequence[Floats]], found: Sequence[Sequence[Floats]], at: int | None
-) -> Run:
+def compared(runtime: Runtime, expected: Expected, task: Task) -> Run:
+    """Run a file on all examples; says how far that is from what is expected, whatever it is.
+
+    Raises:
+        VerificationError: if it gives tensors of other shapes, or does not run.
+    """
+    found = [runtime.run(inputs) for inputs, _, _ in task.batches]
     difference = 0.0
-    for place in range(len(expected[0])):
-        wanted, got = ([part[place] for part in parts] for parts in (expected, found))
+    for place in range(len(expected.outputs[0])):
+        wanted, got = ([part[place] for part in parts] for parts in (expected.outputs, found))
         if [part.shape for part in wanted] != [part.shape for part in got]:
             raise VerificationError(
                 "the file gives other shapes than the network", "keep to quantized_module"
@@ -134,10 +160,11 @@ def _compared(
         )
         difference = max(difference, _difference(*flat))
     agreement, flips = float("nan"), tuple[tuple[int, float], ...]()
-    if at is not None:
-        one, other = (np.concatenate([_rows(part[at]) for part in parts]) for parts in (expected, found))
+    if expected.at is not None:
+        pairs = ([_rows(part[expected.at]) for part in parts] for parts in (expected.outputs, found))
+        one, other = map(np.concatenate, pairs)
         agreement, flips = _flips(one, other)
-    return Run(session.name, session.optimized, difference, agreement, flips, session.integers)
+    return Run(runtime.name, runtime.optimized, difference, agreement, flips, runtime.integers)
 
 
 def _difference(wanted: NDArray[np.float64], got: NDArray[np.float64]) -> float:
@@ -214,7 +241,7 @@ def _rounded(
 
         handles += [module.register_forward_pre_hook(keep), module.register_forward_hook(see)]
     try:
-        network(inputs, number)
+        network(network.prepare(inputs), number)
     finally:
         for handle in handles:
             handle.remove()

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from nemo_lab.arguments import COUNT, Choice, Domain, Instance, Number, OrNone, Several, Whole
 from nemo_lab.cost import CostModel
-from nemo_lab.cost.model import BitOps
+from nemo_lab.cost.model import BitOps, Storage
 from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.memory import default_batch
 from nemo_lab.quantize.metrics import Metric
 from nemo_lab.workload.records import FULL_PRECISION
@@ -96,17 +97,41 @@ def widths_of(workload: Workload, given: Any) -> tuple[tuple[int, ...], NDArray[
     return every, None if allowed.all() else allowed
 
 
-def cost_model_of(workload: Workload, bitops: Any, given: Any) -> CostModel:
-    """The cost model that was given; on None one that counts bit-operations so.
+def cost_model_of(
+    workload: Workload, bitops: Any, storage: Any, given: Any, config: QuantizationConfig
+) -> CostModel:
+    """The cost model that was given; on None one that counts bit-operations and model size so.
 
     Raises:
-        ArgumentError: if it is of another workload.
+        ArgumentError: if it is of another workload, or counts another payload than the config gives.
     """
     Choice(get_args(BitOps)).check("bitops", bitops)
-    model = OrNone(Instance(CostModel)).check("cost_model", given)
-    if model is not None and model.workload is not workload:
+    Choice(get_args(Storage)).check("storage", storage)
+    model, own = OrNone(Instance(CostModel)).check("cost_model", given), payload_of(config)
+    if model is None:
+        return CostModel(workload, bitops, storage=storage, **(own if storage == "payload" else {}))
+    if model.workload is not workload:
         raise ArgumentError("the cost model is of another workload", "give CostModel(workload)")
-    return CostModel(workload, bitops) if model is None else model
+    if storage == "payload" and model.storage != storage:
+        raise ArgumentError(
+            "storage='payload' beside a cost_model that counts weights", "give it to the CostModel"
+        )
+    counted = {"scales": model.scales, "fold": model.fold}
+    if model.storage == "payload" and counted != own:
+        raise ArgumentError(
+            f"the cost_model counts a payload with {_said(counted)}, the problem has one with {_said(own)}",
+            f"give CostModel(workload, storage='payload', {_said(own)})",
+        )
+    return model
+
+
+def payload_of(config: QuantizationConfig) -> dict[str, Any]:
+    """What a ``CostModel`` has to be told of a config to count its payload."""
+    return {"scales": "per_channel" if config.per_channel else "per_tensor", "fold": config.fold}
+
+
+def _said(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 
 
 def metric_of(workload: Workload, given: Any) -> Any:

@@ -13,9 +13,10 @@ from torch import Tensor, fx, nn
 
 from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
 from nemo_lab.quantize.affine import Affine
-from nemo_lab.quantize.folding import free_name, paths_of, stored, tensors_read
+from nemo_lab.quantize.folding import free_name, paths_of, stored
 from nemo_lab.quantize.observers import Ranges
 from nemo_lab.quantize.weights import Weights
+from nemo_lab.workload.beside import tensors_read
 from nemo_lab.workload.nodes import argument, function_name, is_function
 from nemo_lab.workload.operations import LAYERS, PRODUCTS, TRANSPARENT, TRANSPARENT_MODULES
 from nemo_lab.workload.workload import Workload
@@ -96,7 +97,10 @@ class Biases:
 
     def _find(self) -> Iterator[Bias]:
         readers = Counter(
-            id(one) for node in self.graph.graph.nodes for one in tensors_read(self.graph, node)
+            id(one)
+            for node in self.graph.graph.nodes
+            for one in tensors_read(self.graph, node)
+            for _ in (node.users if node.op == "get_attr" else "1")  # torch.fx reads once for all of them
         )
         for node in list(self.graph.graph.nodes):
             for x, weight, bias, own in biased_layers(self.graph, node):

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from nemo_lab.workload.operations import BATCH_NORMS, CONVOLUTIONS
+from nemo_lab.workload.beside import foldable
+from nemo_lab.workload.beside import tensors_of as tensors_of
 
 DEAD = 1e-5  # of the power of the strongest channel
 
 
 def fold_batch_norms(graph: fx.GraphModule) -> dict[str, str]:
-    """Fold every batch norm that follows a conv of its own into that conv, in place.
+    """Fold every batch norm that follows a conv of its own into that conv, in place; see ``foldable``.
 
     Returns:
         the fx name of each folded batch norm -> its conv's.
     """
-    uses = Counter(id(tensor) for node in graph.graph.nodes for tensor in tensors_read(graph, node))
+    training = {part for part in graph.modules() if part.training}
     folded: dict[str, str] = {}
-    for node in list(graph.graph.nodes):
-        norm = _called(graph, node, BATCH_NORMS)
-        before = node.all_input_nodes[0] if norm is not None else node
-        conv = _called(graph, before, CONVOLUTIONS)  # as it is now: one norm may follow another
-        if norm is None or conv is None or norm.running_var is None or norm.training:
-            continue
-        if len(before.users) > 1 or uses[id(conv.weight)] > 1:
-            continue
-        if any(one._forward_hooks or one._forward_pre_hooks for one in (conv, norm)):
-            continue
+    for node, before in foldable(graph, training).items():
+        modules: list[Any] = [graph.get_submodule(str(one.target)) for one in (before, node)]
+        conv, norm = modules
         fused = fuse_conv_bn_eval(conv, norm)
         _silence_dead_channels(fused, norm)
         graph.set_submodule(str(before.target), fused)
@@ -42,14 +33,6 @@ def fold_batch_norms(graph: fx.GraphModule) -> dict[str, str]:
     graph.graph.lint()
     graph.recompile()
     return folded
-
-
-def _called(graph: fx.GraphModule, node: fx.Node, kinds: tuple[type[nn.Module], ...]) -> Any:
-    """The module of one of these kinds that a node calls; None if it calls none."""
-    if node.op != "call_module":
-        return None
-    module = graph.get_submodule(str(node.target))
-    return module if isinstance(module, kinds) else None
 
 
 def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
@@ -69,14 +52,6 @@ def _silence_dead_channels(conv: nn.Module, norm: nn.Module) -> None:
     _tensor(conv, "bias").data[dead] = 0.0 if norm.bias is None else _tensor(norm, "bias").data[dead]
 
 
-def tensors_read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
-    """The stored tensors that a node reads."""
-    if node.op == "call_module":
-        return [tensor for _, tensor in tensors_of(graph.get_submodule(str(node.target)))]
-    found = attrgetter(str(node.target))(graph) if node.op == "get_attr" else None
-    return [found] if isinstance(found, Tensor) else []  # and not a graph, or what is scripted
-
-
 def stored(graph: fx.GraphModule, path: str) -> Tensor:
     """A parameter or buffer by its path."""
     owner, _, name = path.rpartition(".")
@@ -87,12 +62,6 @@ def paths_of(graph: fx.GraphModule, path: str) -> list[str]:
     """Every path of the parameter or buffer at a path, which may be shared."""
     tensor = stored(graph, path)
     return [path, *(other for other, one in tensors_of(graph) if one is tensor)]
-
-
-def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers with their paths, each as often as it has one."""
-    yield from module.named_parameters(remove_duplicate=False)
-    yield from module.named_buffers(remove_duplicate=False)
 
 
 def free_name(graph: fx.GraphModule, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What each node can bear, before anything is evaluated: its signal to noise, its damage by gradients."""
+"""What is known before anything is evaluated: signal to noise, damage by gradients, bytes that are stored."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nemo_lab.cost import CostModel
+from nemo_lab.errors import BitWidthError
 from nemo_lab.problem import Problem
+from nemo_lab.quantize.arguments import payload_of
+from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.sanity import warn_if_guessed
 from nemo_lab.quantize.sensitivity import Progress, completed, damages
+from nemo_lab.workload.workload import Workload
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class NodeTables(Problem):
-    """The part of a ``QuantizationProblem`` that tells of its nodes."""
+    """The part of a ``QuantizationProblem`` that tells of its nodes, and what they store."""
 
+    workload: Workload
+    config: QuantizationConfig
     _task: Task
+    _sizes: tuple[CostModel, CostModel] | None = None
     _damages: NDArray[np.float64] | None = None
     _progress: Progress | None = None
 
@@ -57,6 +65,21 @@ class NodeTables(Problem):
             self._damages, guessed = completed(found, ratios)
             warn_if_guessed([self.node_names[node] for node in guessed], reason)
         return self._by_node(self._damages)
+
+    def stored_bytes(self, bits: Any) -> tuple[int, int]:
+        """Bytes of one configuration, integers[Q]: of its weights alone, and its payload (see ``CostModel``).
+
+        Raises:
+            BitWidthError: as ``CostModel.evaluate``, and for several configurations.
+        """
+        if self._sizes is None:
+            payload = CostModel(self.workload, storage="payload", **payload_of(self.config))
+            self._sizes = CostModel(self.workload), payload
+        found = [model.absolute(bits)[:, 0] for model in self._sizes]
+        if len(found[0]) != 1:
+            raise BitWidthError(f"these are {len(found[0])} configurations", "give one, integers[Q]")
+        weights, payload_bits = (round(8e6 * float(one[0])) for one in found)
+        return -(-weights // 8), -(-payload_bits // 8)
 
     def _by_gradients(self, network: QuantizedNetwork) -> tuple[NDArray[np.float64], str]:
         """Damages, NaN where there is no gradient; and why there is none at all, if so."""

@@ -16,7 +16,7 @@ from nemo_lab._torch import torch_threads
 from nemo_lab.arguments import COUNT, Flag
 from nemo_lab.choices import check_choices, ends
 from nemo_lab.cost import CostModel, as_bits
-from nemo_lab.cost.model import BitOps
+from nemo_lab.cost.model import BitOps, Storage
 from nemo_lab.cost.objectives import cost_objectives
 from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
@@ -62,8 +62,8 @@ class QuantizationProblem(NodeTables):
             evaluated at once: all nodes at the lowest, and all at the highest width.
         bit_widths: the widths to choose from, ascending, each 2 to 16; or those of nodes by name, glob, kind
             and so on, of which the last counts: ``{"weight": (2, 4, 8), "activation": (8, 16)}``.
-        bitops: ``"max"`` or ``"product"``, see ``CostModel``.
-        cost_model: the costs to minimise, in place of ``bitops``: its tables are further objectives.
+        bitops, storage: ``"max"`` or ``"product"``, ``"weights"`` or ``"payload"``, see ``CostModel``.
+        cost_model: the costs to minimise, in place of these: its tables are further objectives.
         config: how ranges are found and what the quantizers are.
         batch_size: examples per forward pass; chosen by the size of the activations by default.
         calibration_batch: examples per calibration batch; fewer than half of it that are left over join the
@@ -108,6 +108,7 @@ class QuantizationProblem(NodeTables):
         bitops: BitOps = "max",
         *,
         config: QuantizationConfig | None = None,
+        storage: Storage = "weights",
         cost_model: CostModel | None = None,
         batch_size: int | None = None,
         calibration_batch: int = 32,
@@ -124,7 +125,7 @@ class QuantizationProblem(NodeTables):
         self.bit_widths, self.allowed = arguments.widths_of(workload, bit_widths)
         self.batch_size = arguments.batch_size_of(workload, batch_size)
         self.threads = arguments.threads_of(workload, threads)
-        self.cost_model = arguments.cost_model_of(workload, bitops, cost_model)
+        self.cost_model = arguments.cost_model_of(workload, bitops, storage, cost_model, self.config)
         self.cost_names = self.cost_model.cost_names
         self.objective_names = arguments.objective_names(self.metrics, self.cost_names)
         self.num_nodes, self.node_names = len(workload.nodes), workload.names
@@ -147,8 +148,7 @@ class QuantizationProblem(NodeTables):
             self._calibrate(network)
             self._task = make_task(network, sets.searched, self.metrics, self.batch_size)
             sets.check_held_out(network, self.metrics)
-        model = self.cost_model
-        reached = model.bounds(self.bit_widths, self.allowed)
+        model, reached = self.cost_model, self.cost_model.bounds(self.bit_widths, self.allowed)
         costs = cost_objectives(model.cost_names, model.full_precision, reached)
         self.objectives = (*bounded(self.metrics, self._task.worst, self._uniform), *costs)
         if self._found:  # the ends were evaluated, and cost nothing now

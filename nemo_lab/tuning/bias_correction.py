@@ -17,10 +17,11 @@ from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.biases import biased_layers
 from nemo_lab.quantize.data import Examples
-from nemo_lab.quantize.folding import stored, tensors_read
+from nemo_lab.quantize.folding import stored
 from nemo_lab.quantize.network import Batch, QuantizedNetwork
 from nemo_lab.tuning.fine_tuning import one_row, training_examples
 from nemo_lab.tuning.tuned import PROBLEM, TunedNetwork
+from nemo_lab.workload.beside import tensors_read
 from nemo_lab.workload.nodes import function_name
 
 EXAMPLES = 256

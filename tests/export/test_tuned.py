@@ -10,7 +10,7 @@ import torch
 
 import nemo_lab as nl
 from nemo_lab.errors import BitWidthError, DataError
-from nemo_lab.export import load_packed, quantized_module, save_onnx, save_packed, verify
+from nemo_lab.export import load_packed, quantized_module, save_onnx, save_packed, save_torch, verify
 from tests.tuning.test_fine_tuning import mixed, odd, outputs
 
 
@@ -44,6 +44,8 @@ def test_files_compute_what_was_tuned(
     assert verify(path, tuned).runs[0] == off
     with pytest.raises(DataError, match="give what it was written from"):
         verify(path, problem)
+    save_torch(tuned, None, tmp_path / "net.pt2")
+    assert verify(tmp_path / "net.pt2", tuned).runs[0].agreement == 1
     packed = load_packed(save_packed(tuned, None, tmp_path / "net.safetensors"), problem.workload)
     torch.testing.assert_close(packed(*given), wanted)
 

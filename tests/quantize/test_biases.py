@@ -178,3 +178,26 @@ def test_exported_networks_have_them_too() -> None:
         network.set_bits([3] * 4)
         for bias in network.biases.found:
             assert not torch.equal(bias.stored, bias.full)
+
+
+class Shared(nn.Module):
+    """One bias, read once by torch.fx and added by two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(6, 6)), nn.Parameter(10 * torch.randn(6, 6))
+        self.bias = nn.Parameter(torch.randn(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(F.relu(F.linear(x, self.a, self.bias)), self.b, self.bias)
+
+
+def test_a_bias_of_two_functions_is_in_the_units_of_each() -> None:
+    torch.manual_seed(0)
+    network = network_of(Shared(), torch.randn(16, 6))
+    assert len({bias.path for bias in network.biases.found}) == 2
+    network.set_bits([4] * 4)
+    for bias in network.biases.found:
+        steps = network.biases.steps[bias]
+        assert steps is not None
+        assert torch.equal(bias.stored, bias.rounded(steps))

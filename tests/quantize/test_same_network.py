@@ -15,12 +15,13 @@ from nemo_lab.errors import DataError, TraceError
 from nemo_lab.quantize import QuantizationConfig
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.agreement import disagreement
+from nemo_lab.workload.operations import BATCH_NORMS
 
 
 def randomised(module: nn.Module, inputs: Tensor) -> nn.Module:
     """Batch norms that have seen data, with weights of their own."""
     for part in module.modules():
-        if isinstance(part, folding.BATCH_NORMS):
+        if isinstance(part, BATCH_NORMS):
             part.momentum = None
             if part.affine:
                 nn.init.uniform_(part.weight, 0.5, 2.0)

@@ -184,6 +184,28 @@ def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> N
     megabytes, giga = problem.cost_model.absolute(np.full(36, 8))[0]
     assert f"0.2500 = {1000 * megabytes:.4g} kB" in words(dashboard.inspector)
     assert f"= {1000 * giga:.4g} MBOPs" in words(dashboard.inspector)
+    assert "11.2 kB weights, 13.6 kB with biases and scales" in words(dashboard.inspector)
+    control(dashboard.steering, "Nodes").index = (1,)
+    button(dashboard, "- 1").click()
+    bits = np.full(36, 8)
+    bits[1] = 7
+    weights, payload = problem.stored_bytes(bits)
+    said = f"{weights / 1e3:.1f} kB weights, {payload / 1e3:.1f} kB with biases and scales"
+    until(lambda: "draft" in words(dashboard.inspector) and said in words(dashboard.inspector))
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ((812, 1_234), "812 bytes weights, 1.2 kB with biases and scales"),
+        ((11_710_000, 11_800_000), "11.7 MB weights, 11.8 MB with biases and scales"),
+        (None, ""),
+    ],
+)
+def test_the_size_that_is_stored_is_said_where_there_is_one(stored: object, said: str) -> None:
+    problem = ToyProblem()
+    problem.stored_bytes = lambda bits: stored  # type: ignore[method-assign, assignment, return-value]
+    assert "".join(parsed(inspector_html.size(problem, np.full(6, 8, np.uint8))).words) == said
 
 
 def test_the_front_is_saved_where_it_is_said(

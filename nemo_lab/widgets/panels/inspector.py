@@ -142,4 +142,5 @@ class InspectorPanel(Panel):
             return EMPTY
         species = [one.name for one in self.study.species]
         table = inspector_html.table(self.problem, self._kinds, subjects)
-        return table + inspector_html.origin(view.snapshot, species, view.config)
+        size = inspector_html.size(self.problem, subjects[0].bits)
+        return table + size + inspector_html.origin(view.snapshot, species, view.config)

@@ -135,6 +135,22 @@ def marks(subjects: Sequence[Subject]) -> str:
     )
 
 
+def size(problem: Problem, bits: Bits) -> str:
+    """What a configuration takes when it is stored; nothing where no network is."""
+    stored = problem.stored_bytes(bits)
+    if stored is None:
+        return ""
+    weights, payload = map(_bytes, stored)
+    return f'<div class="nemo-hint">{weights} weights, {payload} with biases and scales</div>'
+
+
+def _bytes(count: int) -> str:
+    """A number of bytes in a unit that is easily read."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
+
+
 def origin(snapshot: Snapshot, species: Sequence[str], config: int) -> str:
     """Where one of the run's own came from."""
     log = snapshot.evaluations
