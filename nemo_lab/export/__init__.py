@@ -10,6 +10,7 @@ from nemo_lab.export.front import front_to_dict, load_front, save_front
 from nemo_lab.export.record import save_json, to_dict
 
 if TYPE_CHECKING:
+    from nemo_lab.export.latency import measure_latency
     from nemo_lab.export.network import quantized_module
     from nemo_lab.export.onnx_file import save_onnx, verify
     from nemo_lab.export.packed_file import load_packed, save_packed
@@ -19,6 +20,7 @@ __all__ = [
     "load_bits",
     "load_front",
     "load_packed",
+    "measure_latency",
     "quantized_module",
     "save_bits",
     "save_front",
@@ -32,6 +34,7 @@ __all__ = [
 _WITH_TORCH = {  # the parts that need it, and where they are
     "quantized_module": "network",
     "load_packed": "packed_file",
+    "measure_latency": "latency",
     "save_onnx": "onnx_file",
     "save_packed": "packed_file",
     "verify": "onnx_file",
