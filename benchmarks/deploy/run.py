@@ -18,6 +18,7 @@ from nemo_lab.errors import ExportError
 from nemo_lab.export import save_onnx, save_packed
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+LATENCY = "## What widths do to time"  # begins what benchmarks/deploy/latency.py writes
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 MEMBERS = {"fashion": 10, "digits": 5, "text": 5}
 UNIFORM = (2, 3, 4, 5, 6, 7, 8)
@@ -102,6 +103,12 @@ def page(lines: Sequence[str], biases: Sequence[str], evaluations: int) -> str:
     )
 
 
+def parts(path: Path) -> tuple[str, str]:
+    """What a page has of this command, and of the other."""
+    before, heading, after = (path.read_text(encoding="utf-8") if path.exists() else "").partition(LATENCY)
+    return before, heading + after
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.deploy.run", description=__doc__)
@@ -119,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(lines[-1], flush=True)
         biases.append(of_biases(name, options.evaluations))
         print(biases[-1], flush=True)
-    options.output.write_text(page(lines, biases, options.evaluations), encoding="utf-8")
+    written = page(lines, biases, options.evaluations) + "\n" + parts(options.output)[1]
+    options.output.write_text(written.rstrip("\n") + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from nemo_lab.arguments import Choice, Instance, Whole
 from nemo_lab.export.extra import needed
 from nemo_lab.export.onnx_graph import float_model, put_integers, weight_paths
 from nemo_lab.export.onnx_owners import Owners
-from nemo_lab.export.onnx_profile import TimedSession
+from nemo_lab.export.onnx_profile import Kernel, TimedSession
 from nemo_lab.quantize import QuantizationProblem
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Latency:
         for width, total, rest in zip(self.table, self.total_ms, self.remainder_ms, strict=True):
             ratio = total / self.float_ms
             lines.append(f"  {width} bits: {total:.3f} ms, {ratio:.2f} of float32; {rest:.3f} ms of no node")
-        fastest = self.total_ms.min() / self.float_ms
-        if fastest > 1 - self.spread:
+        chance = 4 * self.spread / self.runs**0.5  # two standard errors of a ratio, about
+        if self.total_ms.min() / self.float_ms > 1 - chance:
             lines.append("No width is faster than float32 here: this network gains no time by integers.")
         lines.append(f"Single runs spread by {100 * self.spread:.0f} %.")
         return "\n".join(lines)
@@ -88,14 +88,15 @@ def measure_latency(
 
     The network is written as ``save_onnx`` does, with all nodes at one width, for each width of the problem,
     and in float32. Widths whose files run the same kernels share one. The files take turns, so that what else
-    the machine does hits all alike; each run is timed without the profiler, and as many more with it. A
-    kernel's share of the profiled time is its share of the whole time. Times are means of the middle half.
+    the machine does hits all alike; each is timed without the profiler, and as many times with it. A kernel's
+    share of the profiled time is its share of the time without. Times are means of the middle half.
 
-    A kernel belongs to the weight that it reads, which is its layer; one that rounds, to the activation; one
-    without weights, such as an addition, in equal parts to the rounded activations that it reads. What
-    computes in full precision is the remainder. Where a node has the same kernels at several widths, it has
-    the mean of their times at all of these: a difference in the table is one of kernels. What mixing widths
-    adds, such as a conversion between two layers, no sum over nodes can tell.
+    A kernel belongs to the weight that it reads; so do the kernels that read a layer's input and round what
+    it gives, as integer kernels do both themselves. A clip to fewer bits belongs to the activation; what has
+    no weights, such as an addition, in equal parts to the rounded activations that it reads. What computes in
+    full precision is the remainder. Where a node has the same kernel at several widths, it has the mean of
+    its times at all of these: a difference in the table is one of kernels. What mixing widths adds, such as
+    a conversion between two layers, no sum over nodes can tell.
 
     It takes some seconds to write the files, and twice the time of ``runs`` runs for each.
 
@@ -191,23 +192,28 @@ def _few(problem: QuantizationProblem) -> tuple[Tensor, ...]:
 
 
 def _columns(files: Sequence[_File], totals: Sequence[float], num_nodes: int) -> NDArray[np.float64]:
-    """Milliseconds of every node in every file, float64[files, Q]: one number for the same kernels."""
-    columns = np.zeros((len(files), num_nodes))
-    kinds = [defaultdict[int, list[tuple[str, int]]](list) for _ in files]
-    for file, total, column, of_nodes in zip(files, totals, columns, kinds, strict=True):
+    """Milliseconds of every node in every file, float64[files, Q]: one number for the same kernel."""
+    measured = defaultdict[tuple[int, str, int], list[float]](list)
+    runs: list[list[tuple[int, str, int]]] = []
+    for file, total in zip(files, totals, strict=True):
         kernels = file.profiled.kernels()
-        scale = total / sum(_middle(kernel.times) for kernel in kernels)
-        for kernel in kernels:
+        runs.append([])
+        for kernel, time in zip(kernels, _shares(kernels, total), strict=True):
             owners = file.owners.of(kernel.operation)
             for node in owners:
-                column[node] += scale * _middle(kernel.times) / len(owners)
-                of_nodes[node].append((kernel.kind, len(owners)))
-    for node in range(num_nodes):
-        signatures = [sorted(of_nodes[node]) for of_nodes in kinds]
-        for one in signatures:
-            same = [number for number, other in enumerate(signatures) if other == one]
-            columns[same, node] = columns[same, node].mean()
+                runs[-1].append((node, kernel.kind, len(owners)))
+                measured[runs[-1][-1]].append(time / len(owners))
+    columns = np.zeros((len(files), num_nodes))
+    for column, keys in zip(columns, runs, strict=True):
+        for key in keys:
+            column[key[0]] += np.mean(measured[key])
     return columns
+
+
+def _shares(kernels: Sequence[Kernel], total: float) -> NDArray[np.float64]:
+    """Milliseconds of each kernel, which add up to the total."""
+    profiled: NDArray[np.float64] = np.array([_middle(kernel.times) for kernel in kernels])
+    return profiled * (total / float(profiled.sum()))
 
 
 def _middle(times: Sequence[float] | NDArray[np.float64]) -> float:
