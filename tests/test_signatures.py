@@ -226,6 +226,7 @@ CALLS = [
     Call("quantized_module", lambda: export.quantized_module, lambda: {"problem": PROBLEM, "bits": 8}),
     Call("save_onnx", lambda: export.save_onnx, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.onnx"}),
     Call("verify", lambda: export.verify, exported),
+    Call("measure_latency", lambda: export.measure_latency, lambda: {"problem": PROBLEM, "runs": 5}),
     Call(
         "save_packed",
         lambda: export.save_packed,

@@ -15,10 +15,10 @@ import torch
 
 import nemo_lab as nl
 from benchmarks.deploy import sizes
+from benchmarks.deploy.pages import RESULTS, replace_section
 from nemo_lab.errors import ExportError
 from nemo_lab.export import save_onnx, save_packed
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 MEMBERS = {"fashion": 10, "digits": 5, "text": 5}
 UNIFORM = (2, 3, 4, 5, 6, 7, 8)
@@ -120,8 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(lines[-1], flush=True)
         biases.append(of_biases(name, options.evaluations))
         print(biases[-1], flush=True)
-    whole = page(lines, biases, options.evaluations) + sizes.section(options.networks)
-    options.output.write_text(whole, encoding="utf-8")
+    old = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+    others = old.partition(sizes.TITLE)
+    options.output.write_text(
+        page(lines, biases, options.evaluations) + others[1] + others[2], encoding="utf-8"
+    )
+    replace_section(options.output, sizes.section(options.networks))
 
 
 if __name__ == "__main__":

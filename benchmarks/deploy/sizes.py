@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 import nemo_lab as nl
+from benchmarks.deploy.pages import RESULTS, replace_section
 from nemo_lab.errors import NemoError
 from nemo_lab.export import save_onnx, save_packed, save_torch
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
 NETWORKS = ("digits", "fashion", "text")
 UNIFORM = (8, 6, 4)
 PACKAGES = ("torch", "onnx", "onnxscript", "safetensors")
@@ -92,10 +92,9 @@ def section(networks: Sequence[str] = NETWORKS) -> str:
 
 
 def main() -> None:
-    """The command: the page with this part made anew, at its end."""
+    """The command: the page with this part made anew."""
     torch.set_num_threads(1)
-    rest = RESULTS.read_text(encoding="utf-8").partition(TITLE)[0].rstrip()
-    RESULTS.write_text(f"{rest}\n\n{section()}", encoding="utf-8")
+    replace_section(RESULTS, section())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from nemo_lab.export.record import save_json, to_dict
 
 if TYPE_CHECKING:
     from nemo_lab.export.deployment import deploy
+    from nemo_lab.export.latency import measure_latency
     from nemo_lab.export.network import quantized_module
     from nemo_lab.export.onnx_file import save_onnx, verify
     from nemo_lab.export.packed_file import load_packed, save_packed
@@ -22,6 +23,7 @@ __all__ = [
     "load_bits",
     "load_front",
     "load_packed",
+    "measure_latency",
     "quantized_module",
     "save_bits",
     "save_front",
@@ -37,6 +39,7 @@ _WITH_TORCH = {  # the parts that need it, and where they are
     "quantized_module": "network",
     "deploy": "deployment",
     "load_packed": "packed_file",
+    "measure_latency": "latency",
     "save_onnx": "onnx_file",
     "save_packed": "packed_file",
     "save_torch": "torch_file",

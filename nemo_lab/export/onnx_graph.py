@@ -61,22 +61,59 @@ def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tupl
         ExportError: if torch or ONNX cannot write one of its operations.
         ArgumentError: if a library is missing.
     """
-    ir, _, _ = needed("onnx_ir", "onnx", "onnxscript", purpose="to write ONNX")
-    check_steady(network)
-    weights = {
-        path: weight_codes(network, quantizer.name, widths[quantizer.name])
+    paths = weight_paths(network)
+    model = float_model(network, batch)
+    put_integers(model, network, paths, widths)
+    return model
+
+
+def weight_paths(network: QuantizedNetwork) -> dict[str, str]:
+    """Every path of each stored weight -> the name of its quantizer; as long as the graph is not used up."""
+    return {
+        path: quantizer.name
         for node in network.workload.nodes
         for quantizer in node.quantizers
         if quantizer.kind == "weight"
         for path in paths_of(network.graph, quantizer.source)
     }
-    biases = bias_codes(network)
-    lows = {name: int(network.ranges[name].quantizer(widths[name]).low) for name in network.activations}
+
+
+def float_model(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
+    """The model in floating point: in full precision, or of a network set to any widths for ``put_integers``.
+
+    Arguments and errors are those of ``onnx_model``.
+    """
+    needed("onnx_ir", "onnx", "onnxscript", purpose="to write ONNX")
+    check_steady(network)
     _mark(network)
     model = _written(network, batch)
-    graph, integers = model.graph, Integers(ir, model.graph, widths)
+    _forget_origins(model.graph)
+    return model
+
+
+def put_integers(
+    model: Any, network: QuantizedNetwork, paths: Mapping[str, str], widths: Mapping[str, int]
+) -> None:
+    """Round as a network does at the widths that it is set to, and store integers.
+
+    Args:
+        model: of ``float_model``, or a clone of it; changed in place.
+        network: it was made of, set to the widths.
+        paths: what ``weight_paths`` gave.
+        widths: of every quantizer, by name.
+
+    Raises:
+        ExportError: if a weight is missing in the model.
+    """
+    weights = {path: weight_codes(network, name, widths[name]) for path, name in paths.items()}
+    biases = bias_codes(network)
+    graph, integers = model.graph, Integers(needed("onnx_ir", purpose="to write ONNX"), model.graph, widths)
     for node in [one for one in graph if one.domain == DOMAIN]:
-        integers.activation(node, lows)
+        name = node.attributes["name"].as_string()
+        quantizer, whole = network.activations[name].quantizer, network.ranges[name].quantizer(widths[name])
+        if quantizer is None:
+            raise RuntimeError(f"activation quantizer {name} has no width")
+        integers.activation(node, quantizer, -int(whole.low))
     model.opset_imports.pop(DOMAIN, None)
     unwritten = {one.name for one in weights.values()}
     for value in list(graph.initializers.values()):
@@ -90,10 +127,8 @@ def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tupl
             value.name = path
     if network.config.bias == "float":
         integers.keep_biases()
-    _forget_origins(graph)
     if unwritten:
         raise ExportError(f"the ONNX graph has no tensor {min(unwritten)}", "use quantized_module instead")
-    return model
 
 
 def _mark(network: QuantizedNetwork) -> None:
@@ -102,7 +137,7 @@ def _mark(network: QuantizedNetwork) -> None:
     for node in list(graph.graph.nodes):
         module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, ActivationQuantizer) and module.quantizer is not None:
-            arguments = (node.all_input_nodes[0], names[module.path], *module.quantizer)
+            arguments = (node.all_input_nodes[0], names[module.path])
             with graph.graph.inserting_before(node):
                 node.replace_all_uses_with(graph.graph.call_function(_rounding, arguments))
             graph.graph.erase_node(node)
@@ -110,10 +145,9 @@ def _mark(network: QuantizedNetwork) -> None:
     graph.recompile()
 
 
-def _rounding(x: Tensor, name: str, scale: float, low: float, high: float) -> Any:
-    attributes = {"name": name, "scale": scale, "low": int(low), "high": int(high)}
+def _rounding(x: Tensor, name: str) -> Any:
     return torch.onnx.ops.symbolic(
-        f"{DOMAIN}::{ROUNDING}", (x,), attributes, dtype=x.dtype, shape=x.shape, version=1
+        f"{DOMAIN}::{ROUNDING}", (x,), {"name": name}, dtype=x.dtype, shape=x.shape, version=1
     )
 
 

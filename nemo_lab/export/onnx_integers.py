@@ -9,6 +9,7 @@ import numpy as np
 
 from nemo_lab.export.codes import BiasCodes, WeightCodes
 from nemo_lab.export.extra import needed
+from nemo_lab.quantize.affine import Affine
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")  # whose third input is a bias
 FACTORS = ("alpha", "beta")  # of Gemm
@@ -27,16 +28,15 @@ class Integers:
     def __init__(self, ir: Any, graph: Any, widths: Mapping[str, int]) -> None:
         self.ir, self.graph, self.widths = ir, graph, widths
 
-    def activation(self, node: Any, lows: Mapping[str, int]) -> None:
+    def activation(self, node: Any, quantizer: Affine, zero: int) -> None:
         """Replace a rounding by QuantizeLinear, Clip where it is narrower than its type, DequantizeLinear.
 
-        ``lows`` are the lowest integers of all activations, the negatives of their zero points.
+        ``zero`` is the zero point, of the whole width also where an activation function cuts part of it off.
         """
         name = node.attributes["name"].as_string()
         kind = np.uint8 if self.widths[name] <= 8 else np.uint16
-        zero = -lows[name]
-        low, high = (node.attributes[end].as_int() + zero for end in ("low", "high"))
-        scale = self._constant(f"{name}_scale", np.float32(node.attributes["scale"].as_float()))
+        low, high = int(quantizer.low) + zero, int(quantizer.high) + zero
+        scale = self._constant(f"{name}_scale", np.float32(quantizer.scale))
         zero_point = self._constant(f"{name}_zero_point", kind(zero))
         steps = [self.ir.node("QuantizeLinear", [node.inputs[0], scale, zero_point])]
         if (low, high) != (0, np.iinfo(kind).max):
