@@ -50,12 +50,12 @@ def began(work: Callable[[], object]) -> threading.Thread:
 
 def have_ended(*threads: threading.Thread) -> bool:
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     return not any(thread.is_alive() for thread in threads)
 
 
 def until(come_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not come_true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -128,18 +128,18 @@ def test_a_long_evaluation_lets_a_trace_through_where_it_looks_up() -> None:
     assert time.monotonic() - start < exclusion.PATIENCE + 10
     assert study.state == "running"
     study.stop()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
 
 
 def test_a_paused_study_is_in_nobodys_way() -> None:
     study = create_study(ToyProblem(), **OWN)
     study.start(10_000)
     study.pause()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
     assert trace() == "torch.export"
     study.resume()
     study.stop()
-    assert study.wait(20)
+    assert study.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -152,7 +152,7 @@ def test_an_evaluation_may_trace(workers: int) -> None:
     study = create_study(Traces(), **OWN, workers=workers)
     study.start(9)
     others = [began(trace), began(trace)]
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     assert study.state == "finished", study.snapshot.error
     assert have_ended(*others)
     plain = create_study(ToyProblem(), **OWN).optimize(9, progress=False)
@@ -169,11 +169,11 @@ def test_an_evaluation_may_have_helpers_that_compute(monkeypatch: pytest.MonkeyP
             waits.set()
             time.sleep(0.1)  # the other one waits to be alone by now
             helper = began(lambda: with_computing(lambda: None))
-            helper.join(20)
+            helper.join(PATIENCE)
             assert not helper.is_alive()
 
     thread = began(has_helpers)
-    assert waits.wait(20)
+    assert waits.wait(PATIENCE)
     with tracing(), alone():
         pass
     assert have_ended(thread)
@@ -214,7 +214,7 @@ def test_whoever_waits_can_be_interrupted(error: type[BaseException]) -> None:
     def hold() -> None:
         with tracing(), alone():
             holds.set()
-            release.wait(20)
+            release.wait(PATIENCE)
 
     def wait_in(body: Callable[[], object]) -> None:
         try:
@@ -228,7 +228,7 @@ def test_whoever_waits_can_be_interrupted(error: type[BaseException]) -> None:
             raise AssertionError("another one has it")
 
     holder = began(hold)
-    assert holds.wait(20)
+    assert holds.wait(PATIENCE)
     bodies = (lambda: with_computing(check_interrupted), trace_and_compute, trace)
     threads = [began(lambda body=body: wait_in(body)) for body in bodies]  # type: ignore[misc]
     time.sleep(0.1)
@@ -248,5 +248,5 @@ def test_a_study_stops_while_it_waits() -> None:
         time.sleep(0.1)
         assert study.state == "running"
         study.stop()
-        assert study.wait(20)
+        assert study.wait(PATIENCE)
     assert study.optimize(10, progress=False).state == "finished"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from nemo_lab import Study, Workload, check_interrupted, create_study, load_workload
 from tests.study.test_presets import table
 from tests.toy import ToyProblem
+from tests.waiting import PATIENCE
 
 GRAPHS: dict[str, Any] = {"species": ("gcn", "unet"), "population": 12, "min_size": 2}
 OWN: dict[str, Any] = {"species": ("continuous", "floor"), "population": 12, "min_size": 2, "workers": 3}
@@ -140,7 +141,7 @@ def test_four_threads_trace_while_two_studies_search() -> None:
         study.start(40)
     in_threads(*(partial(go_round, first) for first in range(4)))
     for study, table_alone in zip(studies, alone, strict=True):
-        assert study.wait(60)
+        assert study.wait(PATIENCE)
         assert study.state == "finished", study.snapshot.error
         assert table(study) == table_alone
     assert nn.Module.__call__ is call
@@ -211,7 +212,7 @@ def test_a_search_changes_nothing_for_other_threads() -> None:
     with watched() as differing:
         for study in studies:
             study.start(30)
-        assert all(study.wait(60) for study in studies)
+        assert all(study.wait(PATIENCE) for study in studies)
     assert [study.state for study in studies] == ["finished"] * 3
     assert not differing
 

@@ -62,7 +62,7 @@ for _ in range({count}):
     except StudyStateError:
         pass
 study.stop()
-assert study.wait(60)
+assert study.wait(300)
 study.optimize(5, progress=False)
 text = study.to_script().replace("problem = ...", "problem = given").replace("print(", "(")
 text = text.replace("optimize(", "optimize(progress=False, ")

@@ -11,6 +11,7 @@ import pytest
 from nemo_lab import Study, create_study, load_study
 from nemo_lab.errors import StudyStateError
 from tests.toy import ToyProblem
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::nemo_lab.NemoWarning")
 Asked = Callable[[Study, Path], object]
@@ -56,7 +57,7 @@ def test_an_evaluation_that_waits_for_its_run_is_told(tmp_path: Path, what: str,
     study = make(tmp_path / "run.sqlite", problem, workers)
     problem.ask = lambda: WAITING[what](study, tmp_path / "other.sqlite")
     study.start(20)
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     assert ["would wait for the run" in str(one) for one in problem.told] == [True]
     study.optimize(until=25, progress=False)
     study.close()
@@ -81,7 +82,7 @@ def test_a_listener_that_waits_for_its_run_is_told(tmp_path: Path, what: str, ru
     study.listen(ask)
     if running:
         study.start(20)
-        assert study.wait(60)
+        assert study.wait(PATIENCE)
     else:
         study.pin("layer0", weight=8)
     assert len(told) == (0 if not running and "wait" in what else 1)  # nobody runs: there is no waiting
@@ -96,7 +97,7 @@ def test_an_evaluation_closes_its_study(tmp_path: Path, workers: int) -> None:
     study = make(tmp_path / "run.sqlite", problem, workers)
     problem.ask = study.close
     study.start(20)
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     made = study.evaluations(bits=True)
     assert study.state == "idle"
     assert len(made) < 20

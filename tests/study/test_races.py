@@ -112,7 +112,7 @@ def test_a_script_that_ends_in_an_evaluation_ends_well() -> None:
         "problem.evaluate = lambda bits: [(entered.set(), whole(bits)) for _ in range(100)][0][1]\n"
         "study = nl.create_study(problem, species=('floor',), population=4, min_size=1)\n"
         "study.start(1000)\n"
-        "assert entered.wait(60)\n"
+        "assert entered.wait(300)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -21,6 +21,7 @@ from nemo_lab.search.species.graph import GraphSpecies
 from nemo_lab.search.species.transfer import Evolved, adapted, spread
 from nemo_lab.study.journal import Journal
 from tests.toy import ToyProblem
+from tests.waiting import PATIENCE
 
 PAPER: dict[str, Any] = {"preset": "paper", "population": 12, "min_size": 2}
 OPTIONS = SearchOptions()
@@ -226,7 +227,7 @@ def test_a_running_study_can_be_taken_over_from() -> None:
     assert create_study(Named(), **PAPER, transfer=source).transferred.digest
     assert source.state == "running"
     source.stop()
-    assert source.wait(20)
+    assert source.wait(PATIENCE)
 
 
 def test_a_file_that_says_anything_else_is_refused(tmp_path: Path) -> None:

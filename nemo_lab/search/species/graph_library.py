@@ -12,7 +12,7 @@ from nemo_lab.errors import TraceError
 from nemo_lab.exclusion import alone, tracing
 from nemo_lab.interruption import LOOK_UP, check_interrupted
 
-PATIENCE = 10.0  # seconds in which another thread should have imported what torch-geometric needs
+PATIENCE = 120.0  # seconds in which another thread should have imported what torch-geometric needs
 
 
 @functools.cache

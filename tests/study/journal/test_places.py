@@ -181,7 +181,7 @@ def test_what_was_written_last_is_cut_while_the_run_writes(path: Path) -> None:
     until(lambda: len(study.evaluations()) > 20)
     os.truncate(f"{path}-wal", 0)
     with pytest.raises(StorageError, match=r"run\.sqlite-wal, lost a part"):
-        study.wait(60)
+        study.wait(PATIENCE)
     made = study.evaluations(bits=True)
     study.save_as(path.with_name("saved.sqlite"))
     study.close()
@@ -426,7 +426,7 @@ def test_others_that_rest_are_no_trouble(path: Path) -> None:
     study.start(120)
     for count in range(1, 40):  # each end moves all of the file's latest into it
         other.optimize(until=count, progress=False)
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     assert study.state == "finished"
 
 
@@ -451,7 +451,7 @@ def test_a_study_is_saved_at_any_moment(path: Path, moment: str) -> None:
         study.resume()
     elif moment in ("fresh", "finished"):
         study.start(until=100)
-    assert study.wait(60)
+    assert study.wait(PATIENCE)
     until(lambda: len(watching.evaluations()) == 100)
     assert watching.evaluations(bits=True).equals(study.evaluations(bits=True))
     assert watching.interventions().equals(study.interventions())
