@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nemo_lab._version import __version__
-from nemo_lab.errors import NemoError
+from nemo_lab.errors import DataError
 from nemo_lab.export.verification import Verification
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.search.objective import objectives_of
 from nemo_lab.study import Study
+from nemo_lab.study.results.validation import validate, validate_tuned
 from nemo_lab.tuning import TunedNetwork
 from nemo_lab.workload.inputs import Leaf
 
@@ -77,13 +78,14 @@ def _results(study: Study, config: int, tuned: TunedNetwork | None) -> Iterator[
         after = f", {one.text(before)} before" if tuned is not None and not one.exact else ""
         yield f"{one.label}, in the search" if not one.exact else one.label, one.in_units(value) + after
     try:
-        study.validate([config], tuned=() if tuned is None else tuned)
-    except NemoError as error:
+        (found,) = validate(study.problem, [study.snapshot.evaluations.bits[config]], None)
+    except DataError as error:  # there are none
         yield "on held-out examples", f"not measured: {error.message}"
         return
-    found = study.validated[config] if tuned is None else study.tuned[config]
-    after = "" if tuned is None else f", {study.validated[config]} before"
-    yield f"{found.objective.label}, on held-out examples", f"{found}{after}"
+    told = str(found)
+    if tuned is not None:
+        told = f"{validate_tuned(study.problem, [tuned], None)[0]}, {found} before"
+    yield f"{found.objective.label}, on held-out examples", told
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

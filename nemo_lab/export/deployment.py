@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nemo_lab.arguments import File
+import numpy as np
+
+from nemo_lab.arguments import File, Instance
 from nemo_lab.errors import ArgumentError
 from nemo_lab.export.bit_map import save_bits
 from nemo_lab.export.card import card
@@ -21,9 +23,12 @@ from nemo_lab.export.verification import Verification
 from nemo_lab.files import write_text
 from nemo_lab.study import Study
 from nemo_lab.study.parsing.configs import known_config
+from nemo_lab.tuning import TunedNetwork
 
 ONNX, PACKED, BITS, SCRIPT, CARD = "net.onnx", "net.safetensors", "bits.json", "replay.py", "README.md"
 TUNED = "net.tuned.pt"
+NAMES = (ONNX, PACKED, BITS, SCRIPT, CARD, TUNED)
+TUNED_NETWORK = Instance(TunedNetwork)
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,13 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
     log = study.snapshot.evaluations
     config = known_config(config_id, len(log))
     needed("onnx_ir", "onnx", "onnxscript", "onnxruntime", "safetensors", purpose="to deploy")
-    row = log.bits[config]
-    subject = study.problem if tuned is None else tuned
-    if tuned is not None and list(getattr(tuned, "bits", ())) != row.tolist():
+    row, subject = log.bits[config], study.problem if tuned is None else TUNED_NETWORK.check("tuned", tuned)
+    if tuned is not None and not (tuned.belongs_to(study.problem) and np.array_equal(tuned.bits, row)):
         raise ArgumentError(f"tuned is not of configuration {config}", "give what finetune made of its bits")
+    _check_room(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as made:
+        there = next(one for one in target.absolute().parents if one.is_dir())
+        with tempfile.TemporaryDirectory(dir=there, prefix=".nemo_lab-") as made:
             inside = Path(made)
             verification = save_onnx(subject, row, inside / ONNX)
             save_packed(subject, row, inside / PACKED)
@@ -87,7 +92,7 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
                 tuned.save(inside / TUNED)
             sizes = {one.name: one.stat().st_size for one in sorted(inside.iterdir())}
             write_text(card(study, config, tuned, verification, sizes), inside / CARD)
-            target.mkdir(exist_ok=True)
+            target.mkdir(parents=True, exist_ok=True)
             for one in sorted(inside.iterdir()):
                 os.replace(one, target / one.name)
             if tuned is None:
@@ -97,3 +102,15 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
             f"cannot write {str(target)!r}: {error.strerror}", "give a folder that you may write, with room"
         ) from error
     return Deployment(target, sizes, dataclasses.replace(verification, path=target / ONNX))
+
+
+def _check_room(target: Path) -> None:
+    """Whether a folder can take the files.
+
+    Raises:
+        ArgumentError: if it, or one of its files, is something else.
+    """
+    for path, folder in ((target, True), *((target / name, False) for name in NAMES)):
+        if path.exists() and path.is_dir() != folder:
+            what = "a folder" if folder else "a file"
+            raise ArgumentError(f"{str(path)!r} is not {what}", "give another folder, or move it away")

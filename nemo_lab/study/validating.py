@@ -73,15 +73,20 @@ class Validating:
         several = tuned if isinstance(tuned, list | tuple) else [tuned]
         log, found = self._runner.snapshot.evaluations, dict[int, Any]()
         for one in several:
-            if not all(hasattr(one, name) for name in ("problem", "bits", "error")):
+            if not all(hasattr(one, name) for name in ("bits", "error", "belongs_to")):
                 raise ArgumentError(f"tuned={shown(one)}", "give what finetune or correct_bias returned")
-            same = one.problem is self._problem or one.problem.fingerprint() == self._problem.fingerprint()
+            same = one.belongs_to(self._problem)
             rows = np.flatnonzero((log.bits == one.bits).all(axis=1)) if same else np.empty(0, dtype=np.intp)
             if not len(rows):
                 raise ArgumentError(
-                    f"{one} is not of a configuration of this study", "enqueue its bits first"
+                    f"{one} is not of a configuration of this study",
+                    "enqueue its bits first, or ask the study it came from",
                 )
-            found[int(rows[0])] = one
+            config = int(rows[0])
+            if found.setdefault(config, one) is not one:
+                raise ArgumentError(
+                    f"tuned has two networks of configuration {config}", "validate one at a time"
+                )
         return found
 
     def smallest(self, /, *, by: str | None = None, held_out: bool = False, **needed: Any) -> pd.DataFrame:

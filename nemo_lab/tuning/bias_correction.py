@@ -15,6 +15,7 @@ from nemo_lab.errors import ArgumentError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize import QuantizationProblem
+from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.biases import biased_layers
 from nemo_lab.quantize.data import Examples
 from nemo_lab.quantize.folding import stored
@@ -23,6 +24,7 @@ from nemo_lab.tuning.fine_tuning import one_row, training_examples
 from nemo_lab.tuning.tuned import PROBLEM, TunedNetwork
 from nemo_lab.workload.beside import tensors_read
 from nemo_lab.workload.nodes import function_name
+from nemo_lab.workload.records import Quantizer
 
 EXAMPLES = 256
 See = Callable[[fx.Node, Sequence[Tensor]], None]
@@ -75,9 +77,13 @@ def correct_bias(
         for widths, see in ((None, note), (row, correct)):
             network.set_bits(widths)
             _through(network, batches, layers, see)
+        found = {
+            one.name: (one, row[node.index]) for node in network.workload.nodes for one in node.quantizers
+        }
+        quantizers = {name: _quantizers(network, one, int(width)) for name, (one, width) in found.items()}
         network.set_bits(None)
         tensors = {path: stored(network.graph, path).detach().cpu().clone() for path in layers.values()}
-    return TunedNetwork(problem, row, "with corrected biases", 0, tensors, {})
+    return TunedNetwork(problem, row, "with corrected biases", 0, tensors, quantizers)
 
 
 def _biased(network: QuantizedNetwork) -> dict[fx.Node, str]:
@@ -85,7 +91,14 @@ def _biased(network: QuantizedNetwork) -> dict[fx.Node, str]:
     graph = network.graph
     readers = Counter(id(one) for node in graph.graph.nodes for one in tensors_read(graph, node))
     found = {node: path for node in graph.graph.nodes for _, _, path, _ in biased_layers(graph, node)}
-    return {node: path for node, path in found.items() if readers[id(stored(graph, path))] == 1}
+    plain = {node: path for node, path in found.items() if stored(graph, path).ndim == 1}
+    return {node: path for node, path in plain.items() if readers[id(stored(graph, path))] == 1}
+
+
+def _quantizers(network: QuantizedNetwork, one: Quantizer, width: int) -> tuple[Affine, ...]:
+    if one.kind == "weight":
+        return network.weights.quantizers(one.name, width)
+    return (network.ranges[one.name].quantizer(width),)
 
 
 def _through(
@@ -120,6 +133,8 @@ def _lower(network: QuantizedNetwork, path: str, shift: Tensor) -> None:
     """Subtract from a bias, whether it is rounded or not."""
     rounded = next((one for one in network.biases.found if one.path == path), None)
     full = stored(network.graph, path).data if rounded is None else rounded.full
+    if full.shape != shift.shape:
+        return  # one number for all channels
     full.sub_(shift.float())
     network.biases.forget()
     network.biases.update(network.widths, network.ranges, network.weights)

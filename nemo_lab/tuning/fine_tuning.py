@@ -10,19 +10,24 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nemo_lab._torch import torch_threads
 from nemo_lab.arguments import COUNT, FROM_ZERO, Choice, File, Flag, Number, OrNone
 from nemo_lab.errors import BitWidthError, DataError, NemoWarning
 from nemo_lab.exclusion import computing
+from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.data import Examples, as_examples
 from nemo_lab.quantize.fingerprint import digest
+from nemo_lab.quantize.metrics import Metric
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.quantize.scores import check_scores
 from nemo_lab.study.parsing.nodes import Selection
-from nemo_lab.tuning.losses import Loss, Teacher
+from nemo_lab.tuning.lesson import Lesson, split_of
+from nemo_lab.tuning.losses import Loss, Teacher, taught
 from nemo_lab.tuning.student import Method, Student
-from nemo_lab.tuning.training import Lesson, Optimizers, Training, joined_outputs, split_of
+from nemo_lab.tuning.training import Optimizers, Training
 from nemo_lab.tuning.tuned import PROBLEM, TunedNetwork
 
 RATE = Number(0, 1, open="low")
@@ -84,14 +89,18 @@ def finetune(
     rate, seed = RATE.check("learning_rate", learning_rate), FROM_ZERO.check("seed", seed)
     kept, shows = OrNone(File()).check("checkpoint", checkpoint), Flag().check("progress", progress)
     examples = training_examples(problem, data, labelled=teacher != "full_precision")
-    with computing(), torch_threads(problem.threads):
-        network = problem.network()
-        loss = Loss(teacher, classes=problem.metrics[0].classes)
-        wanted = joined_outputs([loss.taught(one) for one in full_outputs(network, examples, size)])
+    if len(examples) < 2:
+        raise DataError("there is one example to train on", "give at least 2, and best some hundred")
+    with computing(), torch_threads(problem.threads), torch.inference_mode(False):
+        network, metric = problem.network(), problem.metrics[0]
+        wanted = full_outputs(network, examples, size, metric)
+        loss = Loss(teacher, wanted, classes=metric.classes)
+        if teacher != "full_precision":
+            check_scores(metric.name, wanted[0], examples.labels, len(examples), labelled=True)
         lesson = Lesson(examples, wanted, loss, split_of(len(examples), seed))
         made = partial(torch.optim.Adam, lr=rate) if optimizer is None else optimizer
         known = digest([*sorted(problem.fingerprint().items()), row, steps, method, teacher, size, rate, seed,
-                        *examples.inputs])  # fmt: skip
+                        examples.labels, *examples.inputs])  # fmt: skip
         student = Student(network, row, method)
         training = Training(student, lesson, made, steps, size, seed, kept, known)
         _train(training, shows)
@@ -145,7 +154,18 @@ def training_examples(problem: QuantizationProblem, data: Any, *, labelled: bool
     return Examples(inputs, None)
 
 
-def full_outputs(network: QuantizedNetwork, examples: Examples, size: int) -> list[Any]:
-    """Outputs in full precision, batch by batch."""
+def full_outputs(
+    network: QuantizedNetwork, examples: Examples, size: int, metric: Metric
+) -> tuple[Tensor, ...]:
+    """Of the outputs in full precision those that count, each [N, ...], on the CPU.
+
+    Raises:
+        DataError: if there are none.
+    """
     network.set_bits(None)
-    return [network(network.prepare(part.inputs), n) for n, part in enumerate(examples.batches(size))]
+    parts = []
+    for number, part in enumerate(examples.batches(size)):
+        check_interrupted()
+        outputs = network(network.prepare(part.inputs), number)
+        parts.append(taught(outputs, len(part), classes=metric.classes))
+    return tuple(torch.cat([one.cpu() for one in several]) for several in zip(*parts, strict=True))

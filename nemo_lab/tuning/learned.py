@@ -22,8 +22,13 @@ class LearnedSteps(nn.Module):
         quantizers: one, or one for each run of the tensor, along its first axis first.
         counts: how many runs lie along each axis of the tensor; () for one quantizer.
         learns: whether the scales are learned.
+        by_example: whether the first axis of the tensor is that of a batch.
         floor, ceiling: of an activation function that the rounding has absorbed.
     """
+
+    first: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class LearnedSteps(nn.Module):
         counts: Sequence[int] = (),
         *,
         learns: bool = True,
+        by_example: bool = False,
         floor: float = -math.inf,
         ceiling: float = math.inf,
     ) -> None:
@@ -39,9 +45,10 @@ class LearnedSteps(nn.Module):
             torch.tensor(part, dtype=torch.float32) for part in zip(*quantizers, strict=True)
         )
         shape = tuple(counts)
-        self.first, self.low, self.high = (one.reshape(shape) for one in (scales, low, high))
-        self.change = nn.Parameter(torch.zeros(shape), requires_grad=learns)
-        self.floor, self.ceiling = floor, ceiling
+        for name, values in (("first", scales), ("low", low), ("high", high)):
+            self.register_buffer(name, values.reshape(shape), persistent=False)
+        self.change = nn.Parameter(torch.zeros(shape, dtype=torch.float32), requires_grad=learns)
+        self.floor, self.ceiling, self.by_example = floor, ceiling, by_example
 
     @property
     def scale(self) -> Tensor:
@@ -63,7 +70,12 @@ class LearnedSteps(nn.Module):
         """The tensor, rounded; gradients pass through where nothing was clipped."""
         if (self.floor, self.ceiling) != (-math.inf, math.inf):
             x = torch.clamp(x, self.floor, self.ceiling)
-        found: Tensor = _Rounding.apply(x, *(spread(part, x) for part in (self.scale, self.low, self.high)))
+        count = x.numel() / self.change.numel() / (max(1, len(x)) if self.by_example else 1)
+        highest = float(torch.maximum(self.high, -self.low).max())
+        share = 1 / math.sqrt(max(1.0, count * highest))
+        found: Tensor = _Rounding.apply(
+            x, *(spread(part, x) for part in (self.scale, self.low, self.high)), share
+        )
         return found
 
 
@@ -77,14 +89,15 @@ def spread(values: Tensor, x: Tensor) -> Tensor:
 
 
 class _Rounding(torch.autograd.Function):
-    """clip(round(x / s), low, high) * s, with the gradients of LSQ (its equations 2, 3 and 5)."""
+    """clip(round(x / s), low, high) * s, with the gradients of LSQ, that of the scale times ``share``."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, low: Tensor, high: Tensor, share: float) -> Tensor:
         """The tensor, rounded."""
         steps = x / scale
         codes = steps.round().clamp(low, high)
         ctx.save_for_backward(steps, codes, scale, low, high)
+        ctx.share = share
         return codes * scale
 
     @staticmethod
@@ -96,6 +109,5 @@ class _Rounding(torch.autograd.Function):
         of_scale = None
         if ctx.needs_input_grad[1]:
             shares = gradient * torch.where(inside, codes - steps, codes)
-            share = 1 / math.sqrt(max(1.0, shares.numel() / scale.numel() * float(high.max())))
-            of_scale = shares.sum_to_size(scale.shape) * share
-        return gradient * inside, of_scale, None, None
+            of_scale = shares.sum_to_size(scale.shape) * ctx.share
+        return gradient * inside, of_scale, None, None, None

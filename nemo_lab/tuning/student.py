@@ -60,7 +60,9 @@ class Student:
                 else:
                     module = network.activations[name]
                     found = (network.ranges[name].quantizer(width),)
-                    steps = LearnedSteps(found, learns=learns, floor=module.floor, ceiling=module.ceiling)
+                    steps = LearnedSteps(
+                        found, learns=learns, by_example=True, floor=module.floor, ceiling=module.ceiling
+                    )
                     graph.set_submodule(module.path, steps)
                 self.rounding[name] = steps.to(network.device)
         self._biases = [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +14,18 @@ from torch.optim import Optimizer
 
 from nemo_lab.errors import ArgumentError, DataError, EvaluationError
 from nemo_lab.interruption import check_interrupted
-from nemo_lab.quantize.data import Examples
+from nemo_lab.quantize.fingerprint import digest
+from nemo_lab.quantize.memory import is_out_of_memory
 from nemo_lab.tuning.files import read, written
-from nemo_lab.tuning.losses import Loss
+from nemo_lab.tuning.lesson import Lesson, parts_of
 from nemo_lab.tuning.student import Student
 
 CHECKS = 20  # of the split, in a whole training
-PATIENCE = 1 / 3  # of all steps without a gain, then it ends
-APART, FEW = 8, 32  # one of so many examples is in the split, but so many where a quarter allows
+PATIENCE = 1 / 2  # of all steps, and three checks at least, without a gain: then it ends
 
 OPTIMIZER = "give None, or such as lambda parameters: torch.optim.SGD(parameters, lr=0.01)"
 
 Optimizers = Callable[[Iterable[Tensor]], Optimizer]
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """What there is to learn from.
-
-    Attributes:
-        examples: all of them.
-        wanted: of their outputs in full precision those that count, each [N, ...].
-        loss: of a batch.
-        split: numbers of the examples that only tell how good a state is.
-    """
-
-    examples: Examples
-    wanted: tuple[Tensor, ...]
-    loss: Loss
-    split: Tensor
-
-    def of(self, student: Student, places: Tensor) -> Tensor:
-        """The loss of some examples."""
-        network, labels = student.network, self.examples.labels
-        batch = network.prepare(tuple(tensor[places] for tensor in self.examples.inputs))
-        wanted = tuple(one[places].to(network.device) for one in self.wanted)
-        marks = None if labels is None else labels[places].to(network.device)
-        return self.loss(student.outputs(batch), wanted, marks)
 
 
 class Training:
@@ -65,14 +39,17 @@ class Training:
         batch_size: examples in a step.
         seed: of their order.
         checkpoint: a file where the state is kept at each check, and from which training goes on.
-        of: a digest of everything that the result depends on.
+        of: a digest of everything that the result depends on, but for the optimizer.
 
     Attributes:
         step: steps that are done.
+        ended: whether all of them are, or nothing is gained any more.
         best: the state with the least loss on the split, that before training included.
 
     Raises:
+        ArgumentError: if the optimizer or the checkpoint cannot be used.
         DataError: if the checkpoint is of another training.
+        EvaluationError: if there is no finite loss before any training.
     """
 
     def __init__(
@@ -88,48 +65,81 @@ class Training:
     ) -> None:
         self.student, self.lesson, self.steps, self.batch_size = student, lesson, steps, batch_size
         self.optimizer = _made(optimizer, student.parameters())
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.checkpoint, self.of = None if checkpoint is None else Path(checkpoint), of
+        self.rates = [group.get("lr") for group in self.optimizer.param_groups]
+        groups = [{**group, "params": len(group["params"])} for group in self.optimizer.param_groups]
+        self.of = digest([of, type(self.optimizer).__qualname__, *(sorted(one.items()) for one in groups)])
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.generator = torch.Generator().manual_seed(seed)
         left = torch.ones(len(lesson.examples), dtype=torch.bool)
         left[lesson.split] = False
         self.places, self.queue = left.nonzero()[:, 0], torch.empty(0, dtype=torch.int64)
-        self.step = self.best_step = 0
+        self.step, self.best_step, self.ended = 0, 0, False
         if self.checkpoint is not None and self.checkpoint.exists():
             self._resume(self.checkpoint)
         else:
             self.best, self.least = student.state(), self._checked()
-
-    @property
-    def ended(self) -> bool:
-        """Whether all steps are done, or nothing is gained any more."""
-        return self.step - self.best_step >= PATIENCE * self.steps or self.step >= self.steps
+            if not math.isfinite(self.least):
+                raise EvaluationError(
+                    f"the loss before training is {self.least}",
+                    "look for NaN in the outputs, or use more bits",
+                )
+            self._keep()
 
     def advance(self) -> float:
         """One step; its loss.
 
         Raises:
-            EvaluationError: if the loss is not finite.
+            EvaluationError: if the loss is not finite, the network cannot be trained, or memory runs out.
+            ArgumentError: if the optimizer wants more than gradients.
             Interrupted: see ``check_interrupted``.
         """
         check_interrupted()
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * (1 + math.cos(math.pi * self.step / self.steps)) / 2
+            if rate is not None:
+                group["lr"] = rate * (1 + math.cos(math.pi * self.step / self.steps)) / 2
         self.optimizer.zero_grad()
-        with torch.enable_grad(), self.student.network.as_at_first(self.step):
-            loss = self.lesson.of(self.student, self._batch())
-            value = float(loss.detach())
-            if math.isfinite(value):
-                loss.backward()
+        value = self._gradients(self._batch())
         if not math.isfinite(value):
             raise EvaluationError(
-                f"the loss is {value} after {self.step} steps of training", "give a lower learning_rate"
+                f"the loss is {value} after {self.step} steps of training",
+                "give a lower learning_rate, or an optimizer with a lower one",
             )
-        self.optimizer.step()
+        try:
+            self.optimizer.step()
+        except Exception as error:  # such as of one that wants a closure, or sparse gradients
+            raise ArgumentError(
+                f"{type(self.optimizer).__name__} cannot train: {error}", OPTIMIZER
+            ) from error
         self.step += 1
-        if self.step % -(-self.steps // CHECKS) == 0 or self.step == self.steps:
+        if self.step % self._interval == 0 or self.step == self.steps:
             self._check()
         return value
+
+    @property
+    def _interval(self) -> int:
+        """Steps between two checks."""
+        return -(-self.steps // CHECKS)
+
+    def _gradients(self, places: Tensor) -> float:
+        """The mean loss of some examples; leaves its gradients, if it is finite."""
+        try:
+            with self.student.network.as_at_first(self.step), torch.enable_grad():
+                total, count = self.lesson.of(self.student, places)
+                loss = total / max(1, count)
+                value = float(loss.detach())
+                if math.isfinite(value):
+                    loss.backward()
+                return value
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise EvaluationError(
+                    f"out of memory in a batch of {len(places)} examples", "give a smaller batch_size"
+                ) from error
+            reason = str(error).partition("\n")[0]
+            raise EvaluationError(
+                f"{self.student.network.workload.name} cannot be trained: {reason}",
+                "use correct_bias, which needs no gradients",
+            ) from error
 
     def _batch(self) -> Tensor:
         """Numbers of the next examples; each comes once before any comes again."""
@@ -144,22 +154,31 @@ class Training:
         loss = self._checked()
         if loss < self.least:
             self.best, self.least, self.best_step = self.student.state(), loss, self.step
+        patience = max(PATIENCE * self.steps, 3 * self._interval)
+        self.ended = self.step >= self.steps or self.step - self.best_step >= patience
+        self._keep()
+
+    def _keep(self) -> None:
         if self.checkpoint is not None:
             written(self._state(), self.checkpoint)
 
     def _checked(self) -> float:
         """The loss on the split."""
-        parts = self.lesson.split.split(self.batch_size)
-        with torch.no_grad(), self.student.network.as_at_first(0):
-            return sum(float(self.lesson.of(self.student, part)) * len(part) for part in parts) / max(
-                1, len(self.lesson.split)
-            )
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for part in parts_of(self.lesson.split, self.batch_size):
+                check_interrupted()
+                with self.student.network.as_at_first(0):
+                    some, many = self.lesson.of(self.student, part)
+                total, count = total + float(some), count + many
+        return total / max(1, count)
 
     def _state(self) -> dict[str, Any]:
         return {
             "of": self.of,
             "step": self.step,
             "best_step": self.best_step,
+            "ended": self.ended,
             "least": self.least,
             "best": self.best,
             "student": self.student.state(),
@@ -179,7 +198,7 @@ class Training:
             self.student.load(kept["student"])
             self.optimizer.load_state_dict(kept["optimizer"])
             self.generator.set_state(kept["generator"])
-            self.step, self.least = kept["step"], kept["least"]
+            self.step, self.least, self.ended = kept["step"], kept["least"], kept["ended"]
             self.best, self.best_step, self.queue = kept["best"], kept["best_step"], kept["queue"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(f"{path.name} is damaged", "delete it, and training begins anew") from error
@@ -193,14 +212,3 @@ def _made(optimizer: Optimizers, parameters: Iterable[Tensor]) -> Optimizer:
     if not isinstance(made, Optimizer):
         raise ArgumentError(f"optimizer= gives a {type(made).__name__}", OPTIMIZER)
     return made
-
-
-def split_of(count: int, seed: int) -> Tensor:
-    """Numbers of the examples that only tell how good a state is; at least one is left to train on."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return order[: max(count // APART, min(FEW, count // 4), 1)]
-
-
-def joined_outputs(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Those of all batches, each [N, ...], on the CPU."""
-    return tuple(torch.cat([one.cpu() for one in several]) for several in zip(*parts, strict=True))

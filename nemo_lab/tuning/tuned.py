@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nemo_lab._torch import torch_threads
 from nemo_lab.arguments import File, Flag, Instance
 from nemo_lab.errors import DataError
+from nemo_lab.exclusion import computing
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.evaluation import Task, mean_errors
@@ -37,8 +40,8 @@ class TunedNetwork:
         bits: uint8[Q].
         method: how it came about, in words.
         steps: of training that are behind it.
-        tensors: path in the network -> its numbers now, float32, of what is no longer as it was.
-        quantizers: name of a quantizer -> those that took the place of its own: one, or one for each run.
+        tensors: path in the network -> its numbers now, float32; what is not named is as it was.
+        quantizers: name of each quantizer -> what it rounds by: one, or one for each run of a weight.
     """
 
     problem: QuantizationProblem
@@ -47,6 +50,15 @@ class TunedNetwork:
     steps: int
     tensors: Mapping[str, Tensor]
     quantizers: Mapping[str, tuple[Affine, ...]]
+
+    def __post_init__(self) -> None:
+        bits = np.array(self.bits, dtype=np.uint8)
+        bits.setflags(write=False)
+        object.__setattr__(self, "bits", bits)
+
+    def belongs_to(self, problem: Any) -> bool:
+        """Whether it is of a problem that is the same in all that results depend on."""
+        return self.problem is problem or self.problem.fingerprint() == problem.fingerprint()
 
     def network(self) -> QuantizedNetwork:
         """A network of one's own with these numbers, set to the bits; see ``QuantizationProblem.network``."""
@@ -108,7 +120,8 @@ class TunedNetwork:
         return (found, task.count) if counted else found
 
     def _errors(self, task: Task) -> NDArray[np.float64]:
-        return np.array(mean_errors(self.network(), task, [self.bits])[0])
+        with computing(), torch_threads(self.problem.threads):
+            return np.array(mean_errors(self.network(), task, [self.bits])[0])
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Keep it in a file, for ``load``; one of that name is replaced, or left whole on failure.
@@ -128,7 +141,7 @@ class TunedNetwork:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], problem: QuantizationProblem) -> TunedNetwork:
-        """What ``save`` kept, for a problem with the same network, calibration and settings.
+        """What ``save`` kept, for a problem with the same network and ``QuantizationConfig``.
 
         Raises:
             ArgumentError: if there is no such file, or the problem is not a ``QuantizationProblem``.
@@ -160,5 +173,5 @@ class TunedNetwork:
 
 
 def _digest(problem: QuantizationProblem) -> str:
-    known = problem.fingerprint()
-    return digest([known["workload"], known["settings"]])
+    """Of what its numbers fit."""
+    return digest([problem.fingerprint()["workload"], sorted(dataclasses.asdict(problem.config).items())])

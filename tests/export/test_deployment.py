@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import pytest
 import torch
 
@@ -47,9 +46,11 @@ def test_a_folder_is_whole(study: nl.Study, tmp_path: Path) -> None:
 def test_the_card_says_what_is_so(study: nl.Study, tmp_path: Path) -> None:
     deploy(study, 3, tmp_path)
     text = (tmp_path / "README.md").read_text()
-    row = study.evaluations().loc[3]
+    assert 3 not in study.validated, "what was validated is another's"
+    study.validate(3)
+    row, found = study.evaluations().loc[3], study.validated[3]
     assert f"| accuracy, in the search | {1 - row.task_error:.2%} |" in text
-    assert f"| accuracy, on held-out examples | {study.validated[3]} |" in text
+    assert f"| accuracy, on held-out examples | {found} |" in text
     assert " kB |" in text
     assert "100.00 % of predictions agree" in text
     for name, size in {one.name: one.stat().st_size for one in tmp_path.iterdir()}.items():
@@ -81,11 +82,16 @@ def test_a_tuned_one_takes_its_place(study: nl.Study, tmp_path: Path) -> None:
     assert re.search(r"held-out examples \| [\d.]+% .* before \|", text)
     again = nl.TunedNetwork.load(tmp_path / "net.tuned.pt", study.problem)  # type: ignore[arg-type]
     assert all(torch.equal(values, again.tensors[name]) for name, values in tuned.tensors.items())
+    study.enqueue(study.config(0))  # the same bits once more
+    study.optimize(1, progress=False)
+    deploy(study, len(study.evaluations()) - 1, tmp_path, tuned=tuned)
     deploy(study, 0, tmp_path)
     assert names(tmp_path) == FILES, "the numbers of another network are left"
 
 
-@pytest.mark.parametrize("given", ["config", "tuned", "problem", "file", "onnxruntime"])
+@pytest.mark.parametrize(
+    "given", ["config", "tuned", "another", "none", "problem", "file", "taken", "onnxruntime"]
+)
 def test_nothing_is_left_of_what_is_refused(
     given: str, study: nl.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +101,13 @@ def test_nothing_is_left_of_what_is_refused(
         arguments["config_id"], error = 99, UnknownNameError
     elif given == "tuned":
         arguments["tuned"] = nl.correct_bias(study.problem, 3)  # type: ignore[arg-type]
+    elif given == "another":
+        other = nl.QuantizationProblem(study.problem.workload, bias="int32", per_channel=True)  # type: ignore[arg-type]
+        arguments["tuned"] = nl.correct_bias(other, study.config(0))
+    elif given == "none":
+        arguments["tuned"] = "tuned"
+    elif given == "taken":
+        (folder / "net.safetensors").mkdir(parents=True)
     elif given == "problem":
         arguments["study"] = nl.create_study(ToyProblem(), population=8, min_size=2).optimize(
             3, progress=False
@@ -103,7 +116,7 @@ def test_nothing_is_left_of_what_is_refused(
         folder.write_text("mine")
     else:
         monkeypatch.setitem(sys.modules, given, None)
-    assert onnxruntime is not None
     with pytest.raises(error):
         deploy(**arguments, folder=folder)
-    assert names(tmp_path) == ({"folder"} if given == "file" else set())
+    assert names(tmp_path) == ({"folder"} if given in ("file", "taken") else set())
+    assert given != "taken" or names(folder) == {"net.safetensors"}

@@ -142,7 +142,7 @@ def test_tuned_configurations_are_validated_before_and_after(digits: Workload) -
     assert held["text"][at].endswith(", tuned")
 
 
-@pytest.mark.parametrize("given", [3, "digits", [None], object()], ids=str)
+@pytest.mark.parametrize("given", [3, "digits", [None], object()], ids=["3", "text", "None", "object"])
 def test_what_was_not_tuned_is_refused(digits: Workload, given: Any) -> None:
     study = create_study(digits, population=8, min_size=2).optimize(2, progress=False)
     with pytest.raises(ArgumentError, match="give what finetune or correct_bias returned"):
