@@ -56,7 +56,7 @@ def row(name: str, called: str, problem: nl.QuantizationProblem, bits: list[int]
         return (
             f"| {name} | {called} | {error:.3f} | refused: {refused} | | | | | {claimed:,} | {packed:,} | |"
         )
-    off, default = found.runs
+    off, default, *_ = found.runs
     cells = [
         f"{off.difference:.0e}", f"{100 * off.agreement:.2f} %", f"{default.difference:.0e}",
         f"{100 * default.agreement:.2f} %", str(default.integers), f"{claimed:,}", f"{packed:,}",

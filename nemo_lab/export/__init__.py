@@ -10,9 +10,11 @@ from nemo_lab.export.front import front_to_dict, load_front, save_front
 from nemo_lab.export.record import save_json, to_dict
 
 if TYPE_CHECKING:
+    from nemo_lab.export.encodings_file import save_encodings
     from nemo_lab.export.network import quantized_module
     from nemo_lab.export.onnx_file import save_onnx, verify
     from nemo_lab.export.packed_file import load_packed, save_packed
+    from nemo_lab.export.qonnx_file import save_qonnx
 
 __all__ = [
     "front_to_dict",
@@ -21,10 +23,12 @@ __all__ = [
     "load_packed",
     "quantized_module",
     "save_bits",
+    "save_encodings",
     "save_front",
     "save_json",
     "save_onnx",
     "save_packed",
+    "save_qonnx",
     "to_dict",
     "verify",
 ]
@@ -32,8 +36,10 @@ __all__ = [
 _WITH_TORCH = {  # the parts that need it, and where they are
     "quantized_module": "network",
     "load_packed": "packed_file",
+    "save_encodings": "encodings_file",
     "save_onnx": "onnx_file",
     "save_packed": "packed_file",
+    "save_qonnx": "qonnx_file",
     "verify": "onnx_file",
 }
 

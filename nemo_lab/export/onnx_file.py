@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from nemo_lab._version import __version__
 from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.export.extra import needed
+from nemo_lab.export.grids import of_quantizers
 from nemo_lab.export.network import configured
 from nemo_lab.export.onnx_graph import onnx_model
-from nemo_lab.export.verification import Verification, verified
+from nemo_lab.export.placing import place, placing
+from nemo_lab.export.verification import Verification, examples, verified
 from nemo_lab.quantize import QuantizationProblem
-from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.fingerprint import digest
 
 KEY = "nemo_lab"  # of the metadata
@@ -48,31 +49,18 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
 
     The libraries for it come by ``pip install "nemo_lab[deploy]"``.
     """
-    target = Path(File().check("path", path))
-    if target.suffix.lower() != ".onnx":
-        raise ArgumentError(f"{str(target)!r} does not end in .onnx", "call the file .onnx")
+    target = place(path, ".onnx")
     network, widths = configured(problem, bits)
     ir = needed("onnx_ir", purpose="to write ONNX")
-    task = _task(problem)
-    few = tuple(tensor[:2] for tensor in task.batches[0][0])
-    of_quantizers = {
-        quantizer.name: widths[node.name] for node in problem.workload.nodes for quantizer in node.quantizers
-    }
-    model = onnx_model(network, of_quantizers, few)
+    task = examples(problem)
+    model = onnx_model(network, of_quantizers(network.workload, widths), task.batches[0][0])
     model.producer_name, model.producer_version = "nemo_lab", __version__
     model.metadata_props.clear()
     model.metadata_props[KEY] = json.dumps(_record(problem, widths))
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as folder:
-            made = Path(folder) / target.name
-            ir.save(model, made)
-            found = verified(made, configured(problem, bits)[0], task)
-            os.replace(made, target)
-    except OSError as error:
-        raise ArgumentError(
-            f"cannot write {str(target)!r}: {error.strerror}", "give a file in a folder that exists"
-        ) from error
-    return Verification(target, found.bytes, found.examples, found.runs)
+    with placing(target) as (made,):
+        ir.save(model, made)
+        found = verified(made, configured(problem, bits)[0], task)
+    return dataclasses.replace(found, path=target)
 
 
 def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
@@ -96,14 +84,7 @@ def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
             f"{source.name} was written from another network or other settings than {problem.title}",
             "give the problem that it was written from",
         )
-    return verified(source, network, _task(problem))
-
-
-def _task(problem: QuantizationProblem) -> Task:
-    """Examples that the search has not seen, or its own where there are no others."""
-    shipped = problem.workload.data
-    unseen = problem.held_out if shipped is None or problem.held_out is not None else shipped.held_out
-    return problem.task(unseen)
+    return verified(source, network, examples(problem))
 
 
 def _record(problem: QuantizationProblem, widths: dict[str, int]) -> dict[str, Any]:

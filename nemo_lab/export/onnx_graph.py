@@ -5,34 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 
-from nemo_lab._quiet import no_logging, no_warnings
 from nemo_lab.errors import ExportError
-from nemo_lab.exclusion import alone, tracing
 from nemo_lab.export.codes import bias_codes, weight_codes
 from nemo_lab.export.extra import needed
 from nemo_lab.export.onnx_integers import Integers
-from nemo_lab.quantize.activation_quantizer import ActivationQuantizer
+from nemo_lab.export.onnx_tracing import DOMAIN, forget_origins, traced
 from nemo_lab.quantize.folding import paths_of
 from nemo_lab.quantize.network import QuantizedNetwork
-
-OPSET = 21  # the first with 4-bit integers
-DOMAIN, ROUNDING = "nemo_lab", "Round"  # stands in the graph while torch writes it
-
-
-class _Callable(nn.Module):
-    """The network with nothing to give it but the tensors of a batch."""
-
-    def __init__(self, network: QuantizedNetwork) -> None:
-        super().__init__()
-        self.network, self._inputs = network.graph, network.workload.inputs
-        self.training = False  # its parts stay as they are
-
-    def forward(self, *tensors: Tensor) -> Any:
-        args, kwargs = self._inputs.call(tensors, torch.float32)
-        return self.network(*args, **kwargs)
 
 
 def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tuple[Tensor, ...]) -> Any:
@@ -41,18 +22,13 @@ def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tupl
     Args:
         network: one's own, set to the widths; its graph is used up.
         widths: of every quantizer, by name.
-        batch: an example, of at least two rows.
+        batch: an example.
 
     Raises:
         ExportError: if torch or ONNX cannot write one of its operations.
         ArgumentError: if a library is missing.
     """
-    ir, _, _ = needed("onnx_ir", "onnx", "onnxscript", purpose="to write ONNX")
-    drawn = [node.name for node in network.graph.graph.nodes if node.meta.get("random")]
-    if drawn:
-        raise ExportError(
-            f"{drawn[0]} draws random numbers, others in every runtime", "trace it without that"
-        )
+    ir = needed("onnx_ir", purpose="to write ONNX")
     weights = {
         path: weight_codes(network, quantizer.name, widths[quantizer.name])
         for node in network.workload.nodes
@@ -62,87 +38,22 @@ def onnx_model(network: QuantizedNetwork, widths: Mapping[str, int], batch: tupl
     }
     biases = bias_codes(network)
     lows = {name: int(network.ranges[name].quantizer(widths[name]).low) for name in network.activations}
-    _mark(network)
-    model = _written(network, batch)
+    model = traced(network, batch)
     graph, integers = model.graph, Integers(ir, model.graph, widths)
     for node in [one for one in graph if one.domain == DOMAIN]:
         integers.activation(node, lows)
     model.opset_imports.pop(DOMAIN, None)
     unwritten = {one.name for one in weights.values()}
     for value in list(graph.initializers.values()):
-        path = value.name.removeprefix("network.")
+        path = value.name
         if path in weights:
             integers.weight(value, path, weights[path])
             unwritten.discard(weights[path].name)
         elif path in biases:
             integers.bias(value, biases[path])
-        else:
-            value.name = path
     if network.config.bias == "float":
         integers.keep_biases()
-    _forget_origins(graph)
+    forget_origins(graph)
     if unwritten:
         raise ExportError(f"the ONNX graph has no tensor {min(unwritten)}", "use quantized_module instead")
     return model
-
-
-def _mark(network: QuantizedNetwork) -> None:
-    """Put an operation that torch leaves as it is in the place of each quantizer."""
-    graph, names = network.graph, {one.path: name for name, one in network.activations.items()}
-    for node in list(graph.graph.nodes):
-        module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if isinstance(module, ActivationQuantizer) and module.quantizer is not None:
-            arguments = (node.all_input_nodes[0], names[module.path], *module.quantizer)
-            with graph.graph.inserting_before(node):
-                node.replace_all_uses_with(graph.graph.call_function(_rounding, arguments))
-            graph.graph.erase_node(node)
-    graph.delete_all_unused_submodules()
-    graph.recompile()
-
-
-def _rounding(x: Tensor, name: str, scale: float, low: float, high: float) -> Any:
-    attributes = {"name": name, "scale": scale, "low": int(low), "high": int(high)}
-    return torch.onnx.ops.symbolic(
-        f"{DOMAIN}::{ROUNDING}", (x,), attributes, dtype=x.dtype, shape=x.shape, version=1
-    )
-
-
-fx.wrap("_rounding")
-
-
-def _written(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
-    """What torch makes of the network, for any number of examples."""
-    leaves, rows = network.workload.inputs.leaves, torch.export.Dim("batch")
-    try:
-        with tracing(), alone(), no_warnings(), no_logging("torch"), torch.no_grad():
-            program = torch.onnx.export(
-                _Callable(network),
-                batch,
-                input_names=[leaf.name for leaf in leaves],
-                dynamic_shapes=(tuple({0: rows} for _ in leaves),),
-                opset_version=OPSET,
-                dynamo=True,
-                optimize=False,
-                verbose=False,
-            )
-        return program.model
-    except Exception as error:  # whatever torch makes of an operation it does not know
-        raise ExportError(
-            f"{network.workload.name} cannot be written as ONNX: {_reason(error)}",
-            "use nemo_lab.export.quantized_module, or write that part so that torch.onnx takes it",
-        ) from error
-
-
-def _forget_origins(graph: Any) -> None:
-    """Take away what torch notes of every operation: where it stood in whose code."""
-    values = [*graph.inputs, *graph.initializers.values(), *(one for node in graph for one in node.outputs)]
-    for part in (graph, *graph, *values):
-        part.metadata_props.clear()
-        part.doc_string = None
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what an error came of in the end."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"

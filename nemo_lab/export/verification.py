@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,20 @@ from torch.utils import _pytree as pytree
 
 from nemo_lab.errors import VerificationError
 from nemo_lab.export.onnx_runtime import Session
+from nemo_lab.export.openvino_runtime import OpenVinoSession, is_there
+from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.scores import scores
 from nemo_lab.workload.records import FULL_PRECISION
 
 SAME = 1e-4  # of the range of all outputs: what floating point adds in another order
-NEAR = 1e-3  # steps from where rounding goes the other way
+NEAR = 1e-3  # steps from where rounding goes the other way ...
+RESOLVED = 2.0**-23  # ... or this share of all integers of a width, of which float32 knows no finer parts
 FLIPPED = 0.01  # of all predictions at most
 
 Floats = NDArray[np.float32]
+AnySession = Session | OpenVinoSession
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Verification:
         path: of the file.
         bytes: its size.
         examples: how many were run.
-        runs: with optimisations off, and by default settings.
+        runs: with optimisations off, and by default settings; in OpenVINO, too, where it is installed.
     """
 
     path: Path
@@ -77,7 +82,20 @@ class Verification:
         return "\n".join(lines)
 
 
-def verified(path: str | os.PathLike[str], network: QuantizedNetwork, task: Task) -> Verification:
+def examples(problem: QuantizationProblem) -> Task:
+    """Those that the search has not seen, or its own where there are no others."""
+    shipped = problem.workload.data
+    unseen = problem.held_out if shipped is None or problem.held_out is not None else shipped.held_out
+    return problem.task(unseen)
+
+
+def verified(
+    path: str | os.PathLike[str],
+    network: QuantizedNetwork,
+    task: Task,
+    *,
+    optimized: Sequence[bool] = (False, True),
+) -> Verification:
     """Run a file on all examples, and hold it against the network that it was made of.
 
     Floating point adds in another order in another runtime, so a number that lies on the border of two
@@ -88,6 +106,8 @@ def verified(path: str | os.PathLike[str], network: QuantizedNetwork, task: Task
         path: of the file.
         network: set to the widths of the file.
         task: the examples.
+        optimized: False to run it with all optimisations off, True by default settings: in OpenVINO, too,
+            where it is installed.
 
     Raises:
         VerificationError: if the file computes anything else; it names the first layer that does.
@@ -99,14 +119,22 @@ def verified(path: str | os.PathLike[str], network: QuantizedNetwork, task: Task
     classes = any(metric.classes for metric in task.metrics)
     at = _place_of_scores(outputs[0]) if classes else None
     runs = []
-    for optimized in (False, True):
-        session = Session(path, optimized=optimized)
+    for opened in _runtimes(optimized):
+        session = opened(path)
         found = [session.run(inputs) for inputs, _, _ in task.batches]
         run = _compared(session, expected, found, at)
         if run.difference > SAME or run.agreement < 1 - FLIPPED:
-            _check_rounding(path, network, task, run)
+            _check_rounding(opened, path, network, task, run)
         runs.append(run)
     return Verification(path, path.stat().st_size, task.count, tuple(runs))
+
+
+def _runtimes(optimized: Sequence[bool]) -> Iterator[Callable[..., AnySession]]:
+    """What opens a file in each runtime that is there, one after the other."""
+    for by_default in optimized:
+        yield functools.partial(Session, optimized=by_default)
+    if True in optimized and is_there():
+        yield OpenVinoSession
 
 
 def _leaves(outputs: Any) -> list[Floats]:
@@ -120,7 +148,10 @@ def _place_of_scores(outputs: Any) -> int:
 
 
 def _compared(
-    session: Session, expected: Sequence[Sequence[Floats]], found: Sequence[Sequence[Floats]], at: int | None
+    session: AnySession,
+    expected: Sequence[Sequence[Floats]],
+    found: Sequence[Sequence[Floats]],
+    at: int | None,
 ) -> Run:
     difference = 0.0
     for place in range(len(expected[0])):
@@ -165,7 +196,9 @@ def _flips(wanted: Floats, got: Floats) -> tuple[float, tuple[tuple[int, float],
     return 1 - len(places) / len(wanted), tuple(flips)
 
 
-def _check_rounding(path: Path, network: QuantizedNetwork, task: Task, run: Run) -> None:
+def _check_rounding(
+    opened: Callable[..., AnySession], path: Path, network: QuantizedNetwork, task: Task, run: Run
+) -> None:
     """Whether the first numbers that are different lay on the border of two integers.
 
     Raises:
@@ -173,17 +206,18 @@ def _check_rounding(path: Path, network: QuantizedNetwork, task: Task, run: Run)
     """
     names = list(network.activations)
     where = "by default settings" if run.optimized else "with optimisations off"
-    session = Session(path, optimized=run.optimized, also=names)
+    session = opened(path, also=names)
     for number, (inputs, _, _) in enumerate(task.batches):
         found = dict(zip(names, session.run(inputs)[-len(names) :], strict=True))
         for name, before, after in _rounded(network, inputs, number):
-            scale = network.ranges[name].quantizer(network.widths[name] or FULL_PRECISION).scale
+            bits = network.widths[name] or FULL_PRECISION
+            scale, near = network.ranges[name].quantizer(bits).scale, max(NEAR, 2**bits * RESOLVED)
             apart = np.abs(after - found[name].reshape(after.shape)) > scale / 2
             if not apart.any():
                 continue
             steps = before[apart] / scale
             border = np.abs(np.abs(steps - np.floor(steps)) - 0.5)
-            if border.max() > NEAR or run.agreement < 1 - FLIPPED:
+            if border.max() > near or run.agreement < 1 - FLIPPED:
                 raise VerificationError(
                     f"{path.name} does not compute what was searched, in {run.runtime} {where}: "
                     f"{int(apart.sum())} numbers of {name} are others, up to {border.max():.3f} steps from "
