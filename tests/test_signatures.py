@@ -218,6 +218,14 @@ CALLS = [
         lambda: {"problem": PROBLEM, "bits": 8, "path": "net.safetensors"},
     ),
     Call("load_packed", lambda: export.load_packed, packed),
+    Call(
+        "save_encodings",
+        lambda: export.save_encodings,
+        lambda: {"problem": PROBLEM, "bits": 8, "path": "net.onnx"},
+    ),
+    Call(
+        "save_qonnx", lambda: export.save_qonnx, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.onnx"}
+    ),
     *methods(
         "Study",
         steered,

@@ -24,7 +24,8 @@ UNIFORM = (2, 3, 4, 5, 6, 7, 8)
 ABOUT = """Each configuration has `bias="int32"`, is written, read again and run on all held-out examples.
 *Differs* is the largest difference of two outputs as a share of the range of all, *agree* the share of
 predictions that are the same, *in integers* the operations that ONNX Runtime computes with integers by
-default. Bytes: *claimed* are those of the weights at their widths, as the model ratio counts them."""
+default. Bytes: *claimed* are those of the weights at their widths, as the model ratio counts them.
+[RUNTIMES.md](RUNTIMES.md) has what other tools make of the files."""
 BIAS = """## What a front loses by int32 biases
 
 The front of a search in which biases stay in full precision, its members measured again with `bias="int32"`,

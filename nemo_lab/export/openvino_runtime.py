@@ -24,7 +24,7 @@ def is_there() -> bool:
 
 
 class OpenVinoSession:
-    """A file that runs on the CPU, on one thread, by default settings with float32 for what is no integer.
+    """A file that runs on the CPU, on one thread, by default settings, with float32 beside integers.
 
     Attributes:
         name: of the runtime, with its version.
@@ -41,7 +41,9 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path, *, also: Sequence[str] = ()) -> None:
-        runtime = needed("openvino", purpose="to run a file in it")
+        runtime = needed(
+            "openvino", purpose="to run a file in it", way="install openvino again, or uninstall it"
+        )
         self.name, self.optimized = f"openvino {runtime.__version__.partition('-')[0]}", True
         self._path, core = path, runtime.Core()
         settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}

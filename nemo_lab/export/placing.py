@@ -17,7 +17,7 @@ def place(path: Any, ending: str) -> Path:
     """Where a file is to be, whose name says what it is.
 
     Raises:
-        ArgumentError: if it is no path, or ends otherwise.
+        ArgumentError: if it is not a path, or ends otherwise.
     """
     target = Path(File().check("path", path))
     if target.suffix.lower() != ending:
