@@ -237,6 +237,14 @@ CALLS = [
     ),
     Call("load_packed", lambda: export.load_packed, packed),
     Call("save_torch", lambda: export.save_torch, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.pt2"}),
+    Call(
+        "save_encodings",
+        lambda: export.save_encodings,
+        lambda: {"problem": PROBLEM, "bits": 8, "path": "net.onnx"},
+    ),
+    Call(
+        "save_qonnx", lambda: export.save_qonnx, lambda: {"problem": PROBLEM, "bits": 8, "path": "net.onnx"}
+    ),
     *methods(
         "Study",
         steered,

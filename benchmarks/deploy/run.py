@@ -25,7 +25,8 @@ UNIFORM = (2, 3, 4, 5, 6, 7, 8)
 ABOUT = """Each configuration has `bias="int32"`, is written, read again and run on all held-out examples.
 *Differs* is the largest difference of two outputs as a share of the range of all, *agree* the share of
 predictions that are the same, *in integers* the operations that ONNX Runtime computes with integers by
-default. Bytes: *claimed* are those of the weights at their widths, as the model ratio counts them."""
+default. Bytes: *claimed* are those of the weights at their widths, as the model ratio counts them.
+[RUNTIMES.md](RUNTIMES.md) has what other tools make of the files."""
 BIAS = """## What a front loses by int32 biases
 
 The front of a search in which biases stay in full precision, its members measured again with `bias="int32"`,
@@ -57,7 +58,7 @@ def row(name: str, called: str, problem: nl.QuantizationProblem, bits: list[int]
         return (
             f"| {name} | {called} | {error:.3f} | refused: {refused} | | | | | {claimed:,} | {packed:,} | |"
         )
-    off, default = found.runs
+    off, default, *_ = found.runs
     cells = [
         f"{off.difference:.0e}", f"{100 * off.agreement:.2f} %", f"{default.difference:.0e}",
         f"{100 * default.agreement:.2f} %", str(default.integers), f"{claimed:,}", f"{packed:,}",

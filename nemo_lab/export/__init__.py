@@ -11,10 +11,12 @@ from nemo_lab.export.record import save_json, to_dict
 
 if TYPE_CHECKING:
     from nemo_lab.export.deployment import deploy
+    from nemo_lab.export.encodings_file import save_encodings
     from nemo_lab.export.latency import measure_latency
     from nemo_lab.export.network import quantized_module
     from nemo_lab.export.onnx_file import save_onnx, verify
     from nemo_lab.export.packed_file import load_packed, save_packed
+    from nemo_lab.export.qonnx_file import save_qonnx
     from nemo_lab.export.torch_file import save_torch
 
 __all__ = [
@@ -26,10 +28,12 @@ __all__ = [
     "measure_latency",
     "quantized_module",
     "save_bits",
+    "save_encodings",
     "save_front",
     "save_json",
     "save_onnx",
     "save_packed",
+    "save_qonnx",
     "save_torch",
     "to_dict",
     "verify",
@@ -40,8 +44,10 @@ _WITH_TORCH = {  # the parts that need it, and where they are
     "deploy": "deployment",
     "load_packed": "packed_file",
     "measure_latency": "latency",
+    "save_encodings": "encodings_file",
     "save_onnx": "onnx_file",
     "save_packed": "packed_file",
+    "save_qonnx": "qonnx_file",
     "save_torch": "torch_file",
     "verify": "onnx_file",
 }

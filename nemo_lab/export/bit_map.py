@@ -73,14 +73,17 @@ def load_bits(
     * CSV with a name and a width in each row, separated by comma, semicolon or tab, with a header or without.
       Of more than two columns those called ``node`` (or ``name``, ``layer``, ``module``) and ``bits`` (or
       ``width``, ``bit_width``, ``n_bits``) are read, and a column without a name where none holds the names,
-      as pandas writes an index.
+      as pandas writes an index;
+    * AIMET encodings, of schema 0.6.1 or 1.0.0, such as ``save_encodings`` writes: there a tensor is
+      the one node that is called like it, or the one that is called like the layer, function or input of the
+      network that gives it. Biases and what has 32 bits are left out.
 
-    A name means what it means to ``study.pin`` and ``study.enqueue``: a node by its name or alias; a layer,
-    which is **its weight and its input**; a module, a glob or a kind, which are all nodes in it. So a table
-    with one width a layer sets weights and activations alike. Where it means the weights alone, call its rows
-    ``conv1.weight`` and give the inputs by rows of their own, or by ``default``. A later name may set some of
-    the nodes of an earlier one to another width, as in ``{"*": 8, "conv1.weight": 4}``; any other two widths
-    of one node are refused.
+    In the others a name means what it means to ``study.pin`` and ``study.enqueue``: a node by its name or
+    alias; a layer, which is **its weight and its input**; a module, a glob or a kind, which are all nodes in
+    it. So a table with one width a layer sets weights and activations alike. Where it means the weights
+    alone, call its rows ``conv1.weight`` and give the inputs by rows of their own, or by ``default``. A later
+    name may set some of the nodes of an earlier one to another width, as in ``{"*": 8, "conv1.weight": 4}``;
+    any other two widths of one node are refused.
 
     Args:
         path: of the file: UTF-8, at most 16 MB.
@@ -89,7 +92,8 @@ def load_bits(
 
     Raises:
         ArgumentError: if the file cannot be read.
-        DataError: if it is damaged, something else, names too few nodes, or contradicts itself.
+        DataError: if it is damaged, something else, names too few nodes, or contradicts itself; of encodings
+            also if a tensor is not a node.
         UnknownNameError: if it names what the problem does not have.
         BitWidthError: if it has a width that the problem does not allow, or ``default`` is one.
 

@@ -37,10 +37,7 @@ class WeightCodes:
 
     def spread(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scales or zero points as they broadcast to the tensor."""
-        for axis, (count, length) in enumerate(zip(values.shape, self.codes.shape, strict=True)):
-            if count not in (1, length):
-                values = np.repeat(values, _lengths(length, count), axis=axis)
-        return values
+        return spread(values, self.codes.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +59,13 @@ class BiasCodes:
         return self.codes.astype(np.float32) * self.scales
 
 
-def _lengths(length: int, count: int) -> NDArray[np.int64]:
-    """How many numbers each of ``count`` runs along an axis has; the first ones may have one more."""
-    return np.array([len(part) for part in np.array_split(np.arange(length), count)])
+def spread(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Numbers of runs, one for each along every axis, as they broadcast to a tensor of a shape."""
+    for axis, count in enumerate(values.shape):
+        if count not in (1, shape[axis]):
+            lengths = [len(run) for run in np.array_split(np.arange(shape[axis]), count)]
+            values = np.repeat(values, lengths, axis=axis)
+    return values
 
 
 def weight_codes(network: QuantizedNetwork, name: str, bits: int) -> WeightCodes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from nemo_lab._version import __version__
 from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.export.extra import needed
+from nemo_lab.export.grids import of_quantizers
 from nemo_lab.export.metadata import KEY, network_of, read_record, record_of, unseen
 from nemo_lab.export.network import configured
 from nemo_lab.export.onnx_graph import onnx_model
+from nemo_lab.export.placing import place, placing
 from nemo_lab.export.torch_file import verify_torch
 from nemo_lab.export.verification import Verification, verified
 
@@ -46,31 +48,18 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
 
     The libraries for it come by ``pip install "nemo_lab[deploy]"``.
     """
-    target = Path(File().check("path", path))
-    if target.suffix.lower() != ".onnx":
-        raise ArgumentError(f"{str(target)!r} does not end in .onnx", "call the file .onnx")
+    target = place(path, ".onnx")
     network, widths = configured(problem, bits)
     ir = needed("onnx_ir", purpose="to write ONNX")
     task = unseen(problem)
-    few = tuple(tensor[:2] for tensor in task.batches[0][0])
-    of_quantizers = {
-        quantizer.name: widths[node.name] for node in problem.workload.nodes for quantizer in node.quantizers
-    }
-    model = onnx_model(network, of_quantizers, few)
+    model = onnx_model(network, of_quantizers(network.workload, widths), task.batches[0][0])
     model.producer_name, model.producer_version = "nemo_lab", __version__
     model.metadata_props.clear()
     model.metadata_props[KEY] = json.dumps(record_of(problem, widths))
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as folder:
-            made = Path(folder) / target.name
-            ir.save(model, made)
-            found = verified(made, configured(problem, bits)[0], task)
-            os.replace(made, target)
-    except OSError as error:
-        raise ArgumentError(
-            f"cannot write {str(target)!r}: {error.strerror}", "give a file in a folder that exists"
-        ) from error
-    return Verification(target, found.bytes, found.examples, found.runs)
+    with placing(target) as (made,):
+        ir.save(model, made)
+        found = verified(made, configured(problem, bits)[0], task)
+    return dataclasses.replace(found, path=target)
 
 
 def verify(path: str | os.PathLike[str], problem: Any) -> Verification:

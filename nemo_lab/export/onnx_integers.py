@@ -9,6 +9,7 @@ import numpy as np
 
 from nemo_lab.export.codes import BiasCodes, WeightCodes
 from nemo_lab.export.extra import needed
+from nemo_lab.export.onnx_tracing import constant
 from nemo_lab.quantize.affine import Affine
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")  # whose third input is a bias
@@ -128,8 +129,4 @@ class Integers:
         array = np.asarray(array)
         if narrow:
             array = array.astype(needed("ml_dtypes", purpose="to write ONNX").uint4)
-        tensor = self.ir.tensor(array, name=name)
-        value = self.ir.Value(name=name, shape=tensor.shape, type=self.ir.TensorType(tensor.dtype))
-        value.const_value = tensor
-        self.graph.register_initializer(value)
-        return value
+        return constant(self.graph, name, array)

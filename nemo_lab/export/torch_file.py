@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from nemo_lab._quiet import no_logging, no_warnings
-from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError, DataError, ExportError, VerificationError
 from nemo_lab.exclusion import alone, tracing
+from nemo_lab.export.comparing import FLIPPED, SAME, Expected, Floats, compared, leaves
 from nemo_lab.export.metadata import KEY, network_of, read_record, record_of, unseen
 from nemo_lab.export.network import configured, written_out
-from nemo_lab.export.onnx_graph import OfTensors, check_steady, reason
-from nemo_lab.export.verification import FLIPPED, SAME, Expected, Floats, Verification, compared, leaves
+from nemo_lab.export.onnx_tracing import OfTensors, check_steady, reason
+from nemo_lab.export.placing import place, placing
+from nemo_lab.export.verification import Verification
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.network import QuantizedNetwork
 
@@ -49,23 +50,14 @@ def save_torch(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verific
         ArgumentError: if the problem is neither, or the file cannot be written.
         BitWidthError, UnknownNameError: if the bits do not fit.
     """
-    target = Path(File().check("path", path))
-    if target.suffix.lower() != ".pt2":
-        raise ArgumentError(f"{str(target)!r} does not end in .pt2", "call the file .pt2")
+    target = place(path, ".pt2")
     network, widths = configured(problem, bits)
     task, record = unseen(problem), json.dumps(record_of(problem, widths))
     program = _program(network, widths, task.batches[0][0])
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nemo_lab-") as folder:
-            made = Path(folder) / target.name
-            _write(program, made, record)
-            found = _verified(made, configured(problem, bits), task)
-            os.replace(made, target)
-    except OSError as error:
-        raise ArgumentError(
-            f"cannot write {str(target)!r}: {error.strerror}", "give a file in a folder that exists"
-        ) from error
-    return Verification(target, found.bytes, found.examples, found.runs)
+    with placing(target) as (made,):
+        _write(program, made, record)
+        found = _verified(made, configured(problem, bits), task)
+    return dataclasses.replace(found, path=target)
 
 
 def verify_torch(path: Path, problem: Any) -> Verification:

@@ -112,7 +112,7 @@ def best_range(x: Tensor, low: float, high: float, bits: int, symmetric: bool) -
     from nemo_lab.quantize.kernels import squared_error
 
     flat = dense(x.detach()).contiguous().cpu().numpy()
-    candidates = [(low * share, high * share) for share in SHRINK]
+    candidates = [(low * share, high * share) for share in SHRINK.tolist()]
     errors = [squared_error(flat, *affine(*bounds, bits=bits, symmetric=symmetric)) for bounds in candidates]
     return candidates[int(np.argmin(errors))]
 

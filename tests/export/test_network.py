@@ -127,3 +127,11 @@ def test_what_cannot_be_exported(problem: nl.QuantizationProblem) -> None:
         quantized_module(problem, 9)
     with pytest.raises(BitWidthError, match="one by one"):
         quantized_module(problem, rows(problem))
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_runs_with_ranges_of_least_squared_error(symmetric: bool, digits: nl.Workload) -> None:
+    problem = nl.QuantizationProblem(digits, ranges="mse", symmetric=symmetric)
+    assert digits.data is not None
+    module = quantized_module(problem, 5)
+    assert task_error(module, digits.data.search) == problem.evaluate([5] * problem.num_nodes)[0, 0]

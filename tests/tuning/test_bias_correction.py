@@ -69,7 +69,8 @@ def test_arguments_are_checked() -> None:
 
 
 def test_what_is_kept_needs_no_calibration(tmp_path: Path) -> None:
-    problem, other = (problem_of(Odd(), IMAGES * scale) for scale in (1, 10))
+    module = Odd()
+    problem, other = (problem_of(module, IMAGES * scale) for scale in (1, 10))
     path = nl.correct_bias(problem, 4).save(tmp_path / "tuned.pt")
     again = nl.TunedNetwork.load(path, other)
     same = nl.TunedNetwork.load(path, problem)

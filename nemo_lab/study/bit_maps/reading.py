@@ -11,6 +11,7 @@ import numpy as np
 from nemo_lab.errors import ArgumentError, DataError, NemoError, shown
 from nemo_lab.search import Problem
 from nemo_lab.search.species import Bits
+from nemo_lab.study.bit_maps.encodings import entries_of_encodings, is_encodings
 from nemo_lab.study.bit_maps.records import FRONT, bits_of_front, entries_of_record
 from nemo_lab.study.bit_maps.table import Entry, entries_of, whole
 from nemo_lab.study.bit_maps.text import is_json, json_object, read_text
@@ -63,7 +64,7 @@ def _start(given: Any, problem: Problem) -> Bits:
 
 
 def _read(path: Path_, problem: Problem, default: int | None) -> Bits:
-    """uint8[Q] of a bit map or a record, uint8[N, Q] of a front."""
+    """uint8[Q] of a bit map, AIMET encodings or a record, uint8[N, Q] of a front."""
     text, file, selection = read_text(path), repr(os.fspath(path)), Selection(problem)
     if not is_json(path, text):
         return _merged(entries_of(text, file, selection.knows), problem, file, default)
@@ -72,6 +73,8 @@ def _read(path: Path_, problem: Problem, default: int | None) -> Bits:
         return bits_of_front(path, found, problem)
     if isinstance(found.get("format"), str):
         return _merged(entries_of_record(path, found, problem), problem, file, default)
+    if is_encodings(found):
+        return _merged(entries_of_encodings(path, found, problem), problem, file, default)
     pairs = (Entry(name, whole(bits), f"{shown(name)} in {file}") for name, bits in found.pairs)
     return _merged(pairs, problem, file, default)
 
