@@ -38,7 +38,7 @@ def front_plot(axes: tuple[Objective, Objective, Objective]) -> Plot:
         "evaluated": source("evaluated", *common, "alpha"),
         "beyond": source("beyond", *common),
         "front": source("front", *common, "marker"),
-        "held": source("held", "key", *PLACES, "low", "high", "text", "marker"),
+        "held": source("held", "key", *PLACES, "low", "high", "text", "marker", "width"),
         "references": source("references", *PLACES, "text"),
         "chosen": source("chosen", *PLACES),
         "asked": source("asked", *(f"{end}_{place}" for place in PLACES for end in ("low", "high"))),
@@ -103,7 +103,14 @@ def _draw(p: Any, sources: Any, x: str, y: str, color: Any) -> None:
         bars = p.segment(x, "low", x, "high", source=sources["held"], line_width=1.5)
         bars.glyph.tags = [style.INK]
         held = p.scatter(
-            x, y, source=sources["held"], marker="marker", size=11, line_width=3, line_color=style.PIN_COLOR
+            x,
+            y,
+            source=sources["held"],
+            marker="marker",
+            size=12,
+            line_width="width",
+            line_color=style.PIN_COLOR,
+            fill_color=None,
         )
         p.add_tools(HoverTool(renderers=[held], tooltips=[("config", "@key"), ("held out", "@text")]))
     p.scatter(

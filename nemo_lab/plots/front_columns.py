@@ -85,7 +85,8 @@ def front_columns(
                 f"{text}, tuned" if tuned else text
                 for text, tuned in zip(info.held_out_text, info.tuned, strict=True)
             ],
-            "marker": np.where(info.tuned, "inverted_triangle", "dash").tolist(),
+            "marker": np.where(info.tuned, "asterisk", "dash").tolist(),
+            "width": np.where(info.tuned, 1.5, 3.0),
         },
         "references": {**_placed(drawn), "text": [text for text, _ in references]},
         "chosen": _placed(ring),

@@ -32,7 +32,7 @@ def projections(study: Study) -> Plot:
     """
     study = STUDY.check("study", study)
     names = [one.name for one in study.species]
-    found = front_info(study.snapshot, study.problem, names, study.validated)
+    found = front_info(study.snapshot, study.problem, names, study.validated, study.tuned)
     plot = front_plot(drawn_objectives(study.problem)).fill(front_columns(found))
     return Plot(plot.layout, plot.sources, "Three views of the front and of all other evaluations")
 

@@ -178,11 +178,12 @@ def species_legend(species: Sequence[str]) -> str:
     return _signs([(MARKER_SIGNS[species_marker(place)], name) for place, name in enumerate(species)])
 
 
-def front_legend(species: Sequence[str], pinned: bool) -> str:
+def front_legend(species: Sequence[str], pinned: bool, tuned: bool = False) -> str:
     """What every sign in the views of the front means."""
     ring = f"<span style='color:{SELECTION_COLOR}'>◯</span>"
     others = [("+", "starting points"), ("•", "dominated"), ("\u00d7", "uniform"), (ring, "selected")]
     others += [("○", "hidden by pins")] if pinned else []
+    others += [("✱", "tuned, on held-out examples")] if tuned else []
     return f"{species_legend(species)} &nbsp; {_signs(others)}"
 
 

@@ -136,8 +136,8 @@ def test_tuned_configurations_are_validated_before_and_after(digits: Workload) -
 
     info = front_info(study.snapshot, study.problem, ["a"] * 6, study.validated, study.tuned)
     held = front_columns(info)["held"]
-    assert held["marker"].count("inverted_triangle") == 1
-    at = held["marker"].index("inverted_triangle")
+    assert held["marker"].count("asterisk") == 1
+    at = held["marker"].index("asterisk")
     assert held["y"][at] == row["tuned_accuracy"]
     assert held["text"][at].endswith(", tuned")
 

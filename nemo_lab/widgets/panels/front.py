@@ -134,7 +134,7 @@ class FrontPanel(Panel):
         names = [one.name for one in self.study.species]
         info = infos.front_info(view.snapshot, self.problem, names, self.study.validated, self.study.tuned)
         self.heading.value = markup.title(
-            "Pareto front", markup.front_legend(names, bool(view.snapshot.pins))
+            "Pareto front", markup.front_legend(names, bool(view.snapshot.pins), bool(self.study.tuned))
         )
         self.chosen.value = inspector_html.line(view, self.problem)
         self._info, self._config = info, view.config
