@@ -48,6 +48,7 @@ def card(
     """
     problem: QuantizationProblem = study.problem  # type: ignore[assignment]  # it was written to a file
     log, workload = study.snapshot.evaluations, problem.workload
+    stored = problem.stored_bytes(log.bits[config])
     row, how = log.bits[config], "" if tuned is None else f", {tuned.method}"
     nodes = [(f"`{one.name}`", one.kind, str(row[one.index])) for one in workload.nodes]
     parts = [
@@ -58,7 +59,8 @@ def card(
         _table(("measured", "value"), _results(study, config, tuned)),
         "## What is in this folder",
         _table(("file", "bytes", "what"), [(f"`{name}`", f"{sizes[name]:,}", FILES[name]) for name in sizes]),
-        f"In float32 its weights take {4 * workload.params:,} bytes.",
+        f"At these widths the weights take {stored[0]:,} bytes, {stored[1]:,} with biases, scales and zero "
+        f"points; in float32 they take {4 * workload.params:,}.",
         "## How well file and search agree",
         f"```\n{verification}\n```",
         "## How to run it",

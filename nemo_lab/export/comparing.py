@@ -22,11 +22,11 @@ Floats = NDArray[np.float32]
 
 
 class Runtime(Protocol):
-    """What runs a file, and says its name, whether it optimises, and how many operations are in integers."""
+    """What runs a file, and says its name, whether it optimises, and what computes with integers."""
 
     name: str
     optimized: bool
-    integers: int
+    layers: Sequence[str]
 
     def run(self, inputs: Sequence[Tensor]) -> list[Any]:
         """The tensors that come out for a batch."""
@@ -58,7 +58,8 @@ class Run:
         agreement: share of predictions that are the same; NaN where outputs are other than scores of classes.
         flips: of each other prediction its place among all, and the margin it had: by how much the best score
             was above that of what the file says, as a share of the range.
-        integers: operations of the graph that compute with integers, as the runtime has rearranged it.
+        layers: what computes with integers, as the runtime has rearranged it: the path of a layer's weight,
+            or the name of the operation.
     """
 
     runtime: str
@@ -66,7 +67,12 @@ class Run:
     difference: float
     agreement: float
     flips: tuple[tuple[int, float], ...]
-    integers: int
+    layers: tuple[str, ...]
+
+    @property
+    def integers(self) -> int:
+        """How many operations compute with integers."""
+        return len(self.layers)
 
 
 def leaves(outputs: Any) -> list[Floats]:
@@ -103,7 +109,7 @@ def compared(runtime: Runtime, expected: Expected, task: Task) -> Run:
         pairs = ([_rows(part[expected.at]) for part in parts] for parts in (expected.outputs, found))
         one, other = map(np.concatenate, pairs)
         agreement, flips = _flips(one, other)
-    return Run(runtime.name, runtime.optimized, difference, agreement, flips, runtime.integers)
+    return Run(runtime.name, runtime.optimized, difference, agreement, flips, tuple(runtime.layers))
 
 
 def _difference(wanted: NDArray[np.float64], got: NDArray[np.float64]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nemo_lab.export.codes import BiasCodes, WeightCodes
 from nemo_lab.export.extra import needed
+from nemo_lab.export.onnx_runtime import CODES
 from nemo_lab.export.onnx_tracing import constant
 from nemo_lab.quantize.affine import Affine
 
@@ -63,7 +64,7 @@ class Integers:
     def weight(self, value: Any, path: str, codes: WeightCodes) -> None:
         """Replace a tensor by its codes and a DequantizeLinear, of one scale, or along one axis."""
         narrow = codes.bits <= NARROW
-        stored = self._constant(f"{path}_codes", codes.codes, narrow)
+        stored = self._constant(f"{path}{CODES}", codes.codes, narrow)
         axes = [axis for axis, count in enumerate(codes.scales.shape) if count > 1]
         if len(axes) <= 1 and all(codes.scales.shape[axis] == codes.codes.shape[axis] for axis in axes):
             scale = self._constant(

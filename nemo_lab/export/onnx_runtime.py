@@ -14,6 +14,7 @@ from torch import Tensor
 from nemo_lab.errors import VerificationError
 from nemo_lab.export.extra import needed
 
+CODES = "_codes"  # behind the name of a weight
 INTEGER_OPERATIONS = ("QLinear", "MatMulInteger", "ConvInteger", "QGemm", "QAttention")
 
 
@@ -32,7 +33,7 @@ class Session:
 
     def __init__(self, path: Path, *, optimized: bool, also: Sequence[str] = ()) -> None:
         runtime, onnx = needed("onnxruntime", "onnx", purpose="to run ONNX")
-        self.name, self.optimized, self.integers = f"onnxruntime {runtime.__version__}", optimized, 0
+        self.name, self.optimized = f"onnxruntime {runtime.__version__}", optimized
         self._path, options = path, runtime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
         level = runtime.GraphOptimizationLevel
@@ -51,7 +52,8 @@ class Session:
                 f"{path.name} does not run in {self.name}: {str(error).strip().partition(chr(10))[0]}",
                 "write it again, and read it with the runtime it was verified with",
             ) from error
-        self.integers = sum(node.op_type.startswith(INTEGER_OPERATIONS) for node in arranged.graph.node)
+        integers = (node for node in arranged.graph.node if node.op_type.startswith(INTEGER_OPERATIONS))
+        self.layers: Sequence[str] = tuple(map(_called, integers))
         self._inputs = [one.name for one in self._session.get_inputs()]
 
     def run(self, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:
@@ -67,3 +69,9 @@ class Session:
             raise VerificationError(
                 f"{self._path.name} does not run in {self.name}: {reason}", "write it with quantized_module"
             ) from error
+
+
+def _called(node: Any) -> str:
+    """The path of the weight that an operation reads, or its name if it reads none."""
+    weights = (name.removesuffix(CODES) for name in node.input if name.endswith(CODES))
+    return str(next(weights, node.name))

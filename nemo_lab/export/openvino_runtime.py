@@ -29,7 +29,7 @@ class OpenVinoSession:
     Attributes:
         name: of the runtime, with its version.
         optimized: True, since it has no other settings.
-        integers: convolutions and products of matrices that read integers.
+        layers: names of convolutions and products of matrices that read integers.
 
     Args:
         path: of the file.
@@ -54,10 +54,12 @@ class OpenVinoSession:
             self._compiled: Any = core.compile_model(model, "CPU", settings)
         except Exception as error:  # damaged, or with an operation that it does not know
             raise VerificationError(*self._refused(error)) from error
-        operations = [one.get_rt_info() for one in self._compiled.get_runtime_model().get_ops()]
-        self.integers = sum(
-            _said(one, "layerType") in PRODUCTS and _said(one, "runtimePrecision") in INTEGERS
-            for one in operations
+        operations = self._compiled.get_runtime_model().get_ops()
+        told = ((one.get_friendly_name(), one.get_rt_info()) for one in operations)
+        self.layers: Sequence[str] = tuple(
+            str(name)
+            for name, one in told
+            if _said(one, "layerType") in PRODUCTS and _said(one, "runtimePrecision") in INTEGERS
         )
 
     def run(self, inputs: Sequence[Tensor]) -> list[NDArray[Any]]:

@@ -72,7 +72,8 @@ def verify_torch(path: Path, problem: Any) -> Verification:
 class _Program:
     """A file that torch runs, as it is."""
 
-    name, optimized, integers = f"torch {torch.__version__}", False, 0
+    name, optimized = f"torch {torch.__version__}", False
+    layers: Sequence[str] = ()
 
     def __init__(self, path: Path) -> None:
         extra = {KEY: ""}

@@ -82,6 +82,8 @@ def test_runtimes_say_what_was_searched(name: str, request: pytest.FixtureReques
     assert off.flips == default.flips == ()
     assert off.difference < 1e-4
     assert off.integers == 0 < default.integers
+    weights = {one.name for one in problem.workload.nodes if one.kind == "weight"}
+    assert weights & set(default.layers)
     assert found.bytes == path.stat().st_size
     split = problem.workload.data.held_out  # type: ignore[union-attr]
     predicted = ran(path, torch.from_numpy(split.inputs)).argmax(1)
