@@ -58,7 +58,10 @@ class TunedNetwork:
 
     def belongs_to(self, problem: Any) -> bool:
         """Whether it is of a problem that is the same in all that results depend on."""
-        return self.problem is problem or self.problem.fingerprint() == problem.fingerprint()
+        if self.problem is problem:
+            return True
+        same_kind = isinstance(problem, QuantizationProblem)
+        return same_kind and bool(self.problem.fingerprint() == problem.fingerprint())
 
     def network(self) -> QuantizedNetwork:
         """A network of one's own with these numbers, set to the bits; see ``QuantizationProblem.network``."""
