@@ -57,3 +57,7 @@ def __getattr__(name: str) -> Any:
     if name in _WITH_TORCH:
         return getattr(importlib.import_module(f"nemo_lab.export.{_WITH_TORCH[name]}"), name)
     raise AttributeError(f"module 'nemo_lab.export' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -18,7 +18,7 @@ FILES = {
     "net.onnx": "for ONNX Runtime, OpenVINO and others",
     "net.safetensors": "every weight in the bits that it has: `nemo_lab.export.load_packed`",
     "bits.json": "the width of every node: `nemo_lab.export.load_bits`",
-    "replay.py": "makes the search again that found it",
+    "replay.py": "makes the search again that found it; says where to fill in a problem of your own",
     "net.tuned.pt": "the tuned numbers: `nemo_lab.TunedNetwork.load`",
 }
 RUN = """```python
@@ -60,7 +60,8 @@ def card(
         "## What is in this folder",
         _table(("file", "bytes", "what"), [(f"`{name}`", f"{sizes[name]:,}", FILES[name]) for name in sizes]),
         f"At these widths the weights take {stored[0]:,} bytes, {stored[1]:,} with biases, scales and zero "
-        f"points; in float32 they take {4 * workload.params:,}.",
+        f"points; in float32 they take {4 * workload.params:,}. ONNX holds 2 and 3 bits in 4, 5 to 7 in 8, "
+        "and the graph beside them, which is most of a small file.",
         "## How well file and search agree",
         f"```\n{verification}\n```",
         "## How to run it",

@@ -25,7 +25,7 @@ from nemo_lab.study import Study
 from nemo_lab.study.parsing.configs import known_config
 from nemo_lab.tuning import TunedNetwork
 
-ONNX, PACKED, BITS, SCRIPT, CARD = "net.onnx", "net.safetensors", "bits.json", "replay.py", "README.md"
+ONNX, PACKED, BITS, SCRIPT, CARD = "net.onnx", "net.safetensors", "bits.json", "replay.py", "MODEL_CARD.md"
 TUNED = "net.tuned.pt"
 NAMES = (ONNX, PACKED, BITS, SCRIPT, CARD, TUNED)
 TUNED_NETWORK = Instance(TunedNetwork)
@@ -55,8 +55,9 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
 
     The folder gets ``net.onnx``, run before it is there; ``net.safetensors``, packed; ``bits.json``, the
     width of every node; ``replay.py``, the script that makes the search again; ``net.tuned.pt`` if it was
-    tuned; and ``README.md``, a card: accuracy as searched and on held-out examples, sizes, how well file and
-    search agree, how to run it, all bit-widths. All are written, or none; files of these names are replaced.
+    tuned; and ``MODEL_CARD.md``: accuracy as searched and on held-out examples, sizes, how well file and
+    search agree, how to run it, all bit-widths. All are made before one is there; files of these names are
+    replaced, and a ``net.tuned.pt`` of before is removed.
 
     Args:
         study: of a ``QuantizationProblem``.
@@ -92,6 +93,7 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
                 tuned.save(inside / TUNED)
             sizes = {one.name: one.stat().st_size for one in sorted(inside.iterdir())}
             write_text(card(study, config, tuned, verification, sizes), inside / CARD)
+            sizes[CARD] = (inside / CARD).stat().st_size
             target.mkdir(parents=True, exist_ok=True)
             for one in sorted(inside.iterdir()):
                 os.replace(one, target / one.name)

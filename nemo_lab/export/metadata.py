@@ -62,7 +62,7 @@ def network_of(record: dict[str, Any], name: str, problem: Any) -> QuantizedNetw
     if network is None or record["digest"] != record_of(problem, widths)["digest"]:
         raise DataError(
             f"{name} was written from another network or other settings than {problem.title}",
-            "give what it was written from",
+            "give what it was written from: a tuned network if it was tuned",
         )
     return network
 

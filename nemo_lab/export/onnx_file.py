@@ -76,6 +76,10 @@ def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
         ArgumentError: if there is no such file, or the problem is neither.
     """
     source = Path(File().check("path", path))
+    if source.is_file() and source.suffix.lower() not in (".onnx", ".pt2"):
+        raise ArgumentError(
+            f"verify reads .onnx and .pt2, and {source.name} is neither", "load_packed checks what it loads"
+        )
     if source.suffix.lower() == ".pt2":
         return verify_torch(source, problem)
     network = network_of(_read(source), source.name, problem)

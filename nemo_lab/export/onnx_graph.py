@@ -89,5 +89,8 @@ def put_integers(
             integers.bias(value, biases[path])
     if network.config.bias == "float":
         integers.keep_biases()
+    for name, value in list(graph.initializers.items()):
+        if not value.uses() and not value.is_graph_output():
+            del graph.initializers[name]  # such as biases that are added behind their layers
     if unwritten:
         raise ExportError(f"the ONNX graph has no tensor {min(unwritten)}", "use quantized_module instead")

@@ -40,9 +40,10 @@ class Verification:
         for run in self.runs:
             how = "default" if run.optimized else "optimisations off"
             agrees = "" if np.isnan(run.agreement) else f", {100 * run.agreement:.2f} % of predictions agree"
+            many = f", {run.integers} operation{'' if run.integers == 1 else 's'} in integers"
             lines.append(
-                f"  {run.runtime}, {how}: largest difference {run.difference:.1e} of the range{agrees}, "
-                f"{run.integers} operations in integers"
+                f"  {run.runtime}, {how}: largest difference {run.difference:.1e} of the range{agrees}"
+                f"{many if run.optimized else ''}"
             )
         return "\n".join(lines)
 

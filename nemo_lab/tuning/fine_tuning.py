@@ -105,7 +105,9 @@ def finetune(
         training = Training(student, lesson, made, steps, size, seed, kept, known)
         _train(training, shows)
         student.load(training.best)
-    how = f"{training.best_step} steps of fine-tuning"
+    how = f"fine-tuned, best after {training.best_step} of {training.step} steps"
+    if not training.best_step:
+        how = f"fine-tuning gained nothing in {training.step} steps"
     tensors = {path: one.detach().cpu() for path, one in student.tensors.items()}
     return TunedNetwork(problem, row, how, training.best_step, tensors, student.quantizers())
 

@@ -16,7 +16,7 @@ from nemo_lab.errors import ArgumentError, UnknownNameError
 from nemo_lab.export import deploy, load_bits, load_packed, verify
 from tests.toy import ToyProblem
 
-FILES = {"README.md", "bits.json", "net.onnx", "net.safetensors", "replay.py"}
+FILES = {"MODEL_CARD.md", "bits.json", "net.onnx", "net.safetensors", "replay.py"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_folder_is_whole(study: nl.Study, tmp_path: Path) -> None:
 
 def test_the_card_says_what_is_so(study: nl.Study, tmp_path: Path) -> None:
     deploy(study, 3, tmp_path)
-    text = (tmp_path / "README.md").read_text()
+    text = (tmp_path / "MODEL_CARD.md").read_text()
     assert 3 not in study.validated, "what was validated is another's"
     study.validate(3)
     row, found = study.evaluations().loc[3], study.validated[3]
@@ -54,14 +54,14 @@ def test_the_card_says_what_is_so(study: nl.Study, tmp_path: Path) -> None:
     assert " kB |" in text
     assert "100.00 % of predictions agree" in text
     for name, size in {one.name: one.stat().st_size for one in tmp_path.iterdir()}.items():
-        assert name == "README.md" or f"| `{name}` | {size:,} |" in text
+        assert name == "MODEL_CARD.md" or f"| `{name}` | {size:,} |" in text
     listed = dict(re.findall(r"\| `([^`]+)` \| (?:weight|activation) \| (\d+) \|", text))
     assert {name: int(width) for name, width in listed.items()} == study.config(3).to_dict()
 
 
 def test_the_lines_that_run_it_run(study: nl.Study, tmp_path: Path) -> None:
     deploy(study, 0, tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "MODEL_CARD.md").read_text(), re.S)
     assert len(code.strip().splitlines()) <= 5
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -77,7 +77,7 @@ def test_a_tuned_one_takes_its_place(study: nl.Study, tmp_path: Path) -> None:
     assert names(tmp_path) == FILES | {"net.tuned.pt"}
     assert (tmp_path / "net.onnx").read_bytes() != before
     assert verify(tmp_path / "net.onnx", tuned).runs[0].agreement == 1
-    text = (tmp_path / "README.md").read_text()
+    text = (tmp_path / "MODEL_CARD.md").read_text()
     assert "with corrected biases" in text
     assert re.search(r"held-out examples \| [\d.]+% .* before \|", text)
     again = nl.TunedNetwork.load(tmp_path / "net.tuned.pt", study.problem)  # type: ignore[arg-type]

@@ -145,6 +145,14 @@ def test_integers_are_stored_as_narrow_as_runtimes_take_them(
     assert list(record["bits"].values()) == bits
 
 
+def test_no_tensor_is_left_that_nothing_reads(tmp_path: Path) -> None:
+    problem = problem_of(Net(), IMAGES, bias="float")
+    save_onnx(problem, mixed(problem), tmp_path / "net.onnx")
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    read = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
+    assert {one.name for one in graph.initializer} <= read
+
+
 def test_wide_integers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     problem = problem_of(Net(), IMAGES, bit_widths=(2, 9, 12, 16))
