@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -33,7 +34,12 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> Path:
             os.unlink(name)
             raise
     except OSError as error:
-        raise ArgumentError(
-            f"cannot write {str(target)!r}: {error.strerror}", "give a file in a folder that exists"
-        ) from error
+        raise unwritable(target, error) from error
     return target
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError) -> ArgumentError:
+    """The error that says that a file cannot be written, and the way out that fits the reason."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "make room, or give a place that has some" if full else "give a file in a folder that exists"
+    return ArgumentError(f"cannot write {os.fspath(path)!r}: {error.strerror}", hint)

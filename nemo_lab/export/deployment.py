@@ -20,7 +20,7 @@ from nemo_lab.export.onnx_file import save_onnx
 from nemo_lab.export.packed_file import save_packed
 from nemo_lab.export.record import STUDY
 from nemo_lab.export.verification import Verification
-from nemo_lab.files import write_text
+from nemo_lab.files import unwritable, write_text
 from nemo_lab.study import Study
 from nemo_lab.study.parsing.configs import known_config
 from nemo_lab.tuning import TunedNetwork
@@ -82,7 +82,7 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
         raise ArgumentError(f"tuned is not of configuration {config}", "give what finetune made of its bits")
     _check_room(target)
     try:
-        there = next(one for one in target.absolute().parents if one.is_dir())
+        there = next(one for one in (target.absolute(), *target.absolute().parents) if one.is_dir())
         with tempfile.TemporaryDirectory(dir=there, prefix=".nemo_lab-") as made:
             inside = Path(made)
             verification = save_onnx(subject, row, inside / ONNX)
@@ -95,14 +95,12 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
             write_text(card(study, config, tuned, verification, sizes), inside / CARD)
             sizes[CARD] = (inside / CARD).stat().st_size
             target.mkdir(parents=True, exist_ok=True)
-            for one in sorted(inside.iterdir()):
-                os.replace(one, target / one.name)
-            if tuned is None:
-                (target / TUNED).unlink(missing_ok=True)  # of another network
+            for name in {CARD, TUNED} - (sizes.keys() - {CARD}):
+                (target / name).unlink(missing_ok=True)  # no card is better than one of another network
+            for name in sorted(sizes, key=CARD.__eq__):  # the card comes last
+                os.replace(inside / name, target / name)
     except OSError as error:
-        raise ArgumentError(
-            f"cannot write {str(target)!r}: {error.strerror}", "give a folder that you may write, with room"
-        ) from error
+        raise unwritable(target, error) from error
     return Deployment(target, sizes, dataclasses.replace(verification, path=target / ONNX))
 
 

@@ -24,7 +24,7 @@ from nemo_lab.export.packing import bytes_of, packed, unpacked
 from nemo_lab.files import write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
-from nemo_lab.quantize.fingerprint import digest
+from nemo_lab.quantize.fingerprint import digest, settings_of_modules
 from nemo_lab.quantize.folding import paths_of, stored, tensors_of
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.beside import tensors_read
@@ -142,9 +142,11 @@ def _rest(network: QuantizedNetwork) -> tuple[Arrays, Arrays]:
 
 def _structure(network: QuantizedNetwork) -> str:
     """A digest of what the network does with its numbers."""
-    graph = network.graph
-    called = [repr(graph.get_submodule(str(n.target))) for n in graph.graph.nodes if n.op == "call_module"]
-    return digest([graph.code, *called])
+    graph, ours = network.graph, {one.path: one for one in network.activations.values()}
+    called = [str(node.target) for node in graph.graph.nodes if node.op == "call_module"]
+    bounds = [(path, one.floor, one.ceiling) for path, one in ours.items()]
+    told = settings_of_modules(graph, (path for path in called if path not in ours))
+    return digest([graph.code, *bounds, *told])
 
 
 def _digest(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError
+from nemo_lab.files import unwritable
 
 
 def place(path: Any, ending: str) -> Path:
@@ -45,6 +46,4 @@ def placing(*targets: Path) -> Iterator[list[Path]]:
             for one, target in zip(made, targets, strict=True):
                 os.replace(one, target)
     except OSError as error:
-        raise ArgumentError(
-            f"cannot write {str(targets[0])!r}: {error.strerror}", "give a file in a folder that exists"
-        ) from error
+        raise unwritable(targets[0], error) from error

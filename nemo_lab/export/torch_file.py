@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ class _Program:
         extra = {KEY: ""}
         try:
             with no_warnings(), no_logging("torch"):
-                self._run: Any = torch.export.load(path, extra_files=extra).module()
+                self._run: Any = torch.export.load(io.BytesIO(path.read_bytes()), extra_files=extra).module()
         except Exception as error:  # whatever a damaged file makes of it
             raise DataError(
                 f"{path.name} is damaged, or not a program of torch.export", "write it again"
@@ -125,11 +126,11 @@ def _program(network: QuantizedNetwork, widths: dict[str, int], batch: Sequence[
 def _write(program: Any, path: Path, record: str) -> None:
     try:
         with no_warnings(), no_logging("torch"):
-            torch.export.save(program, path, extra_files={KEY: record})
-    except OSError:
-        raise
+            buffer = io.BytesIO()  # torch ends the process where it cannot write to a file
+            torch.export.save(program, buffer, extra_files={KEY: record})
     except Exception as error:  # of an operation that can be exported, and not be saved
         raise _refused("the network", error) from error
+    path.write_bytes(buffer.getvalue())
 
 
 def _refused(name: str, error: Exception) -> ExportError:
@@ -156,7 +157,7 @@ def _verified(path: Path, set_to: tuple[QuantizedNetwork, dict[str, int]], task:
         plain: nn.Module = OfTensors(network)
         same = Expected.of(lambda inputs, _: plain(*(x.cpu().contiguous() for x in inputs)), task)
         difference = compared(program, same, task).difference
-    if (run.difference > SAME and difference > 0) or run.agreement < 1 - FLIPPED:
+    if run.difference > SAME and (difference > 0 or run.agreement < 1 - FLIPPED):
         raise VerificationError(
             f"{path.name} does not compute what was searched, in {run.runtime}: outputs differ by "
             f"{run.difference:.1e} of their range, {100 * run.agreement:.2f} % of predictions agree",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nemo_lab.export.borders import check_rounding
-from nemo_lab.export.comparing import FLIPPED, SAME, Expected, Run, Runtime, compared
+from nemo_lab.export.comparing import SAME, Expected, Run, Runtime, compared
 from nemo_lab.export.onnx_runtime import Session
 from nemo_lab.export.openvino_runtime import OpenVinoSession, is_there
 from nemo_lab.quantize.evaluation import Task
@@ -76,7 +76,7 @@ def verified(
     expected, runs = Expected.of(lambda inputs, n: network(network.prepare(inputs), n), task), []
     for opened in _runtimes(optimized):
         run = compared(opened(path), expected, task)
-        if run.difference > SAME or run.agreement < 1 - FLIPPED:
+        if run.difference > SAME:  # else other predictions are ties, but for floating point
             check_rounding(opened, path, network, task, run)
         runs.append(run)
     return Verification(path, path.stat().st_size, task.count, tuple(runs))

@@ -100,24 +100,24 @@ def workload_digests(workload: Workload) -> tuple[str, str]:
         named = sorted(workload.module.state_dict().items())
         weights = (part for pair in named for part in pair)
         first = digest([*layers, workload.graph.code, *weights, *workload.inputs.fixed])
-        return digest([first, *_settings_of_modules(workload.graph)]), first
+        called = (str(node.target) for node in workload.graph.graph.nodes if node.op == "call_module")
+        told = settings_of_modules(workload.graph, called)
+        buffers = sorted(workload.graph.named_buffers(remove_duplicate=False))
+        return digest([first, *told, *(part for pair in buffers for part in pair)]), first
 
 
-def _settings_of_modules(graph: fx.GraphModule) -> Iterator[Any]:
-    """Every module that the graph calls, with what it was told (strides, slopes, ...), and its buffers.
+def settings_of_modules(graph: fx.GraphModule, paths: Iterable[str]) -> Iterator[Any]:
+    """Modules of a graph, each once, with what they were told: strides, slopes, ...
 
-    Its weights are digested elsewhere. Of what it holds besides, plain values count.
+    Their weights and buffers are digested elsewhere. Of what they hold besides, plain values count.
     """
-    called = dict.fromkeys(str(node.target) for node in graph.graph.nodes if node.op == "call_module")
-    for path in called:
+    for path in dict.fromkeys(paths):
         for name, part in graph.get_submodule(path).named_modules():
             yield path, name, f"{type(part).__module__}.{type(part).__qualname__}"
             for key, value in sorted(vars(part).items()):
                 own = key.startswith("_") or key in NOT_SETTINGS  # torch's, other in other versions of it
                 if not own and _is_plain(value):
                     yield key, value
-    for name, buffer in sorted(graph.named_buffers(remove_duplicate=False)):
-        yield from (name, buffer)
 
 
 def _is_plain(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -13,6 +14,9 @@ from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.files import write_bytes
 
+MARK = b"nemo_lab tensors 1\n"  # a file begins with it, and a digest of all that follows
+DIGEST = 16  # bytes
+
 
 def written(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     """Write a record of tensors and plain values; a file of that name is replaced, or left whole on failure.
@@ -22,7 +26,8 @@ def written(record: dict[str, Any], path: str | os.PathLike[str]) -> Path:
     """
     buffer = io.BytesIO()
     torch.save(record, buffer)
-    return write_bytes(buffer.getvalue(), path)
+    data = buffer.getvalue()
+    return write_bytes(MARK + _digest(data) + data, path)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -39,10 +44,17 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ArgumentError(
             f"cannot read {str(source)!r}: {error.strerror}", "give a file that exists"
         ) from error
+    start = len(MARK) + DIGEST
     try:
-        found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        if data[:start] != MARK + _digest(data[start:]):
+            raise ValueError
+        found = torch.load(io.BytesIO(data[start:]), weights_only=True, map_location="cpu")
     except Exception as error:  # whatever a damaged file makes of it
         raise DataError(f"{source.name} is damaged, or something else", "write it again") from error
     if not isinstance(found, dict):
         raise DataError(f"{source.name} holds a {type(found).__name__}", "give a file that nemo_lab wrote")
     return found
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=DIGEST).digest()

@@ -158,18 +158,23 @@ class TunedNetwork:
                     f"{source} was made for another network or other settings than {problem.title}",
                     "give the problem that it was made for",
                 )
-            return cls(
+            found = cls(
                 problem,
                 np.array(record["bits"], dtype=np.uint8),
                 record["method"],
                 record["steps"],
                 record["tensors"],
-                {name: tuple(Affine(*one) for one in found) for name, found in record["quantizers"].items()},
+                {
+                    name: tuple(Affine(*one) for one in several)
+                    for name, several in record["quantizers"].items()
+                },
             )
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
+            found.network()  # whether all of it fits
+        except DataError:
+            raise
+        except Exception as error:  # whatever is missing, or does not fit
             raise DataError(f"{source} is damaged, or not of a tuned network", "write it again") from error
+        return found
 
     def __str__(self) -> str:
         return f"{self.problem.title} at {self.bits.mean():.2f} bits in the mean, {self.method}"

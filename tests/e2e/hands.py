@@ -96,7 +96,11 @@ def by_keyboard(found: Locator, given: str | None, press: str) -> None:
         for _ in range(abs(places["to"] - places["from"])):
             keyboard.press("ArrowDown" if places["to"] > places["from"] else "ArrowUp")
     elif kind == "select-multiple":
-        keyboard.type(given or "")
+        keyboard.press(
+            "Home"
+        )  # what is typed into a list begins anew after a second, which a slow machine takes
+        for _ in range(found.evaluate(PLACES, given)["to"]):
+            keyboard.press("ArrowDown")
     elif given is not None:
         keyboard.press("Control+a")
         keyboard.type(given)

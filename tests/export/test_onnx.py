@@ -24,7 +24,7 @@ from nemo_lab.export import quantized_module, save_onnx, verify
 def problem_of(module: nn.Module, data: Any, ignore: Any = (), **settings: Any) -> nl.QuantizationProblem:
     few = tuple(x[:4] for x in data) if isinstance(data, tuple) else data[:4]
     workload = nl.Workload.from_module(module.eval(), few, ignore=ignore)
-    return nl.QuantizationProblem(workload, data, data, metric="kl", **{"bias": "int32", **settings})
+    return nl.QuantizationProblem(workload, data, data, **{"metric": "kl", "bias": "int32", **settings})
 
 
 def mixed(problem: nl.QuantizationProblem, seed: int = 0) -> list[int]:
@@ -151,6 +151,43 @@ def test_no_tensor_is_left_that_nothing_reads(tmp_path: Path) -> None:
     graph = onnx.load(tmp_path / "net.onnx").graph
     read = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
     assert {one.name for one in graph.initializer} <= read
+
+
+class Filled(nn.Module):
+    """Some of its outputs stand for "not at all"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 16), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(F.relu(self.first(x))).masked_fill(x[:, :4] > 1.5, -1e9)
+
+
+def size(outputs: Tensor, labels: Any) -> Tensor:
+    return outputs.abs().mean(1).clamp(max=1)
+
+
+def test_masked_outputs_hide_nothing(tmp_path: Path) -> None:
+    path, rows = tmp_path / "net.onnx", torch.randn(48, 8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    problem = problem_of(Filled(), rows, metric=size)
+    assert save_onnx(problem, 4, path).runs[0].difference < 1e-6
+    model = onnx.load(path)
+    (scale,) = (one for one in model.graph.initializer if one.name == "second.weight_scale")
+    scale.CopyFrom(numpy_helper.from_array(3 * numpy_helper.to_array(scale), scale.name))
+    onnx.save(model, path)
+    with pytest.raises(VerificationError, match="does not compute what was searched"):
+        verify(path, problem)
+
+
+@pytest.mark.parametrize("count", [16, 48])
+def test_ties_are_no_other_network(count: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    problem = problem_of(module, torch.randn(count, 8), metric="agreement")
+    for bits in (2, 3, 4):
+        assert save_onnx(problem, bits, tmp_path / "net.onnx").runs[1].difference < 1e-4
 
 
 def test_wide_integers(tmp_path: Path) -> None:

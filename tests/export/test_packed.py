@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 import nemo_lab as nl
 from nemo_lab.errors import ArgumentError, DataError
@@ -139,3 +140,25 @@ def test_all_numbers_come_from_the_file_and_other_operations_are_refused(tmp_pat
         assert torch.allclose(load_packed(path, traced(5.0, torch.nn.ReLU()))(x), expected)
     with pytest.raises(DataError, match="another network"):
         load_packed(path, traced(2.0, torch.nn.GELU()))
+
+
+class Recurrent(nn.Module):
+    """A layer whose settings its text does not show."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.RNN(8, 6, batch_first=True, nonlinearity=kind), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.rnn(x)[0][:, -1])
+
+
+def test_what_a_module_was_told_is_part_of_the_network(tmp_path: Path) -> None:
+    x = torch.randn(20, 5, 8)
+    tanh, relu = (
+        nl.Workload.from_module(Recurrent(kind).eval(), x[:2], ignore=("rnn",)) for kind in ("tanh", "relu")
+    )
+    path = save_packed(nl.QuantizationProblem(tanh, x, x, metric="kl"), 8, tmp_path / "net.safetensors")
+    load_packed(path, tanh)
+    with pytest.raises(DataError, match="another network"):
+        load_packed(path, relu)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import nemo_lab as nl
 from nemo_lab.errors import ArgumentError, BitWidthError, DataError, EvaluationError, NemoWarning
+from nemo_lab.tuning.files import read, written
 from nemo_lab.tuning.lesson import split_of
 from nemo_lab.tuning.student import Student
 
@@ -134,7 +135,7 @@ def test_the_state_that_is_best_on_the_split_is_returned(tmp_path: Path) -> None
     tuned = nl.finetune(
         problem, 3, steps=40, batch_size=8, learning_rate=0.01, checkpoint=path, progress=False
     )
-    kept = torch.load(path, weights_only=True)
+    kept = read(path)
     assert 0 < tuned.steps == kept["best_step"]
     split = split_of(len(IMAGES), seed=0)
     network, full = tuned.network(), problem.network()
@@ -356,8 +357,19 @@ def test_a_tuned_network_is_kept_in_a_file(tmp_path: Path) -> None:
         tuned.bits[0] = 8
     with pytest.raises(DataError, match="another network or other settings"):
         nl.TunedNetwork.load(path, odd())
+    whole = path.read_bytes()
+    for at in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
+        with pytest.raises(DataError, match="damaged"):
+            nl.TunedNetwork.load(path, problem)
+    path.write_bytes(whole)
+    none = {"none": torch.ones(2)}
+    for part, wrong in (("bits", [4]), ("bits", [300] * 9), ("tensors", none), ("tensors", [1])):
+        other = written({**read(path), part: wrong}, tmp_path / "other.pt")
+        with pytest.raises(DataError, match="damaged"):
+            nl.TunedNetwork.load(other, problem)
     path.write_bytes(b"nothing")
     with pytest.raises(DataError, match="damaged"):
         nl.TunedNetwork.load(path, problem)
     with pytest.raises(ArgumentError, match="cannot read"):
-        nl.TunedNetwork.load(tmp_path / "other.pt", problem)
+        nl.TunedNetwork.load(tmp_path / "none.pt", problem)
