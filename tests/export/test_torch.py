@@ -147,6 +147,12 @@ def twice(x: Tensor) -> Tensor:
     return 2 * x
 
 
+@twice.register_fake
+def unknown(x: Tensor) -> Tensor:
+    """Whatever torch has seen before in this process."""
+    raise NotImplementedError("nobody knows what it gives")
+
+
 class Strange(nn.Module):
     def __init__(self) -> None:
         super().__init__()
