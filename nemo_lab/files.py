@@ -38,6 +38,19 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """What is in a file.
+
+    Raises:
+        ArgumentError: if it cannot be read.
+    """
+    source = File().check("path", path)
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise ArgumentError(f"cannot read {source!r}: {error.strerror}", "give a file that exists") from error
+
+
 def unwritable(path: str | os.PathLike[str], error: OSError) -> ArgumentError:
     """The error that says that a file cannot be written, and the way out that fits the reason."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)

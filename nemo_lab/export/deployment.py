@@ -95,7 +95,7 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
             write_text(card(study, config, tuned, verification, sizes), inside / CARD)
             sizes[CARD] = (inside / CARD).stat().st_size
             target.mkdir(parents=True, exist_ok=True)
-            for name in {CARD, TUNED} - (sizes.keys() - {CARD}):
+            for name in (CARD, TUNED):
                 (target / name).unlink(missing_ok=True)  # no card is better than one of another network
             for name in sorted(sizes, key=CARD.__eq__):  # the card comes last
                 os.replace(inside / name, target / name)

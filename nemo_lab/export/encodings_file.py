@@ -64,8 +64,6 @@ def save_encodings(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Ver
     weights = _weights(network, of_all)
     model, tensors = named_model(network, of_all, weights, task.batches[0][0], clips=True)
     record = _record(tensors)
-    model.producer_name, model.producer_version = "nemo_lab", __version__
-    model.metadata_props.clear()
     with placing(target.with_suffix(ENDING), target) as (encodings, made):
         ir.save(model, made)
         encodings.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")

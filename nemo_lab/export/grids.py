@@ -67,13 +67,11 @@ def grids(network: QuantizedNetwork, widths: Mapping[str, int]) -> dict[str, Gri
     """
     found, widths = {}, of_quantizers(network.workload, widths)
     for one in (one for node in network.workload.nodes for one in node.quantizers):
-        bits, shape = widths[one.name], tuple[int, ...]()
-        if one.kind == "weight":
-            quantizers = network.weights.quantizers(one.name, bits)
-            shape = tuple(network.weights.scales_of(one.name))
-        else:
-            quantizers = (network.ranges[one.name].quantizer(bits),)
-        scales, lows, highs = np.array(quantizers, dtype=np.float32).reshape(-1, len(Affine._fields)).T
+        bits, is_weight = widths[one.name], one.kind == "weight"
+        shape = tuple(network.weights.scales_of(one.name)) if is_weight else ()
+        scales, lows, highs = (
+            np.array(network.quantizers(one, bits), dtype=np.float32).reshape(-1, len(Affine._fields)).T
+        )
         found[one.name] = Grid(
             one.name, one.kind, bits, *(part.reshape(shape) for part in (scales, lows, highs))
         )

@@ -154,7 +154,7 @@ def _in_float(problem: QuantizationProblem) -> bytes:
     network = problem.network()
     network.set_bits(None)
     ir = needed("onnx_ir", purpose="to write ONNX")
-    model = float_model(network, _few(problem))
+    model = float_model(network, problem.task().batches[0][0])
     return bytes(ir.to_proto(model).SerializeToString())
 
 
@@ -163,7 +163,7 @@ def _files(problem: QuantizationProblem, threads: int, batch: tuple[Tensor, ...]
     network = problem.network()
     network.set_bits([problem.bit_widths[0]] * problem.num_nodes)
     ir = needed("onnx_ir", purpose="to write ONNX")
-    paths, written = weight_paths(network), float_model(network, _few(problem))
+    paths, written = weight_paths(network), float_model(network, problem.task().batches[0][0])
     index = {one.name: node.index for node in problem.workload.nodes for one in node.quantizers}
     nodes = {name: index[name] for name in network.activations}
     nodes |= {path: index[name] for path, name in paths.items()}
@@ -185,10 +185,6 @@ def _files(problem: QuantizationProblem, threads: int, batch: tuple[Tensor, ...]
             profiled = TimedSession(data, called, threads, batch, f"{folder}/{width}")
             files[kernels] = _File([width], owners, plain, profiled)
     return list(files.values())
-
-
-def _few(problem: QuantizationProblem) -> tuple[Tensor, ...]:
-    return tuple(tensor[:2] for tensor in problem.task().batches[0][0])
 
 
 def _columns(files: Sequence[_File], totals: Sequence[float], num_nodes: int) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ def named_model(
         ir.convenience.replace_all_uses_with(node.outputs[0], x, replace_graph_outputs=True)
         model.graph.remove(node, safe=True)
     model.opset_imports.pop(DOMAIN, None)
-    forget_origins(model.graph)
+    forget_origins(model)
     missing = grids.keys() - {grid.name for grid in found.values()}
     if missing:
         raise ExportError(f"the ONNX graph has no tensor {min(missing)}", "use quantized_module instead")

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nemo_lab._version import __version__
 from nemo_lab.arguments import File
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.export.extra import needed
@@ -53,8 +52,6 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
     ir = needed("onnx_ir", purpose="to write ONNX")
     task = unseen(problem)
     model = onnx_model(network, of_quantizers(network.workload, widths), task.batches[0][0])
-    model.producer_name, model.producer_version = "nemo_lab", __version__
-    model.metadata_props.clear()
     model.metadata_props[KEY] = json.dumps(record_of(problem, widths))
     with placing(target) as (made,):
         ir.save(model, made)

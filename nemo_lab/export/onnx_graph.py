@@ -51,7 +51,7 @@ def float_model(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
     Arguments and errors are those of ``onnx_model``.
     """
     model = traced(network, batch)
-    forget_origins(model.graph)
+    forget_origins(model)
     return model
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from nemo_lab._quiet import no_logging, no_warnings
+from nemo_lab._version import __version__
 from nemo_lab.errors import ExportError
 from nemo_lab.exclusion import alone, tracing
 from nemo_lab.export.extra import needed
@@ -130,8 +131,11 @@ def constant(graph: Any, name: str, array: Any) -> Any:
     return value
 
 
-def forget_origins(graph: Any) -> None:
-    """Take away what torch notes of every operation: where it stood in whose code."""
+def forget_origins(model: Any) -> None:
+    """Take away what torch notes of itself and of every operation: where it stood in whose code."""
+    graph = model.graph
+    model.producer_name, model.producer_version = "nemo_lab", __version__
+    model.metadata_props.clear()
     values = [*graph.inputs, *graph.initializers.values(), *(one for node in graph for one in node.outputs)]
     for part in (graph, *graph, *values):
         part.metadata_props.clear()

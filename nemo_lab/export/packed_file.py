@@ -16,12 +16,13 @@ from torch import fx
 
 from nemo_lab._version import __version__
 from nemo_lab.arguments import File, Instance
-from nemo_lab.errors import ArgumentError, DataError, VerificationError
+from nemo_lab.errors import DataError, VerificationError
 from nemo_lab.export.codes import WeightCodes, weight_codes
 from nemo_lab.export.extra import needed
 from nemo_lab.export.network import configured, written_out
 from nemo_lab.export.packing import bytes_of, packed, unpacked
-from nemo_lab.files import write_bytes
+from nemo_lab.export.placing import place
+from nemo_lab.files import read_bytes, write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.fingerprint import digest, settings_of_modules
@@ -58,9 +59,7 @@ def save_packed(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Path:
 
     safetensors comes by ``pip install "nemo_lab[deploy]"``.
     """
-    target = File().check("path", path)
-    if not target.lower().endswith(".safetensors"):
-        raise ArgumentError(f"{target!r} does not end in .safetensors", "call the file .safetensors")
+    target = place(path, ".safetensors")
     safetensors = needed("safetensors.numpy", purpose="to write a packed file")
     network, widths = configured(problem, bits)
     weights = [weight_codes(network, one.name, widths[name]) for name, one in _weights(network.workload)]
@@ -111,11 +110,7 @@ def load_packed(path: str | os.PathLike[str], workload: Workload) -> fx.GraphMod
         DataError: if it is damaged, or of another network.
     """
     source, known = File().check("path", path), WORKLOAD.check("workload", workload)
-    try:
-        data = Path(source).read_bytes()
-    except OSError as error:
-        raise ArgumentError(f"cannot read {source!r}: {error.strerror}", "give a file that exists") from error
-    tensors, record = _read(data, source)
+    tensors, record = _read(read_bytes(source), source)
     network, _ = _network(tensors, record, known)
     return written_out(network, dict(record["bits"]))
 
@@ -154,7 +149,7 @@ def _digest(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> s
     return digest([rest, *(part for pair in sorted(tensors.items()) for part in pair)])
 
 
-def _read(data: bytes, path: str) -> tuple[Arrays, dict[str, Any]]:
+def _read(data: bytes, path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """What is in a file, whole."""
     safetensors = needed("safetensors.numpy", purpose="to read a packed file")
     try:

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from typing import Any
 
-from nemo_lab._version import __version__
 from nemo_lab.export.extra import needed
 from nemo_lab.export.grids import grids, of_quantizers
 from nemo_lab.export.metadata import unseen
@@ -50,8 +49,6 @@ def save_qonnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verific
     weights = {name: network.weights.at(name, of_all[name]).cpu().numpy() for name in network.weights.full}
     model, tensors = named_model(network, grids(network, widths), weights, task.batches[0][0])
     add_quant(model, tensors)
-    model.producer_name, model.producer_version = "nemo_lab", __version__
-    model.metadata_props.clear()
     with placing(target) as (made,):
         ir.save(model, made)
         tried = made.parent / "tried" / made.name

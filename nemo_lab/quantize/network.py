@@ -15,6 +15,7 @@ from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize.activation_quantizer import insert_quantizers
+from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.biases import Biases
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.folding import fold_batch_norms, paths_of, stored
@@ -24,7 +25,7 @@ from nemo_lab.quantize.prefix_cache import KeptStates
 from nemo_lab.quantize.segments import cut
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.own_numbers import OwnNumbers
-from nemo_lab.workload.records import FULL_PRECISION, Node
+from nemo_lab.workload.records import FULL_PRECISION, Node, Quantizer
 from nemo_lab.workload.shapes_and_macs import placeholders
 from nemo_lab.workload.untouched import untouched
 from nemo_lab.workload.workload import Workload
@@ -166,6 +167,12 @@ class QuantizedNetwork:
         """Quantize one node to a width, or not at all."""
         self._set_node(node, width)
         self.biases.update(self.widths, self.ranges, self.weights, {q.name for q in node.quantizers})
+
+    def quantizers(self, one: Quantizer, width: int) -> tuple[Affine, ...]:
+        """What rounds a tensor at a width: one, or one for each run of a weight."""
+        if one.kind == "weight":
+            return self.weights.quantizers(one.name, width)
+        return (self.ranges[one.name].quantizer(width),)
 
     def _set_node(self, node: Node, width: int | None) -> None:
         for quantizer in node.quantizers:

@@ -15,7 +15,6 @@ from nemo_lab.errors import ArgumentError
 from nemo_lab.exclusion import computing
 from nemo_lab.interruption import check_interrupted
 from nemo_lab.quantize import QuantizationProblem
-from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.biases import biased_layers
 from nemo_lab.quantize.data import Examples
 from nemo_lab.quantize.folding import stored
@@ -24,7 +23,6 @@ from nemo_lab.tuning.fine_tuning import one_row, training_examples
 from nemo_lab.tuning.tuned import PROBLEM, TunedNetwork
 from nemo_lab.workload.beside import tensors_read
 from nemo_lab.workload.nodes import function_name
-from nemo_lab.workload.records import Quantizer
 
 EXAMPLES = 256
 See = Callable[[fx.Node, Sequence[Tensor]], None]
@@ -77,10 +75,11 @@ def correct_bias(
         for widths, see in ((None, note), (row, correct)):
             network.set_bits(widths)
             _through(network, batches, layers, see)
-        found = {
-            one.name: (one, row[node.index]) for node in network.workload.nodes for one in node.quantizers
+        quantizers = {
+            one.name: network.quantizers(one, int(row[node.index]))
+            for node in network.workload.nodes
+            for one in node.quantizers
         }
-        quantizers = {name: _quantizers(network, one, int(width)) for name, (one, width) in found.items()}
         network.set_bits(None)
         tensors = {path: stored(network.graph, path).detach().cpu().clone() for path in layers.values()}
     return TunedNetwork(problem, row, "with corrected biases", 0, tensors, quantizers)
@@ -93,12 +92,6 @@ def _biased(network: QuantizedNetwork) -> dict[fx.Node, str]:
     found = {node: path for node in graph.graph.nodes for _, _, path, _ in biased_layers(graph, node)}
     plain = {node: path for node, path in found.items() if stored(graph, path).ndim == 1}
     return {node: path for node, path in plain.items() if readers[id(stored(graph, path))] == 1}
-
-
-def _quantizers(network: QuantizedNetwork, one: Quantizer, width: int) -> tuple[Affine, ...]:
-    if one.kind == "weight":
-        return network.weights.quantizers(one.name, width)
-    return (network.ranges[one.name].quantizer(width),)
 
 
 def _through(

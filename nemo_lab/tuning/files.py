@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from nemo_lab.arguments import File
-from nemo_lab.errors import ArgumentError, DataError
-from nemo_lab.files import write_bytes
+from nemo_lab.errors import DataError
+from nemo_lab.files import read_bytes, write_bytes
 
 MARK = b"nemo_lab tensors 1\n"  # a file begins with it, and a digest of all that follows
 DIGEST = 16  # bytes
@@ -37,13 +36,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         ArgumentError: if there is no such file.
         DataError: if it is damaged, or something else.
     """
-    source = Path(File().check("path", path))
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise ArgumentError(
-            f"cannot read {str(source)!r}: {error.strerror}", "give a file that exists"
-        ) from error
+    data, source = read_bytes(path), Path(path)
     start = len(MARK) + DIGEST
     try:
         if data[:start] != MARK + _digest(data[start:]):

@@ -49,17 +49,15 @@ class Student:
         for node in network.workload.nodes:
             width = int(bits[node.index])
             for quantizer in node.quantizers:
-                name = quantizer.name
+                name, found = quantizer.name, network.quantizers(quantizer, width)
                 if quantizer.kind == "weight":
                     weight = stored(graph, quantizer.source)
                     path = paths.get(id(weight), quantizer.source)
                     self.tensors.setdefault(path, weight.detach().clone().requires_grad_())
                     self._weights[name] = path, width
-                    found = network.weights.quantizers(name, width)
                     steps = LearnedSteps(found, network.weights.scales_of(name), learns=learns)
                 else:
                     module = network.activations[name]
-                    found = (network.ranges[name].quantizer(width),)
                     steps = LearnedSteps(
                         found, learns=learns, by_example=True, floor=module.floor, ceiling=module.ceiling
                     )
