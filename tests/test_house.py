@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nemo_lab
@@ -35,3 +36,12 @@ def test_what_the_browser_runs_stands_beside_the_module_that_loads_it() -> None:
 def test_no_folder_is_a_heap() -> None:
     for folder in {file.parent for file in PACKAGE.rglob("*.py")}:
         assert len(list(folder.glob("*.py"))) <= 32, folder
+
+
+def test_no_two_tests_call_an_operation_of_torch_the_same() -> None:
+    names = [
+        name
+        for file in Path(__file__).parent.rglob("*.py")
+        for name in re.findall(r'custom_op\("(.+?)"', file.read_text(encoding="utf-8"))
+    ]
+    assert len(names) == len(set(names)) > 3, "in one process the last of one name counts for all"

@@ -141,7 +141,7 @@ def test_a_file_that_was_changed_or_is_of_others_is_found_out(
         verify(written.with_name("none.pt2"), digits_problem)
 
 
-@torch.library.custom_op("nemo_lab_tests::twice", mutates_args=())
+@torch.library.custom_op("nemo_lab_tests::export_twice", mutates_args=())
 def twice(x: Tensor) -> Tensor:
     """An operation of which torch does not know what shape it gives."""
     return 2 * x
@@ -149,7 +149,7 @@ def twice(x: Tensor) -> Tensor:
 
 @twice.register_fake
 def unknown(x: Tensor) -> Tensor:
-    """Whatever torch has seen before in this process."""
+    """A name of its own: of two operations of one name in a process, the last counts."""
     raise NotImplementedError("nobody knows what it gives")
 
 
