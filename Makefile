@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNTIMES := .venv-runtimes
 PIP = $(BIN)/python -m pip install --quiet --no-compile
-WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))") # one waits, as for a disk
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(6, 2 + (os.cpu_count() or 1)))") # one or two wait, as for a kernel
 PYTEST = $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 export PYTHONDONTWRITEBYTECODE = # or every process compiles all that it imports again
@@ -20,7 +20,7 @@ test: $(STAMP) browser # beside each other: a browser waits for half of the time
 	$(MAKE) check & jobs=$$!; \
 	$(PYTEST) -q tests/soak & jobs="$$jobs $$!"; \
 	$(PYTEST) -q tests/e2e -m browser & jobs="$$jobs $$!"; \
-	$(PYTEST) -q -m "not browser" --ignore=tests/soak -n $(WORKERS) --dist loadfile; tests=$$?; \
+	$(PYTEST) -q -m "not browser" --ignore=tests/soak -n $(WORKERS) --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	for job in $$jobs; do wait $$job || tests=1; done; exit $$tests
 
 test-runtimes: export OMP_NUM_THREADS = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import warnings
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -23,6 +24,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("nemo_lab", deadline=None, max_examples=50, derandomize=True, database=None)
 settings.load_profile("nemo_lab")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several at once take files of few tests first: those wait, and would leave cores idle at the end."""
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: tests[item.path])
 
 
 def pytest_collection_finish() -> None:
