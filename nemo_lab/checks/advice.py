@@ -98,8 +98,8 @@ class _Measured:
                 tried += some(width)
         if not tried:
             return (
-                f"{said}: try per_channel=True, ranges='percentile' or ranges='mse'; to try them here takes "
-                f"longer than {self.seconds:g} seconds"
+                f"{said}: try per_channel=True, equalize=True, ranges='percentile' or ranges='mse'; to try "
+                f"them here takes longer than {self.seconds:g} seconds"
             )
         best = min(tried, key=lambda trial: trial.error)
         others = ", ".join(f"{t.words} {self.objective.text(t.error)}" for t in tried if t is not best)

@@ -61,6 +61,7 @@ class Trials:
         """Other ranges and scales."""
         config = self.problem.config
         other: list[dict[str, Any]] = [] if config.per_channel else [{"per_channel": True}]
+        other += [] if config.equalize else [{"equalize": True}]
         other += [{"ranges": rule} for rule in ("percentile", "mse") if rule != config.ranges]
         return self._tried((_words(one), self.error(width, **one)) for one in other)
 

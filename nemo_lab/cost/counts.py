@@ -46,7 +46,9 @@ class Counts:
     full: NDArray[np.float64]
 
 
-def count(workload: Workload, bitops: BitOps, storage: Storage, scales: Scales, fold: bool) -> Counts:
+def count(
+    workload: Workload, bitops: BitOps, storage: Storage, scales: Scales, fold: bool, equalize: bool
+) -> Counts:
     """Read the coefficients off a workload; for the arguments see ``CostModel``.
 
     Raises:
@@ -65,7 +67,7 @@ def count(workload: Workload, bitops: BitOps, storage: Storage, scales: Scales, 
     if storage == "payload":
         from nemo_lab.workload.beside import beside_weights  # imports torch
 
-        beside = beside_weights(workload, fold)
+        beside = beside_weights(workload, fold, equalize)
         full = FULL_PRECISION * sum(node.params for node in workload.nodes) + beside.full
         stored = beside.stored
     done = sum((part.macs or 0) * per_mac(part.unquantized) for part in workload.full_precision)

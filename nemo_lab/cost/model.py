@@ -41,6 +41,7 @@ class CostModel:
             ``"per_tensor"``, which is that of a payload: 32 and b bits for each quantizer; or
             ``"per_channel"``: as many of each for a weight as it has channels.
         fold: whether a payload has batch norms folded into convolutions, which then have a bias.
+        equalize: whether it is of equalized layers, where what limits channels, as ReLU6 does, is stored.
         tables: further costs, each a sum over nodes: name -> DataFrame (index: node names, columns:
             bit-widths), path of a CSV of that shape, or mapping node name -> {width: cost}.
 
@@ -65,6 +66,7 @@ class CostModel:
         storage: Storage = "weights",
         scales: Scales | None = None,
         fold: bool = True,
+        equalize: bool = False,
         tables: Mapping[str, Any] | None = None,
     ) -> None:
         Choice(get_args(BitOps)).check("bitops", bitops)
@@ -79,9 +81,9 @@ class CostModel:
         self.bitops: BitOps = bitops
         self.storage: Storage = storage
         self.scales: Scales = scales or ("none" if storage == "weights" else "per_tensor")
-        self.fold = Flag().check("fold", fold)
+        self.fold, self.equalize = Flag().check("fold", fold), Flag().check("equalize", equalize)
         self._num_nodes = len(workload.nodes)
-        self._counts = count(workload, bitops, storage, self.scales, self.fold)
+        self._counts = count(workload, bitops, storage, self.scales, self.fold, self.equalize)
         self.cost_names: tuple[str, ...] = COST_NAMES
         self._tables = np.empty((0, self._num_nodes, FULL_PRECISION + 1))
         for name, table in tables.items():

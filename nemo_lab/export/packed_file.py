@@ -28,13 +28,13 @@ from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.fingerprint import digest, settings_of_modules
 from nemo_lab.quantize.folding import paths_of, stored, tensors_of
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.workload.beside import tensors_read
+from nemo_lab.workload.reading import tensors_read
 from nemo_lab.workload.records import Quantizer
 from nemo_lab.workload.workload import Workload
 
 KEY, VERSION = "nemo_lab", 1
 CODES, SCALES, FLOATS, OTHERS = "codes", "scales", "floats", "other."
-STRUCTURE = ("fold", "per_channel", "bias")  # settings that say which tensors there are
+STRUCTURE = ("fold", "equalize", "per_channel", "bias")  # settings that say which tensors there are
 WORKLOAD = Instance(Workload)
 
 Arrays = dict[str, NDArray[Any]]

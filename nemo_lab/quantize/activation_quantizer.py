@@ -89,14 +89,14 @@ class ActivationQuantizer(nn.Module):
 
 
 def insert_quantizers(
-    graph: fx.GraphModule, workload: Workload, folded: Mapping[str, str]
+    graph: fx.GraphModule, workload: Workload, moved: Mapping[str, str]
 ) -> tuple[dict[str, ActivationQuantizer], dict[str, int]]:
     """Put a quantizer behind every tensor that is one of the workload's decisions, in place.
 
     Args:
         graph: a copy of the workload's.
         workload: says where.
-        folded: the fx name of each batch norm that is gone -> that of the conv it was folded into.
+        moved: the fx name of each node that is gone, as a folded batch norm is -> that of what does its work.
 
     Returns:
         the name of each activation -> its quantizer, and the path of each quantizer -> its column of bits.
@@ -107,7 +107,7 @@ def insert_quantizers(
     called = free_name(graph, "quantizer")
     for node in workload.nodes:
         for place in (q for q in node.quantizers if q.kind == "activation"):
-            producer = by_name[folded.get(place.source, place.source)]
+            producer = by_name[moved.get(place.source, place.source)]
             path = f"{called}_{len(quantizers)}"
             quantizers[place.name] = _insert(graph, producer, path)
             columns[path] = node.index

@@ -116,7 +116,7 @@ def cost_model_of(
         raise ArgumentError(
             "storage='payload' beside a cost_model that counts weights", "give it to the CostModel"
         )
-    counted = {"scales": model.scales, "fold": model.fold}
+    counted = {"scales": model.scales, "fold": model.fold, "equalize": model.equalize}
     if model.storage == "payload" and counted != own:
         raise ArgumentError(
             f"the cost_model counts a payload with {_said(counted)}, the problem has one with {_said(own)}",
@@ -127,7 +127,8 @@ def cost_model_of(
 
 def payload_of(config: QuantizationConfig) -> dict[str, Any]:
     """What a ``CostModel`` has to be told of a config to count its payload."""
-    return {"scales": "per_channel" if config.per_channel else "per_tensor", "fold": config.fold}
+    scales = "per_channel" if config.per_channel else "per_tensor"
+    return {"scales": scales, "fold": config.fold, "equalize": config.equalize}
 
 
 def _said(arguments: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,9 @@ from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.folding import free_name, paths_of, stored
 from nemo_lab.quantize.observers import Ranges
 from nemo_lab.quantize.weights import Weights
-from nemo_lab.workload.beside import tensors_read
 from nemo_lab.workload.nodes import argument, function_name, is_function
 from nemo_lab.workload.operations import LAYERS, PRODUCTS, TRANSPARENT, TRANSPARENT_MODULES
+from nemo_lab.workload.reading import readers_of
 from nemo_lab.workload.workload import Workload
 
 LOWEST, HIGHEST = -(2.0**31), 2.0**31 - 128  # of int32, the highest that float32 holds
@@ -96,12 +95,7 @@ class Biases:
         graph.recompile()
 
     def _find(self) -> Iterator[Bias]:
-        readers = Counter(
-            id(one)
-            for node in self.graph.graph.nodes
-            for one in tensors_read(self.graph, node)
-            for _ in (node.users if node.op == "get_attr" else "1")  # torch.fx reads once for all of them
-        )
+        readers = readers_of(self.graph)
         for node in list(self.graph.graph.nodes):
             for x, weight, bias, own in biased_layers(self.graph, node):
                 source = _on_the_grid(self.graph, x)

@@ -53,6 +53,12 @@ class QuantizationConfig:
     )
     symmetric: bool = declared(False, Flag(), "Zero points of 0, see ``nemo_lab.quantize.affine.affine``.")
     fold: bool = declared(True, Flag(), "Fold batch norms into the convolutions before them.")
+    equalize: bool = declared(
+        False,
+        Flag(),
+        "Balance the ranges of channels between consecutive layers, which leaves the network in full "
+        "precision as it is, see ``nemo_lab.quantize.equalization``; for one range for each tensor.",
+    )
     bias: BiasRule = declared(
         "float",
         Choice(get_args(BiasRule)),

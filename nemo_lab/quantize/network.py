@@ -18,11 +18,13 @@ from nemo_lab.quantize.activation_quantizer import insert_quantizers
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.biases import Biases
 from nemo_lab.quantize.config import QuantizationConfig
+from nemo_lab.quantize.equalization import equalize
 from nemo_lab.quantize.folding import fold_batch_norms, paths_of, stored
 from nemo_lab.quantize.observers import Observer, Ranges, sqnr
 from nemo_lab.quantize.precision import compute_in
 from nemo_lab.quantize.prefix_cache import KeptStates
 from nemo_lab.quantize.segments import cut
+from nemo_lab.quantize.tensors import channels_last
 from nemo_lab.quantize.weights import Weights
 from nemo_lab.workload.own_numbers import OwnNumbers
 from nemo_lab.workload.records import FULL_PRECISION, Node, Quantizer
@@ -65,7 +67,8 @@ class QuantizedNetwork:
         for path in workload.graph.meta["training"]:
             self.graph.get_submodule(path).training = True
         self.folded = fold_batch_norms(self.graph) if self.config.fold else {}
-        self.activations, columns = insert_quantizers(self.graph, workload, self.folded)
+        moved = equalize(self.graph) if self.config.equalize else {}
+        self.activations, columns = insert_quantizers(self.graph, workload, {**self.folded, **moved})
         self._stored: dict[str, Tensor] = {}
         self.biases = Biases(self.graph, workload, self.activations, rounds=self.config.bias == "int32")
         scales = {}
@@ -239,12 +242,3 @@ class QuantizedNetwork:
 
 def _several(inputs: Tensor | Batch) -> Batch:
     return (inputs,) if isinstance(inputs, Tensor) else inputs
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """A copy of images or of a kernel with the strides of channels last; what is neither, as it is.
-
-    ``contiguous`` will not do: of one channel, or of one pixel, it says that any strides are right, and a
-    convolution that finds them contiguous runs in the slower layout.
-    """
-    return x.clone(memory_format=torch.channels_last) if x.ndim == 4 else x

@@ -97,3 +97,12 @@ def _vocabularies(leaf: Leaf, workload: Workload) -> list[int]:
                 one.num_embeddings for one in readers if isinstance(one, nn.Embedding | nn.EmbeddingBag)
             ]
     return found
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """A copy of images or of a kernel with the strides of channels last; what is neither, as it is.
+
+    ``contiguous`` will not do: of one channel, or of one pixel, it says that any strides are right, and a
+    convolution that finds them contiguous runs in the slower layout.
+    """
+    return x.clone(memory_format=torch.channels_last) if x.ndim == 4 else x

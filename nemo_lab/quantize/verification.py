@@ -44,6 +44,10 @@ def check_same(network: QuantizedNetwork, batch: Batch) -> None:
     differs = disagreement(_run(network.graph, workload, batch), wanted)
     if differs is None:
         return
+    if config.equalize:
+        plain = QuantizedNetwork(workload, dataclasses.replace(config, equalize=False))
+        if disagreement(_run(plain.graph, workload, batch), wanted) is None:
+            raise TraceError(f"equalizing layers changes {workload.name}: {differs}", "pass equalize=False")
     if config.fold:
         unfolded = QuantizedNetwork(workload, dataclasses.replace(config, fold=False))
         if disagreement(_run(unfolded.graph, workload, batch), wanted) is None:

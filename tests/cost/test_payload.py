@@ -216,9 +216,10 @@ def test_a_payload_of_another_problem_is_refused(digits: nl.Workload) -> None:
     )
     assert nl.QuantizationProblem(digits, cost_model=channels, per_channel=True).cost_model is channels
     for model, told, hint in (
-        (plain, {"per_channel": True}, "scales='per_channel', fold=True"),
-        (channels, {}, "scales='per_tensor', fold=True"),
-        (plain, {"fold": False}, "scales='per_tensor', fold=False"),
+        (plain, {"per_channel": True}, "scales='per_channel', fold=True, equalize=False"),
+        (channels, {}, "scales='per_tensor', fold=True, equalize=False"),
+        (plain, {"fold": False}, "scales='per_tensor', fold=False, equalize=False"),
+        (plain, {"equalize": True}, "scales='per_tensor', fold=True, equalize=True"),
     ):
         with pytest.raises(ArgumentError, match=rf"give CostModel\(workload, storage='payload', {hint}\)"):
             nl.QuantizationProblem(digits, cost_model=model, **told)

@@ -34,6 +34,7 @@ CHANGES: dict[str, Any] = {
     "per_channel": True,
     "symmetric": True,
     "fold": False,
+    "equalize": True,
     "bias": "int32",
 }
 

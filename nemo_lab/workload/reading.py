@@ -1,0 +1,53 @@
+"""Which stored tensors the nodes of a graph read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+
+def tensors_read(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
+    """The stored tensors that a node reads."""
+    found = holder(graph, node)
+    if node.op == "get_attr":
+        return [found] if isinstance(found, Tensor) else []  # and not a graph, or what is scripted
+    return [] if found is None else [tensor for _, tensor in tensors_of(found)]
+
+
+def tensors_held(graph: fx.GraphModule, node: fx.Node) -> list[Tensor]:
+    """The same, and all tensors of a graph, or of something scripted, that it hands on."""
+    found = holder(graph, node)
+    return (
+        [one for _, one in tensors_of(found)] if isinstance(found, nn.Module) else tensors_read(graph, node)
+    )
+
+
+def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers with their paths, each as often as it has one."""
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
+def readers_of(graph: fx.GraphModule) -> Counter[int]:
+    """The ``id`` of every stored tensor -> how many nodes read it."""
+    return Counter(
+        id(one)
+        for node in graph.graph.nodes
+        for one in tensors_read(graph, node)
+        for _ in (node.users if node.op == "get_attr" else "1")  # torch.fx reads once for all of them
+    )
+
+
+def holder(graph: fx.GraphModule, node: fx.Node) -> Any:
+    """The module that a node calls, or the attribute that it reads."""
+    return attrgetter(str(node.target))(graph) if node.op in ("call_module", "get_attr") else None
+
+
+def called(graph: fx.GraphModule, node: fx.Node, kinds: tuple[type[nn.Module], ...]) -> Any:
+    """The module of one of these kinds that a node calls; None if it calls none."""
+    module = holder(graph, node) if node.op == "call_module" else None
+    return module if isinstance(module, kinds) else None
