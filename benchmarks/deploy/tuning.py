@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +11,10 @@ from typing import Any
 import numpy as np
 
 import nemo_lab as nl
+from benchmarks.deploy.pages import replace_section, written_by
 
 RESULTS = Path(__file__).parent / "TUNING.md"
+HEADING = "## What tuning gains"
 ABOUT = """Accuracy on held-out examples; `bias="int32"`, all other settings by default. *Corrected*:
 `nl.correct_bias`. The others are `nl.finetune`, mean over {seeds} seeds and the lowest and highest of them:
 *LSQ* by default, taught by the network in full precision on the images that it was calibrated with, without
@@ -80,14 +79,9 @@ def main() -> None:
         for called, bits in configurations(problem, given.members, given.evaluations):
             lines.append(row(name, called, problem, bits, given.steps, given.seeds))
             print(lines[-1], flush=True)
-    arguments = " ".join(
-        f"--{key} {' '.join(map(str, np.atleast_1d(value)))}" for key, value in vars(given).items()
-    )
     about = ABOUT.format(steps=given.steps, seeds=given.seeds)
-    versions = f"{datetime.date.today()}, torch {importlib.metadata.version('torch')}, {platform.machine()}"
-    command = f"`python -m benchmarks.deploy.tuning {arguments}`, {versions}."
-    text = ["# What tuning gains", "", command, "", about, "", *lines]
-    RESULTS.write_text("\n".join(text) + "\n")
+    command = written_by("benchmarks.deploy.tuning", vars(given))
+    replace_section(RESULTS, "\n".join([HEADING, "", command, "", about, "", *lines]))
 
 
 if __name__ == "__main__":

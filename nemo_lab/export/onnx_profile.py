@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nemo_lab.errors import ExportError
 from nemo_lab.export.extra import needed
+from nemo_lab.export.onnx_alone import check_survives
 from nemo_lab.interruption import check_interrupted
 
 WITHIN = 0.5  # the profiler gives whole microseconds, cut off
@@ -58,6 +59,7 @@ class TimedSession:
         self, model: bytes, called: str, threads: int, inputs: Sequence[Tensor], profile: str | None = None
     ) -> None:
         runtime, self._onnx = needed("onnxruntime", "onnx", purpose="to run ONNX")
+        check_survives(model, called, inputs)
         self.name, self._called, options = (
             f"onnxruntime {runtime.__version__}",
             called,

@@ -12,6 +12,7 @@ import numpy as np
 
 from nemo_lab.export.borders import check_rounding
 from nemo_lab.export.comparing import SAME, Expected, Run, Runtime, compared
+from nemo_lab.export.onnx_alone import check_survives
 from nemo_lab.export.onnx_runtime import Session
 from nemo_lab.export.openvino_runtime import OpenVinoSession, is_there
 from nemo_lab.quantize.evaluation import Task
@@ -73,6 +74,7 @@ def verified(
         ArgumentError: if a library is missing.
     """
     path = Path(path)
+    check_survives(path.read_bytes(), path.name, task.batches[0][0])
     expected, runs = Expected.of(lambda inputs, n: network(network.prepare(inputs), n), task), []
     for opened in _runtimes(optimized):
         run = compared(opened(path), expected, task)
