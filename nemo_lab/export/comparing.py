@@ -61,6 +61,8 @@ class Run:
             was above that of what the file says, as a share of the range.
         layers: what computes with integers, as the runtime has rearranged it: the path of a layer's weight,
             or the name of the operation.
+        time: of a few examples, as a share of what the same network in float32 takes there; None if it was not
+            measured.
     """
 
     runtime: str
@@ -69,6 +71,7 @@ class Run:
     agreement: float
     flips: tuple[tuple[int, float], ...]
     layers: tuple[str, ...]
+    time: float | None = None
 
     @property
     def integers(self) -> int:

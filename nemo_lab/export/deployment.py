@@ -85,7 +85,7 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
         there = next(one for one in (target.absolute(), *target.absolute().parents) if one.is_dir())
         with tempfile.TemporaryDirectory(dir=there, prefix=".nemo_lab-") as made:
             inside = Path(made)
-            verification = save_onnx(subject, row, inside / ONNX)
+            verification = save_onnx(subject, row, inside / ONNX, timed=True)
             save_packed(subject, row, inside / PACKED)
             save_bits(study, config, inside / BITS)
             study.to_script(inside / SCRIPT)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nemo_lab.arguments import Choice, Instance, Whole
 from nemo_lab.export.extra import needed
-from nemo_lab.export.onnx_graph import float_model, put_integers, weight_paths
+from nemo_lab.export.onnx_graph import float_model, in_float, put_integers, weight_paths
 from nemo_lab.export.onnx_owners import Owners
 from nemo_lab.export.onnx_profile import Kernel, TimedSession
 from nemo_lab.quantize import QuantizationProblem
@@ -122,7 +122,7 @@ def measure_latency(
     batch_size, begin = BATCH.check("batch_size", batch_size), perf_counter()
     examples = problem.task().batches[0][0]
     batch = tuple(tensor[np.arange(batch_size) % len(tensor)] for tensor in examples)
-    full = TimedSession(_in_float(problem), f"{problem.title} in float32", threads, batch)
+    full = TimedSession(in_float(problem.network(), examples), f"{problem.title} in float32", threads, batch)
     with tempfile.TemporaryDirectory(prefix="nemo_lab-", ignore_cleanup_errors=True) as folder:
         files = _files(problem, threads, batch, folder)
         sessions = [full, *(session for file in files for session in (file.plain, file.profiled))]
@@ -148,14 +148,6 @@ def measure_latency(
         runs=runs,
         seconds=perf_counter() - begin,
     )
-
-
-def _in_float(problem: QuantizationProblem) -> bytes:
-    network = problem.network()
-    network.set_bits(None)
-    ir = needed("onnx_ir", purpose="to write ONNX")
-    model = float_model(network, problem.task().batches[0][0])
-    return bytes(ir.to_proto(model).SerializeToString())
 
 
 def _files(problem: QuantizationProblem, threads: int, batch: tuple[Tensor, ...], folder: str) -> list[_File]:

@@ -8,19 +8,22 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nemo_lab.arguments import File
+from nemo_lab.arguments import File, Flag
 from nemo_lab.errors import ArgumentError, DataError
 from nemo_lab.export.extra import needed
 from nemo_lab.export.grids import of_quantizers
 from nemo_lab.export.metadata import KEY, network_of, read_record, record_of, unseen
 from nemo_lab.export.network import configured
-from nemo_lab.export.onnx_graph import onnx_model
+from nemo_lab.export.onnx_graph import in_float, onnx_model
 from nemo_lab.export.placing import place, placing
 from nemo_lab.export.torch_file import verify_torch
 from nemo_lab.export.verification import Verification, verified
+from nemo_lab.quantize.evaluation import Task
+
+TIMED = Flag()
 
 
-def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verification:
+def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str], *, timed: bool = False) -> Verification:
     """Write a configuration as ONNX, for any runtime that knows quantized networks.
 
     Activations are rounded by pairs of ``QuantizeLinear`` and ``DequantizeLinear``, with a ``Clip`` between
@@ -38,6 +41,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
         bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``; of a
             ``TunedNetwork`` its own, or None.
         path: of the file, which ends in ``.onnx``.
+        timed: also measure its time beside that of the network in float32, for which that is made, too.
 
     Raises:
         VerificationError: if the file computes something else; it names the first layer that does.
@@ -47,7 +51,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
 
     The libraries for it come by ``pip install "nemo_lab[deploy]"``.
     """
-    target = place(path, ".onnx")
+    target, timed = place(path, ".onnx"), TIMED.check("timed", timed)
     network, widths = configured(problem, bits)
     ir = needed("onnx_ir", purpose="to write ONNX")
     task = unseen(problem)
@@ -55,32 +59,40 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Verifica
     model.metadata_props[KEY] = json.dumps(record_of(problem, widths))
     with placing(target) as (made,):
         ir.save(model, made)
-        found = verified(made, configured(problem, bits)[0], task)
+        full = _in_float(problem, bits, task) if timed else None
+        found = verified(made, configured(problem, bits)[0], task, full=full)
     return dataclasses.replace(found, path=target)
 
 
-def verify(path: str | os.PathLike[str], problem: Any) -> Verification:
+def verify(path: str | os.PathLike[str], problem: Any, *, timed: bool = False) -> Verification:
     """Run a file of ``save_onnx`` or ``save_torch`` again, and hold it against the problem it came from.
 
     Args:
         path: of the file.
         problem: a ``QuantizationProblem`` with the same network, calibration and settings, or the
             ``TunedNetwork`` that was written.
+        timed: as ``save_onnx``; of ONNX alone.
 
     Raises:
         VerificationError: if it computes something else, or does not run.
         DataError: if neither wrote it, or it is of another network.
         ArgumentError: if there is no such file, or the problem is neither.
     """
-    source = Path(File().check("path", path))
+    source, timed = Path(File().check("path", path)), TIMED.check("timed", timed)
     if source.is_file() and source.suffix.lower() not in (".onnx", ".pt2"):
         raise ArgumentError(
             f"verify reads .onnx and .pt2, and {source.name} is neither", "load_packed checks what it loads"
         )
     if source.suffix.lower() == ".pt2":
         return verify_torch(source, problem)
-    network = network_of(_read(source), source.name, problem)
-    return verified(source, network, unseen(problem))
+    record, task = _read(source), unseen(problem)
+    network = network_of(record, source.name, problem)
+    full = _in_float(problem, record["bits"], task) if timed else None
+    return verified(source, network, task, full=full)
+
+
+def _in_float(problem: Any, bits: Any, task: Task) -> bytes:
+    return in_float(configured(problem, bits)[0], task.batches[0][0])
 
 
 def _read(path: Path) -> dict[str, Any]:

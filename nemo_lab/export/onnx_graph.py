@@ -55,6 +55,13 @@ def float_model(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
     return model
 
 
+def in_float(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> bytes:
+    """The model of a network in full precision, which is used up; errors are those of ``onnx_model``."""
+    ir = needed("onnx_ir", purpose="to write ONNX")
+    network.set_bits(None)
+    return bytes(ir.to_proto(float_model(network, batch)).SerializeToString())
+
+
 def put_integers(
     model: Any, network: QuantizedNetwork, paths: Mapping[str, str], widths: Mapping[str, int]
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from nemo_lab.export.comparing import SAME, Expected, Run, Runtime, compared
 from nemo_lab.export.onnx_alone import check_survives
 from nemo_lab.export.onnx_runtime import Session
 from nemo_lab.export.openvino_runtime import OpenVinoSession, is_there
+from nemo_lab.export.timing import share_of_time
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.network import QuantizedNetwork
 
@@ -45,6 +48,7 @@ class Verification:
             lines.append(
                 f"  {run.runtime}, {how}: largest difference {run.difference:.1e} of the range{agrees}"
                 f"{many if run.optimized else ''}"
+                f"{'' if run.time is None else f', {run.time:.2f} times the time of float32'}"
             )
         return "\n".join(lines)
 
@@ -55,6 +59,7 @@ def verified(
     task: Task,
     *,
     optimized: Sequence[bool] = (False, True),
+    full: bytes | None = None,
 ) -> Verification:
     """Run a file on all examples, and hold it against the network that it was made of.
 
@@ -68,6 +73,7 @@ def verified(
         task: the examples.
         optimized: False to run it with all optimisations off, True by default settings: in OpenVINO, too,
             where it is installed.
+        full: the model in float32, whose time is that by which those of default settings are measured.
 
     Raises:
         VerificationError: if the file computes anything else; it names the first layer that does.
@@ -80,8 +86,17 @@ def verified(
         run = compared(opened(path), expected, task)
         if run.difference > SAME:  # else other predictions are ties, but for floating point
             check_rounding(opened, path, network, task, run)
+        if run.optimized and full is not None:
+            run = dataclasses.replace(run, time=_time(opened, path, full, task))
         runs.append(run)
     return Verification(path, path.stat().st_size, task.count, tuple(runs))
+
+
+def _time(opened: Callable[..., Runtime], path: Path, full: bytes, task: Task) -> float:
+    with tempfile.TemporaryDirectory(prefix="nemo_lab-", ignore_cleanup_errors=True) as folder:
+        other = Path(folder, "float32.onnx")
+        other.write_bytes(full)
+        return share_of_time(opened, path, other, task.batches[0][0])
 
 
 def _runtimes(optimized: Sequence[bool]) -> Iterator[Callable[..., Runtime]]:

@@ -53,6 +53,7 @@ def test_the_card_says_what_is_so(study: nl.Study, tmp_path: Path) -> None:
     assert f"| accuracy, on held-out examples | {found} |" in text
     assert " kB |" in text
     assert "100.00 % of predictions agree" in text
+    assert "times the time of float32" in text
     for name, size in {one.name: one.stat().st_size for one in tmp_path.iterdir()}.items():
         assert name == "MODEL_CARD.md" or f"| `{name}` | {size:,} |" in text
     listed = dict(re.findall(r"\| `([^`]+)` \| (?:weight|activation) \| (\d+) \|", text))

@@ -85,6 +85,12 @@ def test_runtimes_say_what_was_searched(name: str, request: pytest.FixtureReques
     weights = {one.name for one in problem.workload.nodes if one.kind == "weight"}
     assert weights & set(default.layers)
     assert found.bytes == path.stat().st_size
+    assert off.time is default.time is None
+    off, default = (timed := verify(path, problem, timed=True)).runs
+    assert off.time is None
+    assert default.time is not None
+    assert 0.01 < default.time < 100
+    assert f"{default.time:.2f} times the time of float32" in str(timed)
     split = problem.workload.data.held_out  # type: ignore[union-attr]
     predicted = ran(path, torch.from_numpy(split.inputs)).argmax(1)
     assert np.mean(predicted != split.labels) == problem.error(mixed(problem), split)[0]
