@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import signal
+import subprocess
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -17,6 +20,8 @@ with warnings.catch_warnings():  # torch-geometric compiles with torch.jit, whic
     warnings.simplefilter("ignore", DeprecationWarning)
     warnings.simplefilter("ignore", FutureWarning)  # newer versions of torch say it so
     import torch_geometric.nn  # noqa: F401
+
+Remount = Callable[[str], None]
 
 # a shell that starts the tests in the background has Ctrl-C ignored, for them and for what they start
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -62,3 +67,29 @@ def digits_problem(digits: Workload) -> QuantizationProblem:
 @pytest.fixture
 def toy() -> ToyProblem:
     return ToyProblem()
+
+
+@pytest.fixture(scope="session")
+def digits_int32(digits: Workload) -> QuantizationProblem:
+    return QuantizationProblem(digits, bias="int32")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[tuple[Path, Remount]]:
+    """A disk of its own, and how to change it; only where tests may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(*options: str) -> int:
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(place)]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode
+        except OSError:
+            return 1
+
+    if mount("-o", "size=200k"):
+        pytest.skip("no right to mount a disk here")
+    try:
+        yield place, lambda options: subprocess.run(["mount", "-o", f"remount,{options}", place], check=True)  # type: ignore[func-returns-value]
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)

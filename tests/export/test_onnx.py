@@ -43,11 +43,6 @@ def stored(path: Path) -> dict[str, Any]:
     return {one.name: one for one in onnx.load(path).graph.initializer}
 
 
-@pytest.fixture(scope="module")
-def digits_int32(digits: nl.Workload) -> nl.QuantizationProblem:
-    return nl.QuantizationProblem(digits, bias="int32")
-
-
 class Net(nn.Module):
     """Layers of many kinds, one of them called twice."""
 

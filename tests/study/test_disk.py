@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +10,8 @@ import pytest
 
 from nemo_lab import Study, create_study, load_study
 from nemo_lab.errors import StorageError
+from tests.conftest import Remount
 from tests.toy import ToyProblem
-
-Remount = Callable[[str], None]
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[tuple[Path, Remount]]:
-    """A disk of its own, and how to change it; only where tests may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mount(*options: str) -> int:
-        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(place)]
-        try:
-            return subprocess.run(command, capture_output=True, check=False).returncode
-        except OSError:
-            return 1
-
-    if mount("-o", "size=200k"):
-        pytest.skip("no right to mount a disk here")
-    try:
-        yield place, lambda options: subprocess.run(["mount", "-o", f"remount,{options}", place], check=True)  # type: ignore[func-returns-value]
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def make(path: Path | None) -> Study:
