@@ -254,6 +254,7 @@ CALLS = [
         remove_species=named,
         save_as=lambda: {"path": "saved.sqlite"},
         enqueue=lambda: {"bits": 4},
+        note_files=lambda: {"config_id": 0, "files": {"net.onnx": 1}},
     ),
     *methods(
         "CostModel", lambda: nl.CostModel(WORKLOAD), with_table=table, neighbours=neighbours, bounds=bounds

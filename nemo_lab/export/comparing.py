@@ -61,8 +61,7 @@ class Run:
             was above that of what the file says, as a share of the range.
         layers: what computes with integers, as the runtime has rearranged it: the path of a layer's weight,
             or the name of the operation.
-        time: of a few examples, as a share of what the same network in float32 takes there; None if it was not
-            measured.
+        time: of a few examples, as a share of what the same network in float32 takes; None if not measured.
     """
 
     runtime: str

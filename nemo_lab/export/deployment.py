@@ -101,6 +101,7 @@ def deploy(study: Study, config_id: int, folder: str | os.PathLike[str], *, tune
                 os.replace(inside / name, target / name)
     except OSError as error:
         raise unwritable(target, error) from error
+    study.note_files(config, sizes)
     return Deployment(target, sizes, dataclasses.replace(verification, path=target / ONNX))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from nemo_lab.arguments import Flag
 from nemo_lab.closing import when_collected
@@ -14,7 +14,7 @@ from nemo_lab.search.constraints import Width
 from nemo_lab.study.configurations import Configurations
 from nemo_lab.study.delegation import delegated, writing
 from nemo_lab.study.inherited import NO_NETWORKS, Inherited
-from nemo_lab.study.journal import Journal, Recorder, resumed
+from nemo_lab.study.journal import Journal
 from nemo_lab.study.keeping import Described, Keeping, NotCopied
 from nemo_lab.study.parsing.species import SpeciesMaker
 from nemo_lab.study.results.frames import study_html
@@ -22,11 +22,9 @@ from nemo_lab.study.results.script import Beginning, script
 from nemo_lab.study.results.snapshot import Snapshot, SpeciesInfo, State
 from nemo_lab.study.results.tables import Tables
 from nemo_lab.study.results.validation import Validation
-from nemo_lab.study.run.follower import Follower
+from nemo_lab.study.run.made import runner_of
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.run.progress_bar import ProgressBar
-from nemo_lab.study.run.runner import Runner
-from nemo_lab.study.run.worker import Worker
 from nemo_lab.study.running import Running
 from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
@@ -65,14 +63,7 @@ class Study(NotCopied):
         def engine() -> Engine:
             return Engine(problem, maker.all(species), options, seed)
 
-        if journal is not None and not journal.writable:
-            recorder, runner = Recorder(journal), cast("Runner", Follower(journal))
-        else:
-            stored = None if journal is None else journal.read()
-            begun = stored if stored is not None and (len(stored.evaluations) or stored.record) else None
-            made = engine() if begun is None else resumed(engine, begun, maker.named)
-            recorder = Recorder(journal, stored)
-            runner = Worker(made, workers, recorder, begun)
+        recorder, runner = runner_of(journal, engine, workers, maker.named)
         self._runner = runner
         self._keeping = Keeping(runner, recorder, described)
         self._running = Running(runner)
@@ -226,6 +217,7 @@ class Study(NotCopied):
 
     validate = delegated("_validating", Validating.validate)
     smallest = delegated("_validating", Validating.smallest)
+    note_files = delegated("_validating", Validating.note_files)
 
     @property
     def validated(self) -> dict[int, Validation]:
@@ -236,6 +228,11 @@ class Study(NotCopied):
     def tuned(self) -> dict[int, Validation]:
         """What was measured on held-out examples after tuning, by config id."""
         return self._validating.tuned
+
+    @property
+    def written(self) -> dict[int, dict[str, int]]:
+        """The files of configurations, as of ``deploy``: config id -> name of each -> its bytes."""
+        return self._validating.written
 
     @property
     def title(self) -> str:

@@ -15,7 +15,7 @@ from nemo_lab.errors import ArgumentError, shown
 from nemo_lab.objective import Objective
 from nemo_lab.search import Problem
 from nemo_lab.search.objective import objectives_of, varied
-from nemo_lab.study.parsing.configs import known_configs
+from nemo_lab.study.parsing.configs import known_config, known_configs
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.results.frames import front_frame
 from nemo_lab.study.results.validation import Validation, validate, validate_tuned, validation_frame
@@ -30,13 +30,15 @@ class Validating:
         runner: of the study.
 
     Attributes:
-        validated: what was measured on held-out examples, by config id.
+        validated, tuned: what was measured on held-out examples, by config id; the latter after tuning.
+        written: bytes of the files of a configuration, by their names, by config id.
     """
 
     def __init__(self, problem: Problem, runner: Runner) -> None:
         self._problem, self._runner = problem, runner
         self.validated: dict[int, Validation] = {}
         self.tuned: dict[int, Validation] = {}
+        self.written: dict[int, dict[str, int]] = {}
 
     def validate(
         self, ids: Any = None, data: Any = None, metric: Any = None, tuned: Any = ()
@@ -67,6 +69,25 @@ class Validating:
         self.tuned |= (now := dict(of_tuned))
         self._runner.tell_listeners()
         return validation_frame(snapshot, self.validated, chosen, self._problem, now)
+
+    def note_files(self, config_id: int, files: Mapping[str, int]) -> None:
+        """Remember what was written of a configuration, which the inspector says; ``deploy`` does so.
+
+        Args:
+            config_id: its number.
+            files: name of each file -> its bytes.
+
+        Raises:
+            UnknownNameError: if there is no evaluation of that number.
+            ArgumentError: if the files are something else.
+        """
+        config = known_config(config_id, len(self._runner.snapshot.evaluations))
+        if not isinstance(files, Mapping) or any(
+            not isinstance(name, str) or type(count) is not int for name, count in files.items()
+        ):
+            raise ArgumentError(f"files={shown(files)}", "give the bytes of each file by its name")
+        self.written[config] = dict(files)
+        self._runner.tell_listeners()
 
     def _by_config(self, tuned: Any) -> dict[int, Any]:
         """Tuned networks by the config id that each came from."""

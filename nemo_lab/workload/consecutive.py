@@ -115,7 +115,9 @@ def _parts(graph: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None,
     if any(one is not None and one.op != "get_attr" for one in (weight, bias)):
         return None
     groups = 1 if name == "linear" else argument(node, 8 if name == "convolution" else 6, "groups", 1)
-    tensors = [None if one is None else attrgetter(str(one.target))(graph) for one in (weight, bias)]
+    tensors: list[Any] = [
+        None if one is None else attrgetter(str(one.target))(graph) for one in (weight, bias)
+    ]
     return tensors[0], tensors[1], groups
 
 

@@ -36,6 +36,7 @@ def test_a_folder_is_whole(study: nl.Study, tmp_path: Path) -> None:
     assert names(folder.parent) == {"folder"}
     assert found.bytes["net.onnx"] == (folder / "net.onnx").stat().st_size
     assert found.verification.path == folder / "net.onnx"
+    assert study.written[3] == found.bytes
     assert str(folder) in str(found)
     bits = study.snapshot.evaluations.bits[3]
     assert load_bits(folder / "bits.json", study.problem).tolist() == bits.tolist()

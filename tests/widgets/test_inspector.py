@@ -185,6 +185,13 @@ def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> N
     assert f"0.2500 = {1000 * megabytes:.4g} kB" in words(dashboard.inspector)
     assert f"= {1000 * giga:.4g} MBOPs" in words(dashboard.inspector)
     assert "11.2 kB weights, 13.6 kB with biases and scales" in words(dashboard.inspector)
+    study.note_files(0, {"MODEL_CARD.md": 5000, "net.onnx": 61_234, "net.safetensors": 900})
+    until(
+        lambda: (
+            "biases and scales · net.onnx 61.2 kB · net.safetensors 900 bytes" in words(dashboard.inspector)
+        )
+    )
+    assert "MODEL_CARD" not in words(dashboard.inspector)
     control(dashboard.steering, "Nodes").index = (1,)
     button(dashboard, "- 1").click()
     bits = np.full(36, 8)
@@ -192,6 +199,7 @@ def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> N
     weights, payload = problem.stored_bytes(bits)
     said = f"{weights / 1e3:.1f} kB weights, {payload / 1e3:.1f} kB with biases and scales"
     until(lambda: "draft" in words(dashboard.inspector) and said in words(dashboard.inspector))
+    assert "net.onnx" not in words(dashboard.inspector)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +213,7 @@ def test_absolute_costs_are_said_where_they_are_known(open_dashboard: Open) -> N
 def test_the_size_that_is_stored_is_said_where_there_is_one(stored: object, said: str) -> None:
     problem = ToyProblem()
     problem.stored_bytes = lambda bits: stored  # type: ignore[method-assign, assignment, return-value]
-    assert "".join(parsed(inspector_html.size(problem, np.full(6, 8, np.uint8))).words) == said
+    assert "".join(parsed(inspector_html.size(problem, np.full(6, 8, np.uint8), {})).words) == said
 
 
 def test_the_front_is_saved_where_it_is_said(

@@ -142,5 +142,6 @@ class InspectorPanel(Panel):
             return EMPTY
         species = [one.name for one in self.study.species]
         table = inspector_html.table(self.problem, self._kinds, subjects)
-        size = inspector_html.size(self.problem, subjects[0].bits)
+        written = {} if view.draft is not None else self.study.written.get(view.config, {})
+        size = inspector_html.size(self.problem, subjects[0].bits, written)
         return table + size + inspector_html.origin(view.snapshot, species, view.config)

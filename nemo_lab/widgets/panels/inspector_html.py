@@ -18,6 +18,7 @@ from nemo_lab.study.results.validation import Validation, held_out
 from nemo_lab.widgets.view.records import Draft, View
 
 SAME = "same"
+NETWORKS = (".onnx", ".safetensors", ".pt2")  # files that hold one
 Bits = NDArray[np.uint8]
 Row = tuple[str, Sequence[str], str]  # label, a cell for each configuration, and the difference
 
@@ -135,13 +136,17 @@ def marks(subjects: Sequence[Subject]) -> str:
     )
 
 
-def size(problem: Problem, bits: Bits) -> str:
-    """What a configuration takes when it is stored; nothing where no network is."""
+def size(problem: Problem, bits: Bits, written: Mapping[str, int]) -> str:
+    """What a configuration takes when it is stored, and in files, once written; nothing without a network."""
     stored = problem.stored_bytes(bits)
     if stored is None:
         return ""
     weights, payload = map(_bytes, stored)
-    return f'<div class="nemo-hint">{weights} weights, {payload} with biases and scales</div>'
+    parts = [f"{weights} weights, {payload} with biases and scales"]
+    parts += [
+        f"{html.escape(one)} {_bytes(count)}" for one, count in written.items() if one.endswith(NETWORKS)
+    ]
+    return f'<div class="nemo-hint">{" · ".join(parts)}</div>'
 
 
 def _bytes(count: int) -> str:
