@@ -17,7 +17,7 @@ import nemo_lab as nl
 from benchmarks.deploy.pages import RESULTS, replace_section
 from nemo_lab.export import measure_latency, save_onnx
 from nemo_lab.export.latency import Latency
-from nemo_lab.export.onnx_profile import TimedSession
+from nemo_lab.export.runtimes.onnx_profile import TimedSession
 
 TITLE = "## What widths do to time"
 NETWORKS = ("digits", "fashion", "text")

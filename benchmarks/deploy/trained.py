@@ -64,8 +64,8 @@ def rows(name: str, seconds: float, folder: Path) -> Iterator[str]:
     net = trained(name, seen, torch.from_numpy(data.search.labels).long(), seconds)
     workload = nl.Workload.from_module(net, seen[:2], name=name)
     problem = nl.QuantizationProblem(
-        workload, seen[:256], nl.Split(seen[:512].numpy(), data.search.labels[:512]),
-        held_out=nl.Split(held_out.numpy(), data.held_out.labels),
+        workload, seen[:256], (seen[:512].numpy(), data.search.labels[:512]),
+        held_out=(held_out.numpy(), data.held_out.labels),
         bias="int32", per_channel=True, storage="payload",
     )  # fmt: skip
     full = problem.full_precision_error(problem.held_out)

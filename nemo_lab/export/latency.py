@@ -17,7 +17,7 @@ from nemo_lab.arguments import Choice, Instance, Whole
 from nemo_lab.export.extra import needed
 from nemo_lab.export.onnx_graph import float_model, in_float, put_integers, weight_paths
 from nemo_lab.export.onnx_owners import Owners
-from nemo_lab.export.onnx_profile import Kernel, TimedSession
+from nemo_lab.export.runtimes.onnx_profile import Kernel, TimedSession
 from nemo_lab.quantize import QuantizationProblem
 
 if TYPE_CHECKING:

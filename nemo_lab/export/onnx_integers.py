@@ -9,8 +9,8 @@ import numpy as np
 
 from nemo_lab.export.codes import BiasCodes, WeightCodes
 from nemo_lab.export.extra import needed
-from nemo_lab.export.onnx_runtime import CODES
 from nemo_lab.export.onnx_tracing import constant
+from nemo_lab.export.runtimes.onnx_runtime import CODES
 from nemo_lab.quantize.affine import Affine
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm")  # whose third input is a bias

@@ -14,10 +14,10 @@ import numpy as np
 
 from nemo_lab.export.borders import check_rounding
 from nemo_lab.export.comparing import SAME, Expected, Run, Runtime, compared
-from nemo_lab.export.onnx_alone import check_survives
-from nemo_lab.export.onnx_runtime import Session
-from nemo_lab.export.openvino_runtime import OpenVinoSession, is_there
-from nemo_lab.export.timing import share_of_time
+from nemo_lab.export.runtimes.onnx_alone import check_survives
+from nemo_lab.export.runtimes.onnx_runtime import Session
+from nemo_lab.export.runtimes.openvino_runtime import OpenVinoSession, is_there
+from nemo_lab.export.runtimes.timing import share_of_time
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.network import QuantizedNetwork
 

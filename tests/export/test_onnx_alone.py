@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 import nemo_lab as nl
 from nemo_lab.errors import ExportError, VerificationError
-from nemo_lab.export import measure_latency, onnx_alone, quantized_module, save_onnx
-from nemo_lab.export.onnx_alone import check_survives
+from nemo_lab.export import measure_latency, quantized_module, save_onnx
+from nemo_lab.export.runtimes import onnx_alone
+from nemo_lab.export.runtimes.onnx_alone import check_survives
 
 TOKENS = torch.randint(0, 50, (64, 6), generator=torch.Generator().manual_seed(0))
 
@@ -58,7 +59,7 @@ def test_kinds_that_have_run_are_not_tried_again(
     batch = digits_problem.task().batches[0][0]
     monkeypatch.setattr(onnx_alone, "ONCE", "import os; os.abort()")
     check_survives(path.read_bytes(), path.name, batch)
-    monkeypatch.setattr(onnx_alone, "_survived", set())
+    monkeypatch.setattr(onnx_alone, "survived", set())
     with pytest.raises(VerificationError, match=r"ends the process that runs net\.onnx: SIGABRT"):
         check_survives(path.read_bytes(), path.name, batch)
     check_survives(b"no model", path.name, batch)  # of which the runtime says more

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper
 
 from nemo_lab.errors import ExportError
-from nemo_lab.export.onnx_profile import TimedSession
+from nemo_lab.export.runtimes.onnx_profile import TimedSession
 
 
 def model(kind: str = "Relu") -> bytes:

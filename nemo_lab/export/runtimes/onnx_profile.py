@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nemo_lab.errors import ExportError
 from nemo_lab.export.extra import needed
-from nemo_lab.export.onnx_alone import check_survives
+from nemo_lab.export.runtimes.onnx_alone import check_survives
 from nemo_lab.interruption import check_interrupted
 
 WITHIN = 0.5  # the profiler gives whole microseconds, cut off
