@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -122,9 +122,13 @@ class QuantizedNetwork:
 
     def adopt(self, other: QuantizedNetwork) -> None:
         """Take over the calibration and the layout of a network of the same workload."""
-        self.ranges = dict(other.ranges)
+        self.restore(other.ranges, other.channels_last)
+
+    def restore(self, ranges: Mapping[str, Ranges], in_last: bool) -> None:
+        """Take over the range of every activation, and whether channels lie last in memory."""
+        self.ranges = dict(ranges)
         self.biases.forget()
-        if other.channels_last:
+        if in_last:
             self._use_layout(True, {name: channels_last(full) for name, full in self.weights.full.items()})
 
     def _try_channels_last(self, batch: Batch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.evaluation import Task
 from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.quantize.sanity import warn_if_guessed
+from nemo_lab.quantize.sending import Sent
 from nemo_lab.quantize.sensitivity import Progress, completed, damages
 from nemo_lab.workload.workload import Workload
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class NodeTables(Problem):
+class NodeTables(Sent, Problem):
     """The part of a ``QuantizationProblem`` that tells of its nodes, and what they store."""
 
     workload: Workload
@@ -32,10 +32,6 @@ class NodeTables(Problem):
     _sizes: tuple[CostModel, CostModel] | None = None
     _damages: NDArray[np.float64] | None = None
     _progress: Progress | None = None
-
-    def _running(self) -> AbstractContextManager[QuantizedNetwork]:
-        """The network, for one caller at a time."""
-        raise NotImplementedError
 
     def sqnr(self) -> pd.DataFrame:
         """Signal to quantization noise of every node at every width, in dB, each node alone.

@@ -92,7 +92,8 @@ class QuantizationProblem(NodeTables):
             everywhere, where that becomes known without a further evaluation.
 
     ``evaluate`` may be called from any thread; calls wait for each other. Configurations that were
-    evaluated before cost nothing. A run that is stopped leaves it between two batches of images.
+    evaluated before cost nothing. A run that is stopped leaves it between two batches of images. Pickled, it
+    can be sent to another process, calibrated as it is.
     """
 
     workload: Workload
@@ -129,8 +130,7 @@ class QuantizationProblem(NodeTables):
         self.cost_names = self.cost_model.cost_names
         self.objective_names = arguments.objective_names(self.metrics, self.cost_names)
         self.num_nodes, self.node_names = len(workload.nodes), workload.names
-        self.node_features = workload.features
-        self.edges = workload.edges
+        self.node_features, self.edges = workload.features, workload.edges
         self._lock = threading.Lock()
         self._found: dict[bytes, tuple[float, ...]] = {}
 

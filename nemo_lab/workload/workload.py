@@ -91,6 +91,16 @@ class Workload:
             inputs=traced.inputs,
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        from nemo_lab.workload.pickling import record_of  # imports torch
+
+        return {**self.__dict__, "graph": record_of(self.graph)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from nemo_lab.workload.pickling import graph_of  # imports torch
+
+        self.__dict__.update(state, graph=graph_of(state["graph"]))
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates for one example, in full precision too; where unknown they count none."""
