@@ -32,6 +32,9 @@ class NemoError(Exception):
         self.hint = hint
         super().__init__(f"{message}; {hint}" if hint else message)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.message, self.hint)
+
     def at(self, place: str) -> Self:
         """The same error, said of a place, such as a line of a file.
 
@@ -40,6 +43,13 @@ class NemoError(Exception):
         """
         NemoError.__init__(self, f"{place}: {self.message}", self.hint)
         return self
+
+
+def _again(kind: type[NemoError], message: str, hint: str) -> NemoError:
+    """An error as it was, of whatever it had been made."""
+    error = kind.__new__(kind)
+    NemoError.__init__(error, message, hint)
+    return error
 
 
 class UnknownNameError(NemoError, KeyError):

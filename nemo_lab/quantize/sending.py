@@ -47,7 +47,8 @@ class Sent:
         return _received, (type(self), data)
 
 
-def _received(kind: type[Any], data: bytes) -> Any:
+def _received(kind: Any, data: bytes) -> Any:
+    """The problem that was sent."""
     state, made, ranges, channels_last = pickle.loads(data)  # noqa: S301  which pickle is about to do anyway
     problem = kind.__new__(kind)
     problem.__dict__.update(state, _lock=threading.Lock(), _found={})

@@ -19,6 +19,7 @@ from nemo_lab.study.journal import Header, StoredProblem
 from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.parsing.species import SPECIES
 from nemo_lab.study.provenance import as_problem, fingerprints, listed, reusable, versions
+from nemo_lab.study.run.elsewhere import OfExecutors, workers_of
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 from nemo_lab.study.transfer import inherited_from
@@ -44,7 +45,8 @@ def create_study(
     aspiration: Mapping[str, Any] | None = None,
     start_from: Any = None,
     transfer: Any = None,
-    workers: int = 1,
+    workers: int | None = None,
+    executor: Any = None,
     storage: str | os.PathLike[str] | None = None,
     name: str | None = None,
     **options: Any,
@@ -70,8 +72,12 @@ def create_study(
             the graph networks that these have evolved, at most 48 each, in place of new ones. Weights go over
             by the names of the features that they read; a problem of your own says them by ``feature_names``.
             The options ``gnn_hidden``, ``gnn_position`` and ``gnn_edges`` have to be those of that search.
-        workers: evaluations made at once, each in a thread; they change nothing but the time. A
-            ``QuantizationProblem`` makes one at a time, and uses its own ``threads``.
+        workers: evaluations made at once, which change nothing but the time: one by default, each further
+            one in a thread. A ``QuantizationProblem`` makes one at a time in a process, and uses its own
+            ``threads``: give it an executor.
+        executor: where evaluations are made, if not in this process: any of ``concurrent.futures``, such as
+            ``ProcessPoolExecutor(4)``, or Dask's ``client.get_executor()``; then ``workers`` are as many as
+            it has by default. The problem travels once to each process. It is yours to shut down.
         storage: an SQLite file, such as ``"run.sqlite"``, to which everything is written as it happens, so
             that ``load_study`` can go on with it. It may hold several studies, and what is in it already for
             the same workload, data and settings is not evaluated again.
@@ -92,7 +98,9 @@ def create_study(
     >>> len(study.evaluations())
     16
     """
-    seed, workers = SEED.check("seed", seed), WORKERS.check("workers", workers)
+    seed, workers = SEED.check("seed", seed), OrNone(WORKERS).check("workers", workers)
+    executor = OrNone(OfExecutors()).check("executor", executor)
+    workers = workers or (1 if executor is None else workers_of(executor))
     path, name = OrNone(File()).check("storage", storage), OrNone(Text()).check("name", name)
     if name is not None and path is None:
         raise ArgumentError(f"name={name!r} without storage", "add storage='run.sqlite'")
@@ -141,6 +149,7 @@ def create_study(
         species=wanted,
         options=made,
         workers=workers,
+        executor=executor,
         described=described,
         recipe=recipe,
         inherited=inherited,

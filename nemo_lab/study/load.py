@@ -28,6 +28,7 @@ from nemo_lab.study.provenance import (
     same_python,
     versions,
 )
+from nemo_lab.study.run.elsewhere import OfExecutors
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.study import Study
 
@@ -41,6 +42,7 @@ def load_study(
     *,
     problem: Any = None,
     species: Sequence[Any] = (),
+    executor: Any = None,
     read_only: bool = False,
 ) -> Study:
     """A study from its journal, ready to go on as if it had never been interrupted.
@@ -50,6 +52,7 @@ def load_study(
         name: of the study; the newest in the file by default.
         problem: what it searches, as for ``create_study``; not needed for the embedded workloads.
         species: classes or objects of your own that it was created with.
+        executor: where evaluations are made, as for ``create_study``; as many at once as it was created with.
         read_only: watch it instead, also while another process runs it.
 
     Raises:
@@ -66,6 +69,7 @@ def load_study(
     name = NAME.check("name", name)
     given = SPECIES.check("species", listed(species))
     watching = Flag().check("read_only", read_only)
+    executor = OrNone(OfExecutors()).check("executor", executor)
     journal = Journal.open(path, name, write=not watching, untouched=True)
     try:
         header = journal.header
@@ -92,6 +96,7 @@ def load_study(
             species=wanted,
             options=options,
             workers=header.workers,
+            executor=executor,
             described=lambda: (header, journal.fingerprints),
             journal=journal,
             own_species=own,

@@ -22,9 +22,10 @@ from nemo_lab.study.results.script import Beginning, script
 from nemo_lab.study.results.snapshot import Snapshot, SpeciesInfo, State
 from nemo_lab.study.results.tables import Tables
 from nemo_lab.study.results.validation import Validation
-from nemo_lab.study.run.made import runner_of
+from nemo_lab.study.run.elsewhere import Executor
 from nemo_lab.study.run.notices import notice
 from nemo_lab.study.run.progress_bar import ProgressBar
+from nemo_lab.study.run.runner_of import runner_of
 from nemo_lab.study.running import Running
 from nemo_lab.study.species_steering import SpeciesSteering
 from nemo_lab.study.steering import Steering
@@ -50,6 +51,7 @@ class Study(NotCopied):
         species: Sequence[Any],
         options: SearchOptions,
         workers: int = 1,
+        executor: Executor | None = None,
         described: Described,
         journal: Journal | None = None,
         own_species: Mapping[str, Any] | None = None,
@@ -63,7 +65,7 @@ class Study(NotCopied):
         def engine() -> Engine:
             return Engine(problem, maker.all(species), options, seed)
 
-        recorder, runner = runner_of(journal, engine, workers, maker.named)
+        recorder, runner = runner_of(journal, engine, maker.named, workers, executor)
         self._runner = runner
         self._keeping = Keeping(runner, recorder, described)
         self._running = Running(runner)

@@ -16,6 +16,7 @@ from nemo_lab.study.commands.evaluations import Foresee, Prepare
 from nemo_lab.study.commands.registry import carry_out
 from nemo_lab.study.journal import Recorder, Stored
 from nemo_lab.study.results.snapshot import Snapshot, State, snapshot_of
+from nemo_lab.study.run.elsewhere import Elsewhere, Executor
 from nemo_lab.study.run.evaluation import Evaluator
 from nemo_lab.study.run.limits import Limits, Watch
 from nemo_lab.study.run.throughput import Throughput
@@ -29,16 +30,25 @@ class Driver:
         workers: configurations evaluated at once.
         recorder: of the run.
         stored: what the run is taken up from, None for a fresh one.
+        executor: where configurations are evaluated; in threads of this process on None.
 
     Attributes:
         target: evaluations at which the run ends.
     """
 
-    def __init__(self, engine: Engine, workers: int, recorder: Recorder, stored: Stored | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        workers: int,
+        recorder: Recorder,
+        stored: Stored | None,
+        executor: Executor | None = None,
+    ) -> None:
         self._engine, self._workers, self._recorder = engine, workers, recorder
         status = {} if stored is None else stored.status
         reused = int(status.get("reused", 0))
-        self._evaluator = Evaluator(engine.problem, recorder.known, recorder.remember, reused)
+        elsewhere = None if executor is None else Elsewhere(executor, engine.problem)
+        self._evaluator = Evaluator(engine.problem, recorder.known, recorder.remember, reused, elsewhere)
         self.target = int(status.get("target", 0))
         self._seconds, self._throughput = (
             float(status.get("seconds", 0.0)),

@@ -16,6 +16,7 @@ from nemo_lab.interruption import interruptible
 from nemo_lab.search import Evaluations, Problem
 from nemo_lab.search.problem import evaluate_one
 from nemo_lab.search.species import Bits
+from nemo_lab.study.run.elsewhere import Elsewhere
 
 Floats = NDArray[np.float64]
 Answer = Future[Floats]
@@ -32,6 +33,7 @@ class Evaluator:
             evaluated again. It is asked each time: others measure meanwhile.
         remember: is told what was measured beside the run, where it is kept.
         reused: so many of the run were known before it was taken up.
+        elsewhere: evaluates those of the run in other processes.
 
     Attributes:
         reused: evaluations of the run that were known.
@@ -43,17 +45,18 @@ class Evaluator:
         known: Known | None = None,
         remember: Remember | None = None,
         reused: int = 0,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._problem, self._measured_before = problem, known
         self._answers: dict[bytes, Floats] = {}
-        self._remember = remember
+        self._remember, self._elsewhere = remember, elsewhere
         self.reused = reused
 
     def evaluate(self, rows: Sequence[Bits]) -> Iterator[Floats]:
         """Objectives of every configuration in its turn."""
         known = [self._known(bits.tobytes()) for bits in rows]
         new = [bits for bits, found in zip(rows, known, strict=True) if found is None]
-        fresh = evaluate_all(self._problem, new)
+        fresh = evaluate_all(self._problem, new) if self._elsewhere is None else self._elsewhere.evaluate(new)
         for found in known:
             self.reused += found is not None
             yield next(fresh) if found is None else found

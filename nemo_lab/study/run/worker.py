@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from nemo_lab.closing import close_at_exit
-from nemo_lab.search import Engine, Ledger
+from nemo_lab.search import Ledger
 from nemo_lab.study.commands.base import Command
-from nemo_lab.study.journal import Recorder, Stored
 from nemo_lab.study.results.snapshot import Snapshot
 from nemo_lab.study.run.command_queue import CommandQueue
 from nemo_lab.study.run.driver import Driver
@@ -30,18 +29,19 @@ class Worker(Listeners):
 
     Callers on any thread queue commands and tell the state machine what they want, under one condition. The
     engine has one owner: the worker's thread, or, while none runs, the caller of ``post``.
+
+    Args:
+        driver: of the engine.
+        ended: whether the run that it goes on with had come to its end.
     """
 
     following = False
 
-    def __init__(
-        self, engine: Engine, workers: int = 1, recorder: Recorder | None = None, stored: Stored | None = None
-    ) -> None:
+    def __init__(self, driver: Driver, *, ended: bool = False) -> None:
         super().__init__()
-        self._driver = Driver(engine, workers, recorder or Recorder(), stored)
+        self._driver = driver
         self._commands = CommandQueue()
         self._lock, self._condition = self._commands.lock, self._commands.condition
-        ended = stored is not None and stored.status.get("state") == "finished"
         self._machine = StateMachine("finished" if ended else "idle")
         self._thread: threading.Thread | None = None
         self._error: str | None = None
