@@ -122,7 +122,7 @@ def measure_latency(
     batch_size, begin = BATCH.check("batch_size", batch_size), perf_counter()
     examples = problem.task().batches[0][0]
     batch = tuple(tensor[np.arange(batch_size) % len(tensor)] for tensor in examples)
-    full = TimedSession(in_float(problem.network(), examples), f"{problem.title} in float32", threads, batch)
+    full = TimedSession(in_float(problem), f"{problem.title} in float32", threads, batch)
     with tempfile.TemporaryDirectory(prefix="nemo_lab-", ignore_cleanup_errors=True) as folder:
         files = _files(problem, threads, batch, folder)
         sessions = [full, *(session for file in files for session in (file.plain, file.profiled))]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nemo_lab.arguments import File, Flag
-from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.errors import ArgumentError, DataError, ExportError
 from nemo_lab.export.extra import needed
 from nemo_lab.export.grids import of_quantizers
 from nemo_lab.export.metadata import KEY, network_of, read_record, record_of, unseen
@@ -18,7 +19,7 @@ from nemo_lab.export.onnx_graph import in_float, onnx_model
 from nemo_lab.export.placing import place, placing
 from nemo_lab.export.torch_file import verify_torch
 from nemo_lab.export.verification import Verification, verified
-from nemo_lab.quantize.evaluation import Task
+from nemo_lab.tuning import TunedNetwork
 
 TIMED = Flag()
 
@@ -41,7 +42,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str], *, timed: b
         bits: integers[Q], one width for all nodes, or name -> width as from ``study.config``; of a
             ``TunedNetwork`` its own, or None.
         path: of the file, which ends in ``.onnx``.
-        timed: also measure its time beside that of the network in float32, for which that is made, too.
+        timed: also measure its time beside that of the network in float32, eight examples, one thread.
 
     Raises:
         VerificationError: if the file computes something else; it names the first layer that does.
@@ -59,7 +60,7 @@ def save_onnx(problem: Any, bits: Any, path: str | os.PathLike[str], *, timed: b
     model.metadata_props[KEY] = json.dumps(record_of(problem, widths))
     with placing(target) as (made,):
         ir.save(model, made)
-        full = _in_float(problem, bits, task) if timed else None
+        full = _in_float(problem) if timed else None
         found = verified(made, configured(problem, bits)[0], task, full=full)
     return dataclasses.replace(found, path=target)
 
@@ -84,15 +85,20 @@ def verify(path: str | os.PathLike[str], problem: Any, *, timed: bool = False) -
             f"verify reads .onnx and .pt2, and {source.name} is neither", "load_packed checks what it loads"
         )
     if source.suffix.lower() == ".pt2":
+        if timed:
+            raise ArgumentError(f"timed=True of {source.name}", "give an .onnx file, or leave it out")
         return verify_torch(source, problem)
     record, task = _read(source), unseen(problem)
     network = network_of(record, source.name, problem)
-    full = _in_float(problem, record["bits"], task) if timed else None
+    full = _in_float(problem) if timed else None
     return verified(source, network, task, full=full)
 
 
-def _in_float(problem: Any, bits: Any, task: Task) -> bytes:
-    return in_float(configured(problem, bits)[0], task.batches[0][0])
+def _in_float(problem: Any) -> bytes | None:
+    """The model in float32; None where torch cannot write it."""
+    with suppress(ExportError):
+        return in_float(problem.problem if isinstance(problem, TunedNetwork) else problem)
+    return None
 
 
 def _read(path: Path) -> dict[str, Any]:

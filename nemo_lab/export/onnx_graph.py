@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from nemo_lab.export.codes import bias_codes, weight_codes
 from nemo_lab.export.extra import needed
 from nemo_lab.export.onnx_integers import Integers
 from nemo_lab.export.onnx_tracing import DOMAIN, forget_origins, traced
+from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.folding import paths_of
 from nemo_lab.quantize.network import QuantizedNetwork
 
@@ -55,11 +57,13 @@ def float_model(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> Any:
     return model
 
 
-def in_float(network: QuantizedNetwork, batch: tuple[Tensor, ...]) -> bytes:
-    """The model of a network in full precision, which is used up; errors are those of ``onnx_model``."""
+def in_float(problem: QuantizationProblem) -> bytes:
+    """The model in full precision, as people would run it; errors are those of ``onnx_model``."""
     ir = needed("onnx_ir", purpose="to write ONNX")
+    network = QuantizedNetwork(problem.workload, dataclasses.replace(problem.config, equalize=False))
     network.set_bits(None)
-    return bytes(ir.to_proto(float_model(network, batch)).SerializeToString())
+    model = float_model(network, problem.task().batches[0][0])
+    return bytes(ir.to_proto(model).SerializeToString())
 
 
 def put_integers(

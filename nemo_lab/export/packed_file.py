@@ -22,6 +22,7 @@ from nemo_lab.export.extra import needed
 from nemo_lab.export.network import configured, written_out
 from nemo_lab.export.packing import bytes_of, packed, unpacked
 from nemo_lab.export.placing import place
+from nemo_lab.fields import differing
 from nemo_lab.files import read_bytes, write_bytes
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.config import QuantizationConfig
@@ -78,7 +79,7 @@ def save_packed(problem: Any, bits: Any, path: str | os.PathLike[str]) -> Path:
         "version": VERSION,
         "nemo_lab": __version__,
         "workload": network.workload.name,
-        "settings": {name: getattr(network.config, name) for name in STRUCTURE},
+        "settings": {key: value for key, value in differing(network.config).items() if key in STRUCTURE},
         "structure": _structure(network),
         "bits": widths,
         "activations": quantizers,

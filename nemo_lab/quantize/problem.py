@@ -82,7 +82,7 @@ class QuantizationProblem(NodeTables):
 
     Raises:
         DataError: on data that is missing, empty, not finite, or does not fit.
-        TraceError: if the network, once traced and folded, no longer gives what the module gives.
+        TraceError: if the network, traced, folded and equalized, no longer gives what the module gives.
         UnknownNameError: on a keyword that there is not.
         ArgumentError: on any other argument that cannot be used, or too little memory.
 
@@ -200,7 +200,7 @@ class QuantizationProblem(NodeTables):
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Calibrated range of every activation, at no width in particular: name -> (low, high)."""
+        """Calibrated range of every activation, at no width in particular: name -> (low, high); equalized."""
         return {name: found.overall for name, found in self._network.ranges.items()}
 
     def quantizer(self, name: str, bits: int) -> tuple[tuple[float, float], Affine] | None:
@@ -292,7 +292,7 @@ class QuantizationProblem(NodeTables):
             float64[N]; nothing is kept.
 
         Raises:
-            DataError, TraceError: if the network was trained since, or folding makes another one of it.
+            DataError, TraceError: if the network was trained since, or folding or equalizing change it.
         """
         rows = as_bits(bits, self.num_nodes, arguments.ANY_WIDTH)
         config = changed(self.config, settings)

@@ -48,6 +48,7 @@ def check_same(network: QuantizedNetwork, batch: Batch) -> None:
         plain = QuantizedNetwork(workload, dataclasses.replace(config, equalize=False))
         if disagreement(_run(plain.graph, workload, batch), wanted) is None:
             raise TraceError(f"equalizing layers changes {workload.name}: {differs}", "pass equalize=False")
+        network, config = plain, plain.config
     if config.fold:
         unfolded = QuantizedNetwork(workload, dataclasses.replace(config, fold=False))
         if disagreement(_run(unfolded.graph, workload, batch), wanted) is None:

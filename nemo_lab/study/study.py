@@ -233,7 +233,7 @@ class Study(NotCopied):
 
     @property
     def written(self) -> dict[int, dict[str, int]]:
-        """The files of configurations, as of ``deploy``: config id -> name of each -> its bytes."""
+        """Files of this session, as of ``deploy``: config id -> name of each -> its bytes."""
         return self._validating.written
 
     @property

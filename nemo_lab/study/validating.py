@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nemo_lab.arguments import Choice, Flag, OrNone
+from nemo_lab.arguments import Choice, Flag, OrNone, Whole
 from nemo_lab.errors import ArgumentError, shown
 from nemo_lab.objective import Objective
 from nemo_lab.search import Problem
@@ -20,6 +20,8 @@ from nemo_lab.study.parsing.objectives import ObjectiveNames
 from nemo_lab.study.results.frames import front_frame
 from nemo_lab.study.results.validation import Validation, validate, validate_tuned, validation_frame
 from nemo_lab.study.run.runner import Runner
+
+BYTES = Whole(0, 2**63)
 
 
 class Validating:
@@ -71,7 +73,9 @@ class Validating:
         return validation_frame(snapshot, self.validated, chosen, self._problem, now)
 
     def note_files(self, config_id: int, files: Mapping[str, int]) -> None:
-        """Remember what was written of a configuration, which the inspector says; ``deploy`` does so.
+        """Remember what was written of a configuration, for the inspector, until this session ends.
+
+        ``nemo_lab.export.deploy`` does so.
 
         Args:
             config_id: its number.
@@ -82,11 +86,9 @@ class Validating:
             ArgumentError: if the files are something else.
         """
         config = known_config(config_id, len(self._runner.snapshot.evaluations))
-        if not isinstance(files, Mapping) or any(
-            not isinstance(name, str) or type(count) is not int for name, count in files.items()
-        ):
+        if not isinstance(files, Mapping) or not all(isinstance(name, str) for name in files):
             raise ArgumentError(f"files={shown(files)}", "give the bytes of each file by its name")
-        self.written[config] = dict(files)
+        self.written[config] = {name: BYTES.check(f"files[{name!r}]", n) for name, n in files.items()}
         self._runner.tell_listeners()
 
     def _by_config(self, tuned: Any) -> dict[int, Any]:

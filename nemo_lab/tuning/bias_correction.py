@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from nemo_lab.quantize.network import Batch, QuantizedNetwork
 from nemo_lab.tuning.fine_tuning import one_row, training_examples
 from nemo_lab.tuning.tuned import PROBLEM, TunedNetwork
 from nemo_lab.workload.nodes import function_name
-from nemo_lab.workload.reading import tensors_read
+from nemo_lab.workload.reading import readers_of
 
 EXAMPLES = 256
 See = Callable[[fx.Node, Sequence[Tensor]], None]
@@ -88,7 +87,7 @@ def correct_bias(
 def _biased(network: QuantizedNetwork) -> dict[fx.Node, str]:
     """Layers with a bias that nobody else reads -> its path."""
     graph = network.graph
-    readers = Counter(id(one) for node in graph.graph.nodes for one in tensors_read(graph, node))
+    readers = readers_of(graph)
     found = {node: path for node in graph.graph.nodes for _, _, path, _ in biased_layers(graph, node)}
     plain = {node: path for node, path in found.items() if stored(graph, path).ndim == 1}
     return {node: path for node, path in plain.items() if readers[id(stored(graph, path))] == 1}

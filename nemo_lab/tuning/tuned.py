@@ -17,6 +17,7 @@ from nemo_lab._torch import torch_threads
 from nemo_lab.arguments import File, Flag, Instance
 from nemo_lab.errors import DataError
 from nemo_lab.exclusion import computing
+from nemo_lab.fields import differing
 from nemo_lab.quantize import QuantizationProblem
 from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.evaluation import Task, mean_errors
@@ -27,6 +28,7 @@ from nemo_lab.tuning.files import read, written
 from nemo_lab.workload.workload import Workload
 
 PROBLEM = Instance(QuantizationProblem)
+FIRST_FIELDS = {"ranges", "percentile", "per_channel", "symmetric", "fold", "bias", "group_size"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,7 @@ class TunedNetwork:
             ArgumentError: if the file cannot be written.
         """
         record = {
-            "problem": _digest(self.problem),
+            "problem": _digests(self.problem)[0],
             "bits": self.bits.tolist(),
             "method": self.method,
             "steps": self.steps,
@@ -153,7 +155,7 @@ class TunedNetwork:
         source, problem = File().check("path", path), PROBLEM.check("problem", problem)
         record = read(source)
         try:
-            if record["problem"] != _digest(problem):
+            if record["problem"] not in _digests(problem):
                 raise DataError(
                     f"{source} was made for another network or other settings than {problem.title}",
                     "give the problem that it was made for",
@@ -180,6 +182,11 @@ class TunedNetwork:
         return f"{self.problem.title} at {self.bits.mean():.2f} bits in the mean, {self.method}"
 
 
-def _digest(problem: QuantizationProblem) -> str:
-    """Of what its numbers fit."""
-    return digest([problem.fingerprint()["workload"], sorted(dataclasses.asdict(problem.config).items())])
+def _digests(problem: QuantizationProblem) -> tuple[str, str]:
+    """Of what its numbers fit, and what the first version wrote for the same: all fields there were then."""
+    network, now = problem.fingerprint()["workload"], dataclasses.asdict(problem.config)
+    first = [(name, now[name]) for name in sorted(FIRST_FIELDS)]
+    changed = differing(problem.config)
+    return digest([network, *changed.items()]), digest(
+        [network, first]
+    ) if changed.keys() <= FIRST_FIELDS else ""

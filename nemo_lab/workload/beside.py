@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from nemo_lab.workload.consecutive import follower, layers_of
 from nemo_lab.workload.operations import BATCH_NORMS, CONVOLUTIONS
-from nemo_lab.workload.reading import called, holder, tensors_held, tensors_read
+from nemo_lab.workload.reading import called, holder, hooked, tensors_held, tensors_read
 from nemo_lab.workload.records import FULL_PRECISION
 from nemo_lab.workload.uncounted import packed
 from nemo_lab.workload.workload import Workload
@@ -47,13 +47,19 @@ def beside_weights(workload: Workload, fold: bool, equalize: bool) -> Beside:
     weights = {id(attrgetter(path)(graph)) for path in paths}
     folded = foldable(graph, training) if fold else {}
     nodes = [node for node in graph.graph.nodes if node not in folded]
-    held = {id(one): one for node in nodes for one in tensors_held(graph, node) if id(one) not in weights}
+    convs = set(folded.values())  # each has a bias of its own then, though others may have shared it
+    held = {
+        id(one): one
+        for node in nodes
+        for one in tensors_held(graph, node)
+        if id(one) not in weights and not (node in convs and one is holder(graph, node).bias)
+    }
     known = sum(tensor.numel() * _bits(tensor) for tensor in held.values())
-    for conv in {called(graph, node, CONVOLUTIONS) for node in folded.values()}:
-        known += FULL_PRECISION * conv.out_channels * (conv.bias is None)  # it gets one
-    layers = layers_of(graph) if equalize else {}
+    for conv in {called(graph, node, CONVOLUTIONS) for node in convs}:
+        known += FULL_PRECISION * conv.out_channels
+    layers = layers_of(graph, convs) if equalize else {}
     followed = (follower(graph, layer, layers, folded) for layer in layers.values())
-    limits = sum(limit.numbers for found in followed if found is not None for limit in found[-1])
+    limits = sum(limit.numbers for found in followed if found is not None for limit in found.limits)
     holders = {id(one): one for one in (holder(graph, node) for node in nodes) if one is not None}
     others = [
         (tensor.numel(), bits if tensor.ndim > 1 else _bits(tensor))  # its biases are not packed
@@ -84,7 +90,7 @@ def foldable(graph: fx.GraphModule, training: Container[nn.Module]) -> dict[fx.N
         conv = called(graph, at, CONVOLUTIONS)
         if conv is None or len(before.users) > 1 or uses[id(conv.weight)] > 1:
             continue
-        if not any(one._forward_hooks or one._forward_pre_hooks for one in (conv, norm)):
+        if not hooked(conv) and not hooked(norm):
             found[node] = at
     return found
 

@@ -1,10 +1,10 @@
-"""Layers that follow each other: which alone reads another, and through what."""
+"""Layers that follow each other: which alone reads another, channel by channel, and through what."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -12,53 +12,35 @@ from torch import Tensor, fx, nn
 
 from nemo_lab.workload.nodes import argument, function_name, is_function, reads_numbers
 from nemo_lab.workload.operations import CONVOLUTIONS
-from nemo_lab.workload.reading import readers_of
+from nemo_lab.workload.reading import hooked, readers_of
 
 ALIKE = (nn.ReLU, nn.LeakyReLU, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-POOLS = (
-    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
-    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d,
-)  # fmt: skip
+POOLS = {  # of so many axes behind that of the channels
+    nn.MaxPool1d: 1, nn.AvgPool1d: 1, nn.AdaptiveAvgPool1d: 1,
+    nn.MaxPool2d: 2, nn.AvgPool2d: 2, nn.AdaptiveAvgPool2d: 2,
+    nn.MaxPool3d: 3, nn.AvgPool3d: 3, nn.AdaptiveAvgPool3d: 3,
+}  # fmt: skip
 ALIKE_FUNCTIONS = {"relu", "leaky_relu", "dropout", "feature_dropout", "contiguous", "clone", "detach"}
 POOLING = {"max_pool", "_max_pool", "avg_pool", "adaptive_avg_pool", "_adaptive_avg_pool"}
 FLATTENING = {"flatten", "reshape", "view", "squeeze"}
+HARMLESS = (0.0, -math.inf, math.inf)  # limits that stay what they are, whatever the scale
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """A convolution or a product by a weight, which nothing else reads.
 
     Attributes:
         node: of the graph.
-        weight: float32[O, I / groups, ...]; changed in place.
-        bias: float32[O], or None.
+        weight: [O, I / groups, ...].
+        bias: [O], or None.
         groups: of a convolution.
-        sizes: float64[groups, O / groups, I / groups]: the largest magnitude between two channels.
     """
 
     node: fx.Node
     weight: Tensor
     bias: Tensor | None
     groups: int
-    sizes: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        largest = self.weight.detach().double().abs().reshape(*self.weight.shape[:2], -1).amax(2)
-        self.sizes = largest.reshape(self.groups, -1, largest.shape[1])
-
-    def scale_given(self, by: Tensor) -> None:
-        """Multiply the channels that it gives: float64[O]."""
-        self._scale(by.reshape(self.groups, -1, 1).expand(self.sizes.shape))
-        if self.bias is not None:
-            self.bias.data = (self.bias.data.double() * by).to(self.bias.dtype)
-
-    def scale_read(self, by: Tensor) -> None:
-        """Multiply what it makes of the channels that it reads: float64[I]."""
-        self._scale(by.reshape(self.groups, 1, -1).expand(self.sizes.shape))
-
-    def _scale(self, by: Tensor) -> None:
-        shape = (*self.weight.shape[:2], *[1] * (self.weight.ndim - 2))
-        self.weight.data = (self.weight.data.double() * by.reshape(shape)).to(self.weight.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,33 +49,55 @@ class Limit:
 
     Attributes:
         node: of the graph.
-        bounds: the lowest and the highest number that it lets through.
+        low, high: the lowest and the highest number that it lets through.
         each: channels there for each that the layer before gives.
         axis: that they lie along.
     """
 
     node: fx.Node
-    bounds: tuple[float, float]
+    low: float
+    high: float
     each: int
     axis: int
 
     @property
     def numbers(self) -> int:
-        """How many limits there are once every channel has its own."""
+        """How many limits are stored once every channel has its own."""
         channels: int = self.node.meta["shape"][self.axis]
-        return channels * len(self.bounds)
+        return channels * sum(bound not in HARMLESS for bound in (self.low, self.high))
 
 
-def layers_of(graph: fx.GraphModule) -> dict[fx.Node, Layer]:
-    """Every layer whose weight and bias nothing else reads, by its node."""
+@dataclass(frozen=True, eq=False)
+class Follower:
+    """The layer that alone reads another.
+
+    Attributes:
+        layer: it.
+        each: how many channels it reads for each that the other gives: pixels, once flattened.
+        limits: what limits the tensor on the way.
+    """
+
+    layer: Layer
+    each: int
+    limits: tuple[Limit, ...]
+
+
+def layers_of(graph: fx.GraphModule, folded: Collection[fx.Node] = ()) -> dict[fx.Node, Layer]:
+    """Every layer whose weight and bias nothing else reads, by its node.
+
+    Args:
+        graph: of a network.
+        folded: convolutions that take in a batch norm, and have a bias of their own then.
+    """
     readers, found = readers_of(graph), {}
     for node in graph.graph.nodes:
         parts = _parts(graph, node)
         if parts is None:
             continue
         weight, bias, groups = parts
-        tensors = [one for one in (weight, bias) if one is not None]
-        if all(one.is_floating_point() and readers[id(one)] == 1 for one in tensors):
+        own = [weight] if bias is None or node in folded else [weight, bias]
+        fits = weight.ndim >= 2 and (bias is None or tuple(bias.shape) == (len(weight),))
+        if fits and all(one.is_floating_point() and readers[id(one)] == 1 for one in own):
             found[node] = Layer(node, weight, bias, groups)
     return found
 
@@ -102,8 +106,7 @@ def _parts(graph: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None,
     """Weight, bias and groups of a layer."""
     if node.op == "call_module":
         module: Any = graph.get_submodule(str(node.target))
-        hooked = module._forward_hooks or module._forward_pre_hooks
-        if not isinstance(module, (*CONVOLUTIONS, nn.Linear)) or hooked:
+        if not isinstance(module, (*CONVOLUTIONS, nn.Linear)) or hooked(module):
             return None
         return module.weight, module.bias, getattr(module, "groups", 1)
     name = function_name(node) if is_function(node) else ""
@@ -115,18 +118,18 @@ def _parts(graph: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None,
     if any(one is not None and one.op != "get_attr" for one in (weight, bias)):
         return None
     groups = 1 if name == "linear" else argument(node, 8 if name == "convolution" else 6, "groups", 1)
-    tensors: list[Any] = [
+    stored: list[Any] = [
         None if one is None else attrgetter(str(one.target))(graph) for one in (weight, bias)
     ]
-    return tensors[0], tensors[1], groups
+    return stored[0], stored[1], groups
 
 
 def follower(
     graph: fx.GraphModule,
     first: Layer,
     layers: Mapping[fx.Node, Layer],
-    folded: Container[fx.Node] = (),
-) -> tuple[Layer, int, tuple[Limit, ...]] | None:
+    folded: Collection[fx.Node] = (),
+) -> Follower | None:
     """The layer that alone reads another, channel by channel and half for half; None if there is none.
 
     Args:
@@ -134,16 +137,12 @@ def follower(
         first: the other.
         layers: all of them.
         folded: batch norms that are as good as gone.
-
-    Returns:
-        it, how many channels it reads for each that the first gives, and what limits the tensor on the way.
     """
-    node, each, shape = first.node, 1, tuple(first.node.meta.get("shape", ()))
-    limits: list[Limit] = []
-    linear = first.weight.ndim == 2
-    if len(shape) < 2 or (not linear and len(shape) != first.weight.ndim):
-        return None  # of a single example
-    axis = len(shape) - 1 if linear else 1
+    node, each, limits = first.node, 1, list[Limit]()
+    shape = tuple(node.meta.get("shape", ()))
+    if not _is_batch(first, shape):
+        return None
+    axis = _axis(first, shape)
     while True:
         readers = [user for user in node.users if reads_numbers(user, node)]
         if len(readers) != 1 or readers[0].op == "output":
@@ -151,33 +150,47 @@ def follower(
         (user,) = readers
         if user in layers:
             second = layers[user]
-            along = len(shape) - 1 if second.weight.ndim == 2 else 1
-            fits = user.all_input_nodes[0] is node and along == axis
-            return (second, each, tuple(limits)) if fits else None
-        after = tuple(user.meta.get("shape", ()))
-        bounds = _bounds(graph, user)
+            fits = user.all_input_nodes[0] is node and _is_batch(second, shape)
+            fits = fits and _axis(second, shape) == axis
+            read = second.groups * second.weight.shape[1]
+            fits = fits and read == each * len(first.weight)
+            return Follower(second, each, tuple(limits)) if fits else None
+        after, bounds = tuple(user.meta.get("shape", ())), _bounds(graph, user)
+        if user.op == "call_module" and user not in folded and hooked(graph.get_submodule(str(user.target))):
+            return None
         if bounds is not None:
-            limits.append(Limit(user, bounds, each, axis))
+            if not set(bounds) <= set(HARMLESS):
+                limits.append(Limit(user, *bounds, each, axis))
         elif _is_flat(graph, user, shape, after, axis):
             each *= math.prod(shape[2:])
-            axis = 1
         elif user not in folded and not _is_alike(graph, user, shape, axis):
             return None
         node, shape = user, after
 
 
+def _is_batch(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor of a layer holds several examples."""
+    return len(shape) >= 2 if layer.weight.ndim == 2 else len(shape) == layer.weight.ndim
+
+
+def _axis(layer: Layer, shape: tuple[int, ...]) -> int:
+    """Along which the channels of a layer lie."""
+    return len(shape) - 1 if layer.weight.ndim == 2 else 1
+
+
 def _is_alike(graph: fx.GraphModule, node: fx.Node, shape: tuple[int, ...], axis: int) -> bool:
     """Whether a node does the same with every channel, and gives half for half; numbers >= 0 count."""
-    pools = axis == 1 and len(shape) > 2
+    behind = len(shape) - 2 if axis == 1 else 0
     if node.op == "call_module":
         module = graph.get_submodule(str(node.target))
-        return isinstance(module, ALIKE) or (pools and isinstance(module, POOLS))
+        return isinstance(module, ALIKE) or (behind > 0 and POOLS.get(type(module)) == behind)
     name = function_name(node) if is_function(node) else ""
-    if name == "mean" and pools:
+    if name == "mean" and behind > 0:
         dims = argument(node, 1, "dim")
         several = [dims] if isinstance(dims, int) else dims or [0]
         return all(isinstance(one, int) and one % len(shape) > axis for one in several)
-    return name in ALIKE_FUNCTIONS or (pools and name.rstrip("123d") in POOLING)
+    pools = behind > 0 and name in {f"{one}{behind}d" for one in POOLING}
+    return name in ALIKE_FUNCTIONS or pools
 
 
 def _is_flat(

@@ -42,6 +42,11 @@ def readers_of(graph: fx.GraphModule) -> Counter[int]:
     )
 
 
+def hooked(module: nn.Module) -> bool:
+    """Whether somebody looks at, or changes, what goes into a module or comes out of it."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
 def holder(graph: fx.GraphModule, node: fx.Node) -> Any:
     """The module that a node calls, or the attribute that it reads."""
     return attrgetter(str(node.target))(graph) if node.op in ("call_module", "get_attr") else None

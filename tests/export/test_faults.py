@@ -76,7 +76,9 @@ def test_no_room_on_the_disk(
 def test_no_folder(writer: str, digits_int32: nl.QuantizationProblem, tmp_path: Path) -> None:
     name, write = WRITERS[writer]
     (tmp_path / "file").write_bytes(b"before")
-    with pytest.raises(ArgumentError, match="file"):
+    with pytest.raises(
+        ArgumentError, match=r"cannot write .*: Not a directory; |'[^']*file' is not a folder; "
+    ):
         write(digits_int32, tmp_path / "file" / name)
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"before"]
 

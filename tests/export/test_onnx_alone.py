@@ -63,3 +63,30 @@ def test_kinds_that_have_run_are_not_tried_again(
     with pytest.raises(VerificationError, match=r"ends the process that runs net\.onnx: SIGABRT"):
         check_survives(path.read_bytes(), path.name, batch)
     check_survives(b"no model", path.name, batch)  # of which the runtime says more
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "import os; os.kill(os.getpid(), 36)",
+        "import sys; sys.exit(97)",
+        "raise SystemError",
+    ],
+    ids=["killed by others", "a signal without a name", "no runtime there", "an error"],
+)
+def test_what_is_no_fault_of_the_runtime_is_taken_for_none(
+    code: str, digits_problem: nl.QuantizationProblem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_alone, "survived", set())
+    monkeypatch.setattr(onnx_alone, "ONCE", code)
+    assert save_onnx(digits_problem, 4, tmp_path / "net.onnx").runs[0].agreement == 1
+    assert onnx_alone.survived == set()
+
+
+def test_no_process_to_be_had(
+    digits_problem: nl.QuantizationProblem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_alone, "survived", set())
+    monkeypatch.setattr(onnx_alone.sys, "executable", str(tmp_path / "none"))
+    assert save_onnx(digits_problem, 4, tmp_path / "net.onnx").runs[0].agreement == 1

@@ -13,9 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nemo_lab as nl
-from nemo_lab.export import load_packed, quantized_module, save_onnx, save_packed, save_torch
+from nemo_lab.export import (
+    load_packed,
+    quantized_module,
+    save_encodings,
+    save_onnx,
+    save_packed,
+    save_qonnx,
+    save_torch,
+)
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.workload.beside import beside_weights
+from nemo_lab.workload.reading import tensors_read
 
 IMAGES = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ROWS = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
@@ -178,6 +188,18 @@ class Tied(nn.Module):
         return self.b(F.relu(self.a(x)))
 
 
+class Looked(nn.Module):
+    """A hook on what stands between two layers."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.a, self.act, self.b = nn.Linear(6, 8), nn.LeakyReLU(), nn.Linear(8, 8)
+        self.act.register_forward_hook(lambda module, given, out: change(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.act(self.a(x)))
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -190,8 +212,22 @@ class Tied(nn.Module):
         Pairs(lambda x: F.avg_pool1d(x[:, None], 3, 1, 1)[:, 0]),
         Called(),
         Tied(),
+        Looked(lambda out: out + 1),
+        Looked(lambda out: out.flip(1)),
     ],
-    ids=["gelu", "silu", "shifted", "read twice", "turned", "mixed", "pooled", "called twice", "tied"],
+    ids=[
+        "gelu",
+        "silu",
+        "shifted",
+        "read twice",
+        "turned",
+        "mixed",
+        "pooled",
+        "called twice",
+        "tied",
+        "hook that adds",
+        "hook that turns",
+    ],
 )
 def test_what_does_not_go_channel_by_channel_is_left_alone(module: nn.Module) -> None:
     network = network_of(uneven(module), ROWS, equalize=True)
@@ -200,49 +236,103 @@ def test_what_does_not_go_channel_by_channel_is_left_alone(module: nn.Module) ->
         assert torch.equal(tensor, network.weights.full[name])
 
 
-class Written(nn.Module):
-    """Layers by function, which a check keeps from torch.fx."""
+class Scores(nn.Module):
+    """Weights and biases by function, of shapes that a layer does not have."""
+
+    def __init__(self, *bias: int) -> None:
+        super().__init__()
+        self.a, self.weight = nn.Linear(6, 8), nn.Parameter(torch.randn(8, 8))
+        self.bias, self.vector = nn.Parameter(torch.randn(*bias)), nn.Parameter(torch.randn(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.linear(F.relu(self.a(x)), self.weight, self.bias)
+        return F.linear(F.relu(x), self.vector)[:, None].expand(-1, 2)
+
+
+class Sequence(nn.Sequential):
+    """Modules in turn, and images or rows that they take."""
+
+    def __init__(self, x: Tensor, *modules: nn.Module) -> None:
+        super().__init__(*modules)
+        self.x = x
+
+
+SIGNAL, VOLUME = IMAGES.flatten(2), IMAGES[:, :, None].expand(-1, -1, 4, -1, -1).contiguous()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Scores(1),
+        Scores(8),
+        Scores(1, 8),
+        Sequence(IMAGES, nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool3d((2, 1, 1)), nn.Conv2d(4, 5, 1)),
+        Sequence(IMAGES, nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AvgPool3d((3, 1, 1), 1), nn.Conv2d(6, 5, 1)),
+        Sequence(SIGNAL, nn.Conv1d(3, 8, 3), nn.ReLU6(), nn.AdaptiveAvgPool2d((4, 1)), nn.Conv1d(4, 5, 1)),
+        Sequence(SIGNAL, nn.Conv1d(3, 8, 3), nn.ReLU6(), nn.AvgPool1d(2, ceil_mode=True), nn.Conv1d(8, 5, 1)),
+        Sequence(VOLUME, nn.Conv3d(3, 8, 1), nn.ReLU6(), nn.AvgPool3d(2), nn.Conv3d(8, 4, 1, groups=2)),
+        Sequence(IMAGES, nn.Conv2d(3, 8, 1), nn.Hardtanh(-1, 0), nn.Flatten(), nn.Linear(512, 4)),
+        Sequence(SIGNAL, nn.Linear(64, 8), nn.ReLU(), nn.Flatten(), nn.Linear(24, 4)),
+        Sequence(SIGNAL, nn.Linear(64, 8), nn.ReLU6(), nn.Dropout(0.5), nn.Linear(8, 4)),
+    ],
+    ids=[
+        "bias of one", "bias", "bias of two axes", "maximum over channels", "smoothed channels",
+        "channels in fours", "1d", "3d", "below zero", "rows side by side", "rows",
+    ],
+)  # fmt: skip
+def test_whatever_follows_what_the_network_stays(module: nn.Module) -> None:
+    x = getattr(module, "x", ROWS)
+    if isinstance(module, Sequence):
+        uneven(module)
+    network = network_of(module.eval(), x, equalize=True)
+    assert unchanged(network, module, x)
+
+
+def test_channels_that_are_switched_off_harm_nothing() -> None:
+    for off in (-float("inf"), -1e9):
+        module = uneven(nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 4)))
+        with torch.no_grad():
+            module[0].bias[3] = off  # type: ignore[index]
+        plain, equal = (
+            network_of(module, ROWS, equalize=one).graph.get_parameter("0.bias") for one in (False, True)
+        )
+        others = [place for place in range(32) if place != 3]
+        assert equal[3] == plain[3] == off
+        assert equal[others].abs().max() <= plain[others].abs().max() * 1.0001
+        assert not torch.equal(equal, plain)
+
+
+class OneBias(nn.Module):
+    """Two convolutions that share their bias, until a batch norm is folded into each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.a = nn.Parameter(torch.randn(8, 3, 3, 3))
-        self.bias = nn.Parameter(torch.randn(8))
-        self.b = nn.Conv2d(8, 4, 1)
+        self.a, self.c = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1)
+        self.c.bias = self.a.bias
+        self.norms = nn.ModuleList(nn.BatchNorm2d(8) for _ in range(2))
+        self.b, self.d = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] != 3:
-            raise ValueError("three channels")
-        return self.b(F.hardtanh(F.conv2d(x, self.a, self.bias), 0.0, 2.0)).mean((2, 3))
+        one, other = (
+            last(F.relu6(norm(first(x))))
+            for first, norm, last in zip((self.a, self.c), self.norms, (self.b, self.d), strict=True)
+        )
+        return (one + other).mean((2, 3))
 
 
-def test_layers_by_function_are_layers() -> None:
-    module = uneven(Written())
-    with torch.no_grad():
-        module.a.mul_(torch.tensor([1, 20, 1, 1, 1, 9, 1, 0.1]).reshape(8, 1, 1, 1))  # type: ignore[operator]
-    network = network_of(module, IMAGES, equalize=True)
-    assert unchanged(network, module, IMAGES)
-    assert not torch.equal(network.weights.full["a"], module.a.detach())  # type: ignore[operator]
-
-
-def test_a_dead_channel_and_a_layer_of_zeros_do_no_harm() -> None:
-    module = uneven(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4)))
-    with torch.no_grad():
-        module[0].weight[3], module[2].weight[:, 5] = 0.0, 0.0  # type: ignore[index]
-    network = network_of(module, ROWS, equalize=True)
-    assert unchanged(network, module, ROWS)
-    with torch.no_grad():
-        module[2].weight.zero_()  # type: ignore[operator, union-attr]
-    network = network_of(module, ROWS, equalize=True)
-    assert all(torch.isfinite(tensor).all() for tensor in network.weights.full.values())
-
-
-def test_narrow_widths_gain_on_a_network_with_depthwise_layers(fashion: nl.Workload) -> None:
-    plain, equal = (nl.QuantizationProblem(fashion, equalize=one) for one in (False, True))
-    assert equal.full_precision_error() == pytest.approx(plain.full_precision_error(), abs=0.002)
-    bits = np.full(plain.num_nodes, 4)
-    assert equal.evaluate(bits)[0, 0] < plain.evaluate(bits)[0, 0] - 0.2
-    assert plain.fingerprint() != equal.fingerprint()
-    assert plain.error_with(bits, equalize=True) == equal.evaluate(bits)[0, 0]
+@pytest.mark.parametrize("module", [OneBias(), Mobile(), Scores(1)], ids=["shared bias", "mobile", "scores"])
+def test_what_is_counted_is_what_there_is(module: nn.Module) -> None:
+    x = ROWS if isinstance(module, Scores) else IMAGES
+    workload = nl.Workload.from_module(module.eval(), x[:2])
+    for equalize in (False, True):
+        network = QuantizedNetwork(workload, QuantizationConfig(equalize=equalize))
+        used = {
+            id(tensor): tensor.numel()
+            for node in network.graph.graph.nodes
+            for tensor in tensors_read(network.graph, node)
+        }
+        weights = sum(tensor.numel() for tensor in network.weights.full.values())
+        assert beside_weights(workload, True, equalize).stored == 32 * (sum(used.values()) - weights)
 
 
 def problem_of(equalize: bool) -> nl.QuantizationProblem:
@@ -251,24 +341,34 @@ def problem_of(equalize: bool) -> nl.QuantizationProblem:
     return nl.QuantizationProblem(workload, IMAGES, IMAGES, "agreement", **settings)
 
 
-def test_it_gets_out_as_it_was_searched(tmp_path: Path) -> None:
-    problem, plain = problem_of(True), problem_of(False)
-    for run in (
-        *save_onnx(problem, 6, tmp_path / "net.onnx").runs,
-        *save_torch(problem, 6, tmp_path / "net.pt2").runs,
-    ):
-        assert run.agreement == 1
-        assert run.difference < 1e-4
-    file = save_packed(problem, 6, tmp_path / "net.safetensors")
-    modules = quantized_module(problem, 6), load_packed(file, problem.workload)
+@pytest.mark.parametrize("way", ["searched", "corrected", "tuned"])
+def test_it_gets_out_as_it_was_searched(way: str, tmp_path: Path) -> None:
+    problem: Any = problem_of(True)
+    subject = problem
+    if way == "corrected":
+        subject = nl.correct_bias(problem, 6)
+    elif way == "tuned":
+        subject = nl.finetune(problem, 6, steps=4, progress=False)
+    for write, name in (
+        (save_onnx, "net.onnx"), (save_torch, "net.pt2"), (save_encodings, "a.onnx"), (save_qonnx, "q.onnx"),
+    ):  # fmt: skip
+        for run in write(subject, 6, tmp_path / name).runs:
+            assert run.agreement == 1
+            assert run.difference < 1e-4
+    file = save_packed(subject, 6, tmp_path / "net.safetensors")
+    modules = quantized_module(subject, 6), load_packed(file, problem.workload)
     wanted, found = (module(IMAGES) for module in modules)
     assert torch.allclose(wanted, found, rtol=1e-5, atol=1e-6 * float(wanted.abs().max()))
+
+
+def test_limits_are_counted_as_they_are_stored(tmp_path: Path) -> None:
     sizes = []
-    for one in (problem, plain):
+    for equalize in (True, False):
+        one = problem_of(equalize)
         data = save_packed(one, 6, tmp_path / "net.safetensors").read_bytes()
         header = int.from_bytes(data[:8], "little") + 8
         sizes.append((one.stored_bytes(np.full(one.num_nodes, 6))[1], len(data) - header))
-    assert sizes[0][0] - sizes[1][0] == sizes[0][1] - sizes[1][1] == 4 * 2 * (12 + 12)  # both limits
+    assert sizes[0][0] - sizes[1][0] == sizes[0][1] - sizes[1][1] == 4 * (12 + 12), "6 of each channel, not 0"
 
 
 def test_a_cost_model_counts_the_payload_that_there_is() -> None:

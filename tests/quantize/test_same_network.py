@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import nemo_lab.quantize.folding as folding
+import nemo_lab.workload.consecutive as consecutive
 from nemo_lab import QuantizationProblem, Workload
 from nemo_lab.errors import DataError, TraceError
 from nemo_lab.quantize import QuantizationConfig
@@ -120,9 +121,20 @@ def test_folding_that_changes_the_network_is_refused_by_name(monkeypatch: pytest
     layers = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)]
     module = randomised(nn.Sequential(*layers, nn.Flatten()), inputs)
     monkeypatch.setattr(folding, "DEAD", 0.9)  # nearly all are taken for dead
-    with pytest.raises(TraceError, match=r"first behind 1.*fold=False"):
-        problem(module, inputs)
+    for equalize in (False, True):
+        with pytest.raises(TraceError, match=r"first behind 1.*fold=False"):
+            problem(module, inputs, equalize=equalize)
     assert problem(module, inputs, fold=False).full_precision_error() < 1e-8
+
+
+def test_equalizing_that_changes_the_network_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    inputs = torch.randn(64, 3, 6, 6)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU(), nn.Conv2d(8, 8, 3), nn.Flatten()).eval()
+    monkeypatch.setattr(consecutive, "ALIKE", (nn.GELU,))  # which is not half for half
+    with pytest.raises(TraceError, match=r"equalizing layers changes Sequential: .*; pass equalize=False"):
+        problem(module, inputs, equalize=True)
+    assert problem(module, inputs).full_precision_error() < 1e-8
 
 
 def test_a_module_that_changed_since_it_was_traced_is_noticed() -> None:

@@ -51,6 +51,25 @@ class Bare(nn.Module):
         return self.layer(x)
 
 
+class SharedBias(nn.Module):
+    """One bias in two layers by function, and one that a layer has for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = (nn.Parameter(torch.randn(6, 6)) for _ in range(2))
+        self.bias, self.own = nn.Parameter(torch.randn(6)), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.relu(nn.functional.linear(x, self.a, self.bias))
+        return self.own(nn.functional.linear(x, self.b, self.bias))
+
+
+def test_a_bias_that_others_read_is_left_alone() -> None:
+    torch.manual_seed(0)
+    problem = problem_of(SharedBias(), torch.randn(20, 6), bias="float")
+    assert nl.correct_bias(problem, 3).tensors.keys() == {"own.bias"}
+
+
 def test_a_network_without_biases_is_refused() -> None:
     problem = problem_of(Bare(), torch.randn(20, 4))
     with pytest.raises(ArgumentError, match=r"no layer of Bare has a bias of its own.*finetune"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 import nemo_lab as nl
 from nemo_lab.errors import ArgumentError, BitWidthError, DataError, EvaluationError, NemoWarning
+from nemo_lab.quantize.fingerprint import digest
 from nemo_lab.tuning.files import read, written
 from nemo_lab.tuning.lesson import split_of
 from nemo_lab.tuning.student import Student
@@ -353,6 +355,13 @@ def test_a_tuned_network_is_kept_in_a_file(tmp_path: Path) -> None:
         assert torch.equal(
             outputs(nl.TunedNetwork.load(path, same).network(), same), outputs(tuned.network(), same)
         )
+    fields = dataclasses.asdict(problem.config)
+    del fields["equalize"]  # which there was not in the first version
+    first = digest([problem.fingerprint()["workload"], sorted(fields.items())])
+    before = written({**read(path), "problem": first}, tmp_path / "first.pt")
+    assert nl.TunedNetwork.load(before, problem).bits.tolist() == tuned.bits.tolist()
+    with pytest.raises(DataError, match="another network or other settings"):
+        nl.TunedNetwork.load(before, odd(bias="int32", per_channel=True, equalize=True))
     with pytest.raises(ValueError, match="read-only"):
         tuned.bits[0] = 8
     with pytest.raises(DataError, match="another network or other settings"):

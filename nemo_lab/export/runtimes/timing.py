@@ -25,6 +25,10 @@ def share_of_time(
         path: of the file.
         full: of that in float32.
         inputs: a batch, of which the first eight examples are run.
+
+    Raises:
+        VerificationError: if one of them does not run.
+        Interrupted: see ``check_interrupted``.
     """
     few = [tensor[:EXAMPLES] for tensor in inputs]
     runtimes = [opened(one) for one in (path, full)]
@@ -34,7 +38,8 @@ def share_of_time(
     begun = perf_counter()
     while len(times[0]) < 3 or (len(times[0]) < TURNS and perf_counter() - begun < SECONDS):
         check_interrupted()
-        for runtime, taken in zip(runtimes, times, strict=True):
+        turn = zip(runtimes, times, strict=True)
+        for runtime, taken in turn if len(times[0]) % 2 else reversed(list(turn)):
             begin = perf_counter()
             runtime.run(few)
             taken.append(perf_counter() - begin)
