@@ -29,7 +29,7 @@ from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.fingerprint import digest, settings_of_modules
 from nemo_lab.quantize.folding import paths_of, stored, tensors_of
 from nemo_lab.quantize.network import QuantizedNetwork
-from nemo_lab.workload.reading import tensors_read
+from nemo_lab.workload.arranged import tensors_read
 from nemo_lab.workload.records import Quantizer
 from nemo_lab.workload.workload import Workload
 

@@ -15,9 +15,9 @@ from nemo_lab.quantize.affine import Affine
 from nemo_lab.quantize.folding import free_name, paths_of, stored
 from nemo_lab.quantize.observers import Ranges
 from nemo_lab.quantize.weights import Weights
+from nemo_lab.workload.arranged import readers_of
 from nemo_lab.workload.nodes import argument, function_name, is_function
 from nemo_lab.workload.operations import LAYERS, PRODUCTS, TRANSPARENT, TRANSPARENT_MODULES
-from nemo_lab.workload.reading import readers_of
 from nemo_lab.workload.workload import Workload
 
 LOWEST, HIGHEST = -(2.0**31), 2.0**31 - 128  # of int32, the highest that float32 holds

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from nemo_lab.workload.arranged import tensors_of as tensors_of
 from nemo_lab.workload.beside import foldable
-from nemo_lab.workload.reading import tensors_of as tensors_of
 
 DEAD = 1e-5  # of the power of the strongest channel
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx
 
+from nemo_lab.workload.arranged import tensors_of
 from nemo_lab.workload.nodes import function_name, is_function
 from nemo_lab.workload.operations import TRANSPARENT
-from nemo_lab.workload.reading import tensors_of
 from nemo_lab.workload.written import STATE, changes_in_place
 
 

@@ -20,8 +20,8 @@ from nemo_lab.quantize.folding import stored
 from nemo_lab.quantize.network import Batch, QuantizedNetwork
 from nemo_lab.tuning.fine_tuning import one_row, training_examples
 from nemo_lab.tuning.tuned import PROBLEM, TunedNetwork
+from nemo_lab.workload.arranged import readers_of
 from nemo_lab.workload.nodes import function_name
-from nemo_lab.workload.reading import readers_of
 
 EXAMPLES = 256
 See = Callable[[fx.Node, Sequence[Tensor]], None]

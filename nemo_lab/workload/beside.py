@@ -12,9 +12,9 @@ from operator import attrgetter
 
 from torch import Tensor, fx, nn
 
+from nemo_lab.workload.arranged import called, holder, hooked, tensors_held, tensors_read
 from nemo_lab.workload.consecutive import follower, layers_of
 from nemo_lab.workload.operations import BATCH_NORMS, CONVOLUTIONS
-from nemo_lab.workload.reading import called, holder, hooked, tensors_held, tensors_read
 from nemo_lab.workload.records import FULL_PRECISION
 from nemo_lab.workload.uncounted import packed
 from nemo_lab.workload.workload import Workload

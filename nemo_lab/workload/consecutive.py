@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from nemo_lab.workload.arranged import hooked, readers_of
 from nemo_lab.workload.nodes import argument, function_name, is_function, reads_numbers
 from nemo_lab.workload.operations import CONVOLUTIONS
-from nemo_lab.workload.reading import hooked, readers_of
 
 ALIKE = (nn.ReLU, nn.LeakyReLU, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 POOLS = {  # of so many axes behind that of the channels

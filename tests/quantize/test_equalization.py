@@ -24,8 +24,8 @@ from nemo_lab.export import (
 )
 from nemo_lab.quantize.config import QuantizationConfig
 from nemo_lab.quantize.network import QuantizedNetwork
+from nemo_lab.workload.arranged import tensors_read
 from nemo_lab.workload.beside import beside_weights
-from nemo_lab.workload.reading import tensors_read
 
 IMAGES = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ROWS = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
