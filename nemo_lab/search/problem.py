@@ -50,7 +50,7 @@ def exact_neighbours(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.fl
             "return what costs gives with each node alone at each width, or leave it out",
         )
     _answer("neighbour_costs", found.reshape(len(names), -1).T, rows, names)
-    return found
+    return found.copy()
 
 
 def feature_names_of(problem: Problem) -> tuple[str, ...]:
@@ -87,11 +87,11 @@ def sensitivity_of(problem: Problem) -> NDArray[np.float64] | None:
     wrong = wrong_number(found) or ("negative" if (found < 0).any() else "")
     if wrong:
         raise EvaluationError(f"sensitivity returned a damage that is {wrong}", way_out)
-    return found
+    return found.copy()
 
 
 def _answer(hook: str, value: Any, count: int, names: Sequence[str]) -> NDArray[np.float64]:
-    """What a hook returned for so many configurations, as float64[N, number of names]."""
+    """What a hook returned for so many configurations, as float64[N, number of names] of our own."""
     try:
         found = real_numbers(value)
     except ValueError as error:
@@ -109,7 +109,7 @@ def _answer(hook: str, value: Any, count: int, names: Sequence[str]) -> NDArray[
         raise EvaluationError(
             f"{hook} returned {name} that is {wrong}", "check what is measured, and the unit it is in"
         )
-    return found
+    return found.copy()  # whoever gave it may write into it again
 
 
 def evaluate_one(problem: Problem, bits: NDArray[np.uint8]) -> NDArray[np.float64]:

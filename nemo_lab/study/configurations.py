@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nemo_lab.arguments import Flag
-from nemo_lab.errors import ArgumentError, EvaluationError, NemoError
+from nemo_lab.errors import ArgumentError, BitWidthError, EvaluationError, NemoError
 from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted
 from nemo_lab.search import Engine, Problem
 from nemo_lab.search.problem import sensitivity_of
@@ -48,7 +48,10 @@ class Configurations:
         Raises:
             BitWidthError, UnknownNameError: if they do not fit.
         """
-        self._runner.post(Enqueue(self._names.bits(bits), Flag().check("join", join)))
+        rows = self._names.bits(bits).copy()  # the caller's array may change
+        if not len(rows):
+            raise BitWidthError("enqueue got no configuration", "give at least one, integers[Q]")
+        self._runner.post(Enqueue(rows, Flag().check("join", join)))
 
     def what_if(self, bits: Any) -> pd.Series[float]:
         """Objectives of one configuration beside the search; blocks until it is evaluated, or Ctrl-C.
@@ -65,7 +68,9 @@ class Configurations:
         rows = self._names.bits(bits)
         if len(rows) != 1:
             raise ArgumentError(f"what_if got {len(rows)} configurations", "give one, or use enqueue")
-        return pd.Series(self._answer(rows[0]), index=list(self._problem.objective_names), name="what_if")
+        return pd.Series(
+            self._answer(rows[0].copy()), index=list(self._problem.objective_names), name="what_if"
+        )
 
     def sensitivity(self) -> NDArray[np.float64] | None:
         """What each node at each width is expected to harm, float64[Q, W]; None where nobody says it.
@@ -84,7 +89,7 @@ class Configurations:
 
         check_outside(self._runner, "sensitivity()")
         call_aside(self._runner, ask)
-        return found[0]
+        return None if found[0] is None else found[0].copy()
 
     def _answer(self, bits: Bits) -> NDArray[np.float64]:
         """Objectives float64[K] of uint8[Q]; asked again if a run that is stopped left them half-way."""

@@ -33,7 +33,7 @@ def as_problem(problem: Any) -> tuple[Problem, dict[str, str] | None]:
     Raises:
         UnknownNameError, DataError, ArgumentError: if it is none.
     """
-    recipe = {"workload": problem} if isinstance(problem, str) else None
+    recipe = {"workload": "".join(problem)} if isinstance(problem, str) else None
     if isinstance(problem, str):
         from nemo_lab.workload import load_workload
         from nemo_lab.workload.zoo import VISION

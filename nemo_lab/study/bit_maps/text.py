@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from typing import Any
 
 from nemo_lab.errors import ArgumentError, DataError
+from nemo_lab.study.journal.files import check_closed
 
 MAX_BYTES = 16 * 2**20  # a record of a thousand nodes has a quarter of a megabyte
 
@@ -32,6 +35,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     name = repr(os.fspath(path))
     try:
+        check_closed(path)
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:

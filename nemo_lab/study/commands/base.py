@@ -31,6 +31,12 @@ class Command:
     decides: ClassVar[bool] = True
     undoable: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, str):
+                object.__setattr__(self, one.name, plain(value))
+
     def decide(self, ledger: Ledger, evaluations: int) -> Ledger:
         """What is in force after it: the rule that live run, history, script and resumed run share.
 
@@ -67,6 +73,15 @@ class Command:
             name: {"pairs": [list(pair) for pair in value.items()]} if isinstance(value, Mapping) else value
             for name, value in fields.items()
         }
+
+
+def plain(text: str) -> str:
+    """A text of Python's own class, which a script can write, whatever class of text it is.
+
+    >>> plain(np.str_("conv"))
+    'conv'
+    """
+    return "".join(text)
 
 
 def within(positions: Iterable[Any], count: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nemo_lab.search import Engine, Ledger, Problem
 from nemo_lab.search.constraints import Pins, checked_pins
-from nemo_lab.study.commands.base import Command, Evaluate, numbers, within
+from nemo_lab.study.commands.base import Command, Evaluate, numbers, plain, within
 from nemo_lab.study.parsing.nodes import listed_nodes, listed_pins
 
 
@@ -34,7 +34,7 @@ class Pin(Command):
         return isinstance(self.matching, str)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
-        return f"pin({ {problem.node_names[node]: width for node, width in self._pins.items()} })"
+        return f"pin({ {plain(problem.node_names[node]): width for node, width in self._pins.items()} })"
 
     @property
     def _pins(self) -> Pins:
@@ -60,7 +60,7 @@ class Unpin(Command):
         return within(self.nodes, problem.num_nodes)
 
     def call(self, problem: Problem) -> str:  # noqa: D102
-        return f"unpin({[problem.node_names[node] for node in self.nodes]})"
+        return f"unpin({[plain(problem.node_names[node]) for node in self.nodes]})"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Aspire(Command):
 
     def call(self, problem: Problem) -> str:  # noqa: D102
         names = problem.objective_names
-        return f"aspire(**{ {names[k]: box for k, box in self._box.items()} })"
+        return f"aspire(**{ {plain(names[k]): box for k, box in self._box.items()} })"
 
     @property
     def _box(self) -> dict[int, tuple[float, float]]:

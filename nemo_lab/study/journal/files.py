@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nemo_lab.errors import StorageError
+from nemo_lab.errors import ArgumentError, StorageError
 
 PLACE = 2**62  # of the bytes that stand for studies: far beyond the end of any file, and SQLite's own locks
 MAGIC = b"SQLite format 3\x00"
@@ -110,6 +110,22 @@ def check_name(path: Path) -> None:
     file = _files.get(key_of(path))
     if file is not None and file.name != path and file.name.exists() and file.name.samefile(path):
         raise other_name(path, file.name)
+
+
+def check_closed(path: str | os.PathLike[str]) -> None:
+    """Refuse to read a journal that is open here by other means: closing it would drop SQLite's locks.
+
+    Raises:
+        OSError: if nothing lies at the path.
+        ArgumentError: if it is open.
+    """
+    with guard:
+        known = key_of(Path(path)) in _files
+    if known:
+        raise ArgumentError(
+            f"{os.fspath(path)!r} is a journal, which is open here",
+            "give study.config(id), or a front's table",
+        )
 
 
 def other_name(path: Path, known: object) -> StorageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from nemo_lab.errors import StorageError
 
 PARTS = ("", "-wal", "-shm", "-journal")  # of a database
+LEFT = ("-wal", "-journal")  # with what was written last
 
 
 @contextmanager
@@ -23,6 +25,13 @@ def fresh(path: Path) -> Iterator[Path]:
     """
     if os.path.lexists(path):
         raise StorageError(f"{str(path)!r} exists already", "give a new path")
+    left = [f"{path}{part}" for part in LEFT if os.path.lexists(f"{path}{part}")]
+    if left:
+        raise StorageError(
+            f"{str(path)!r} is not there, but {Path(left[0]).name!r} is: what a killed program wrote last to "
+            "a file of that name, and SQLite would put it into the new one",
+            "move the file back beside it, or delete what is left of it; or give another path",
+        )
     if not path.parent.is_dir():
         raise StorageError(f"there is no folder {str(path.parent)!r}", "make it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -31,6 +40,10 @@ def fresh(path: Path) -> Iterator[Path]:
     try:
         yield place
         _name(place, path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise StorageError(f"{str(path)!r} is too long a name", "give a shorter one") from error
+        raise StorageError(f"cannot make {str(path)!r}: {error.strerror}", "give another path") from error
     finally:
         discard(place)
 

@@ -105,7 +105,9 @@ def real(path: Path_) -> Path:
     """
     with explained(Path(path), "open"):
         place = Path(os.path.realpath(path))
-        place.exists()
+        special = place.exists() and not (place.is_file() or place.is_dir())
+    if special:
+        raise StorageError(f"{str(path)!r} is no file, but a pipe, a device or the like", "give a file")
     return place
 
 

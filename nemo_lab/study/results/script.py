@@ -11,7 +11,7 @@ import numpy as np
 
 from nemo_lab.search import Evaluations, Ledger, Problem, SearchOptions
 from nemo_lab.search.species import NAMES
-from nemo_lab.study.commands.base import Command
+from nemo_lab.study.commands.base import Command, plain
 from nemo_lab.study.commands.evaluations import Foresee, Prepare
 from nemo_lab.study.commands.registry import NOTHING, follow, restored
 from nemo_lab.study.commands.search import Budget
@@ -112,15 +112,15 @@ def _creation(beginning: Beginning, names: tuple[str, ...]) -> list[str]:
             f"if study.transferred.digest != {inherited.digest!r}:",
             '    raise SystemExit("what is transferred has gone on since: give a copy of it as it was then")',
         ]
-    plain, options = SearchOptions(), vars(beginning.options)
-    changed = {name: value for name, value in options.items() if value != getattr(plain, name)}
+    usual, options = SearchOptions(), vars(beginning.options)
+    changed = {name: value for name, value in options.items() if value != getattr(usual, name)}
     return [
         *lines,
         "study = nl.create_study(",
         f"    {'make_problem()' if recipe is None else repr(recipe['workload'])},",
         f"    seed={beginning.seed!r},",
         '    preset="paper",',
-        f"    species={names!r},",
+        f"    species={tuple(map(plain, names))!r},",
         *(f"    {name}={value!r}," for name, value in changed.items()),
         *transferred,
         ")",
