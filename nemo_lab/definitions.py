@@ -9,25 +9,20 @@ one. The digest is the same in every process of one minor version of Python.
 from __future__ import annotations
 
 import copyreg
-import dis
 import functools
 import hashlib
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nemo_lab.errors import ArgumentError
+from nemo_lab.reached import codes, file_of, installed, is_installed, used
 
 PLAIN = (str, bytes, float, complex, type(None), type(...))
 CONTAINERS = (dict, list, tuple, set, frozenset, str, bytes, np.ndarray)
-STANDARD = Path(sysconfig.get_paths()["stdlib"])
-PACKAGES = {"site-packages", "dist-packages"}
-OURS = Path(__file__).parent
 PARTS = {  # of descriptors, which pickle does not save
     property: ("fget", "fset"),
     staticmethod: ("__func__",),
@@ -105,7 +100,7 @@ class _Digest:
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, types.ModuleType):
-            self._text("module", value.__name__)
+            self._module(value)
         else:
             self._object(value)
         return self
@@ -124,24 +119,37 @@ class _Digest:
     def _function(self, function: types.FunctionType) -> None:
         code, attributes = function.__code__, dict(vars(function))
         self._text("function", function.__qualname__)
-        if _installed(code.co_filename):
+        if installed(code.co_filename):
             self._text(function.__module__)
             if "__wrapped__" in attributes:  # by a decorator of a package
                 self.add(attributes["__wrapped__"])
             return
-        for one in _codes(code):
+        for one in codes(code):
             self._text(one.co_name, one.co_code.hex(), one.co_names, one.co_varnames)
             self._all(
                 "constants", [value for value in one.co_consts if not isinstance(value, types.CodeType)]
             )
         self._all("defaults", [function.__defaults__, function.__kwdefaults__, attributes])
         self._all("around", [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)])
-        for name, value in _used(code, function.__globals__):
-            self._all(name, [value])
+        for name, value in used(code, function.__globals__):
+            if isinstance(value, types.ModuleType):  # what is read of it comes by itself
+                self._text(name, 1)._text("module", value.__name__)
+            else:
+                self._all(name, [value])
+
+    def _module(self, module: types.ModuleType) -> None:
+        """A module that an object holds: what is defined in one's own, since any of it may be called."""
+        self._text("module", module.__name__)
+        if is_installed(module):
+            return
+        for name, value in sorted(vars(module).items()):
+            defined = getattr(value, "__module__", None) == module.__name__
+            if not name.startswith("__") and (defined or isinstance(value, (*PLAIN, int))):
+                self._all(name, [value])
 
     def _class(self, kind: type) -> None:
         self._text("class", kind.__qualname__)
-        if _installed(_file(kind)):
+        if installed(file_of(kind)):
             self._text(kind.__module__)
             return
         self._all("bases", kind.__bases__)
@@ -176,7 +184,7 @@ class _Digest:
 def _says_itself(kind: type) -> bool:
     """Whether a class of one's own says what pickle saves of its objects."""
     own = not {"__getstate__", "__reduce__", "__reduce_ex__"}.isdisjoint(vars(kind))
-    return own and not _installed(_file(kind))
+    return own and not installed(file_of(kind))
 
 
 def _dense(value: Any) -> Any:
@@ -192,57 +200,9 @@ def _dense(value: Any) -> Any:
         return [str(value.dtype), plain.float().numpy()]
 
 
-def _file(kind: type) -> str:
-    module = sys.modules.get(kind.__module__)
-    if module is None or kind.__module__ == "__main__":
-        return "<typed in>"
-    return getattr(module, "__file__", None) or "<frozen built-in>"
-
-
-def _installed(file: str) -> bool:
-    """Whether a file belongs to the standard library, to an installed package or to this one."""
-    if file.startswith("<"):  # no file: typed in, or made from a text
-        return file.startswith("<frozen ")
-    path = Path(file)
-    packages = not PACKAGES.isdisjoint(path.parts)
-    return packages or path.is_relative_to(STANDARD) or path.is_relative_to(OURS)
-
-
 def _filled(cell: Any) -> bool:
     try:
         cell.cell_contents  # noqa: B018  it raises on a variable that has no value yet
     except ValueError:
         return False
     return True
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for one in code.co_consts:
-        if isinstance(one, types.CodeType):
-            yield from _codes(one)
-
-
-def _used(code: types.CodeType, known: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The global values that code reads; of modules of one's own, also what it may read of them."""
-    everything = {name for one in _codes(code) for name in one.co_names}
-    for name in sorted(_globals_of(code) & known.keys()):
-        value = known[name]
-        yield name, value
-        if isinstance(value, types.ModuleType) and not _installed(
-            getattr(value, "__file__", None) or "<frozen >"
-        ):
-            yield from (
-                (f"{name}.{one}", vars(value)[one]) for one in sorted(everything & vars(value).keys())
-            )
-
-
-@functools.lru_cache(maxsize=4096)  # the same functions are described at every step of a study
-def _globals_of(code: types.CodeType) -> frozenset[str]:
-    """The names of global values that code reads."""
-    steps = (step for one in _codes(code) for step in dis.get_instructions(one))
-    return frozenset(step.argval for step in steps if _reads(step))
-
-
-def _reads(step: dis.Instruction) -> bool:
-    return step.opname in ("LOAD_GLOBAL", "LOAD_NAME")

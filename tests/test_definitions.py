@@ -224,6 +224,60 @@ def test_what_a_module_of_ones_own_does_counts(tmp_path: Path, monkeypatch: pyte
     assert found[0] != found[1] == found[2]
 
 
+REACHES = {  # how a module of one's own is reached
+    "by its whole name": "import ownpkg.metrics\ndef made():\n    return lambda: ownpkg.metrics.factor()\n",
+    "by an import inside": (
+        "def made():\n    def inside():\n        from ownpkg.metrics import factor\n"
+        "        return factor()\n    return inside\n"
+    ),
+    "by an import of the package": (
+        "def made():\n    def inside():\n        import ownpkg.metrics\n"
+        "        return ownpkg.metrics.factor()\n    return inside\n"
+    ),
+    "by an object that holds it": (
+        "import ownpkg.metrics\nclass Holder:\n"
+        "    def __init__(self, module):\n        self.module = module\n"
+        "    def __call__(self):\n        return self.module.factor()\n"
+        "def made():\n    return Holder(ownpkg.metrics)\n"
+    ),
+    "by itself": "import ownpkg.metrics\ndef made():\n    return ownpkg.metrics\n",
+}
+
+
+@pytest.mark.parametrize("way", REACHES)
+def test_a_module_of_ones_own_counts_however_it_is_reached(way: str, tmp_path: Path) -> None:
+    package = tmp_path / "ownpkg"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (tmp_path / "reaches.py").write_text(REACHES[way])
+    code = (
+        "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1])\n"
+        "import reaches\nfrom nemo_lab.definitions import definition\nprint(definition(reaches.made()))\n"
+    )
+
+    def digest(text: str) -> str:
+        (package / "metrics.py").write_text(text)
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        root = Path(__file__).parents[1]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+
+    first = digest("def factor():\n    return 1.0\n")
+    assert first == digest("# a comment\ndef factor():\n    return 1.0\n")
+    assert first != digest("def factor():\n    return 0.5\n")
+
+
+def test_what_cannot_be_imported_and_packages_are_passed_over() -> None:
+    def inside() -> Any:
+        from json import dumps
+
+        import no_such_module  # type: ignore[import-not-found]
+
+        return dumps(no_such_module.x)
+
+    assert definition(inside) == definition(inside)
+    assert "no_such_module" not in sys.modules
+
+
 def test_what_is_named_alike_but_not_used_counts_not(monkeypatch: pytest.MonkeyPatch) -> None:
     space: dict[str, Any] = {}
     exec("def metric(o, y): return o.mean()", space)
