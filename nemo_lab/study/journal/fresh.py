@@ -16,17 +16,20 @@ PARTS = ("", "-wal", "-shm", "-journal")  # of a database
 LEFT = ("-wal", "-journal")  # with what was written last
 
 
-@contextmanager
-def fresh(path: Path) -> Iterator[Path]:
-    """A place beside a path, to be filled in the body; it gets the path's name at the end, or goes again.
+def check_new(path: Path, *, alone: bool = True) -> None:
+    """Whether a new file can be made at a path.
+
+    Args:
+        path: of the file.
+        alone: whether nothing that is left of another may lie beside it.
 
     Raises:
-        StorageError: if there is a file of that name already, or it cannot be made.
+        StorageError: if there is one already, or what is left of one, or no folder that may be written to.
     """
     if os.path.lexists(path):
         raise StorageError(f"{str(path)!r} exists already", "give a new path")
     left = [f"{path}{part}" for part in LEFT if os.path.lexists(f"{path}{part}")]
-    if left:
+    if left and alone:
         raise StorageError(
             f"{str(path)!r} is not there, but {Path(left[0]).name!r} is: what a killed program wrote last to "
             "a file of that name, and SQLite would put it into the new one",
@@ -36,6 +39,16 @@ def fresh(path: Path) -> Iterator[Path]:
         raise StorageError(f"there is no folder {str(path.parent)!r}", "make it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise StorageError(f"cannot make {str(path)!r}: no right to", "give a folder that you may write to")
+
+
+@contextmanager
+def fresh(path: Path) -> Iterator[Path]:
+    """A place beside a path, to be filled in the body; it gets the path's name at the end, or goes again.
+
+    Raises:
+        StorageError: if there is a file of that name already, or it cannot be made.
+    """
+    check_new(path)
     place = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield place

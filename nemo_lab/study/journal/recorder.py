@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nemo_lab.errors import StorageError, StudyStateError
+from nemo_lab.errors import NemoError, StorageError, StudyStateError
 from nemo_lab.search import Engine
 from nemo_lab.search.species import Bits, OpaqueError
 from nemo_lab.study.commands.base import Command
+from nemo_lab.study.journal.fresh import check_new
 from nemo_lab.study.journal.journal import Journal
 from nemo_lab.study.journal.opening import Path_, real
 from nemo_lab.study.journal.records import Checkpoint, Header, Stored
@@ -121,11 +122,23 @@ class Recorder:
             raise StudyStateError(*CLOSED)
         old = self.journal
         notes = {} if old is None else old.annotated
-        if old is not None and old.place == real(path) and not old.is_there():
+        gone = old is not None and old.place == real(path) and not old.is_there()
+        if old is not None and gone:
+            if not old.place.exists():
+                check_new(
+                    old.place, alone=False
+                )  # what is refused leaves the study where it is, should that come back
             old.close()  # its lock would be in the way of the new one, which takes its place
         state = self._checkpoint(engine) if len(engine.evaluations) or self.record else None
         stored = Stored(engine.evaluations, engine.history, self.record, state, snapshot.status())
-        self.journal = Journal.create(path, header, stored, notes)
+        try:
+            self.journal = Journal.create(path, header, stored, notes)
+        except BaseException:
+            if old is not None and gone:
+                with contextlib.suppress(NemoError):  # unless the file has come back meanwhile
+                    self.journal = Journal.open(path, old.header.name, write=True)
+                    self.journal.fingerprints = old.fingerprints
+            raise
         self.journal.fingerprints = fingerprints
         if old is not None:
             old.close()

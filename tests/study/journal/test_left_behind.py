@@ -98,3 +98,17 @@ def test_a_journal_that_is_open_is_read_by_nobody_else_here(tmp_path: Path) -> N
     study.close()
     with pytest.raises(nl.NemoError):
         nl.create_study(ToyProblem(), start_from=str(path), **SMALL)
+
+
+def test_a_refused_save_as_leaves_a_study_whose_file_comes_back(tmp_path: Path) -> None:
+    folder, away = tmp_path / "disk", tmp_path / "away"
+    folder.mkdir()
+    study = nl.create_study(ToyProblem(), storage=folder / "run.sqlite", **SMALL).optimize(6, progress=False)
+    folder.rename(away)
+    with pytest.raises(StorageError, match="there is no folder"):
+        study.save_as(folder / "run.sqlite")
+    away.rename(folder)
+    study.optimize(6, progress=False)
+    assert len(nl.load_study(folder / "run.sqlite", read_only=True).evaluations()) == 12
+    with pytest.raises(StorageError):
+        nl.load_study(folder / "run.sqlite", problem=ToyProblem())
