@@ -88,10 +88,8 @@ def verify(path: str | os.PathLike[str], problem: Any, *, timed: bool = False) -
         if timed:
             raise ArgumentError(f"timed=True of {source.name}", "give an .onnx file, or leave it out")
         return verify_torch(source, problem)
-    record, task = _read(source), unseen(problem)
-    network = network_of(record, source.name, problem)
-    full = _in_float(problem) if timed else None
-    return verified(source, network, task, full=full)
+    network = network_of(_read(source), source.name, problem)
+    return verified(source, network, unseen(problem), full=_in_float(problem) if timed else None)
 
 
 def _in_float(problem: Any) -> bytes | None:

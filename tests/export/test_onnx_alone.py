@@ -57,7 +57,9 @@ def test_kinds_that_have_run_are_not_tried_again(
     path = tmp_path / "net.onnx"
     save_onnx(digits_problem, 4, path)
     batch = digits_problem.task().batches[0][0]
-    monkeypatch.setattr(onnx_alone, "ONCE", "import os; os.abort()")
+    once = tmp_path / "once.py"
+    once.write_text("import os; os.abort()")
+    monkeypatch.setattr(onnx_alone, "ONCE", once)
     check_survives(path.read_bytes(), path.name, batch)
     monkeypatch.setattr(onnx_alone, "survived", set())
     with pytest.raises(VerificationError, match=r"ends the process that runs net\.onnx: SIGABRT"):
@@ -79,7 +81,9 @@ def test_what_is_no_fault_of_the_runtime_is_taken_for_none(
     code: str, digits_problem: nl.QuantizationProblem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_alone, "survived", set())
-    monkeypatch.setattr(onnx_alone, "ONCE", code)
+    once = tmp_path / "once.py"
+    once.write_text(code)
+    monkeypatch.setattr(onnx_alone, "ONCE", once)
     assert save_onnx(digits_problem, 4, tmp_path / "net.onnx").runs[0].agreement == 1
     assert onnx_alone.survived == set()
 

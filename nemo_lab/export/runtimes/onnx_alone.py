@@ -20,21 +20,7 @@ from nemo_lab.export.extra import needed
 from nemo_lab.interruption import LOOK_UP, check_interrupted
 
 FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")  # of a program, and not of who ends it
-ONCE = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[3])
-try:
-    import numpy, onnxruntime
-except Exception:
-    sys.exit(97)  # nothing was tried
-level = onnxruntime.GraphOptimizationLevel
-for optimized in (level.ORT_DISABLE_ALL, level.ORT_ENABLE_ALL):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.graph_optimization_level = 1, optimized
-    session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-    batch = numpy.load(sys.argv[2])
-    session.run(None, {one.name: batch[str(at)] for at, one in enumerate(session.get_inputs())})
-"""
+ONCE = Path(__file__).with_name("once.py")
 survived: set[frozenset[str]] = set()  # kinds of operations in a model
 
 
@@ -83,7 +69,7 @@ def _tried(model: bytes, inputs: Sequence[Tensor], folder: Path) -> int:
     file.write_bytes(model)
     np.savez(given, **{str(at): tensor.cpu().numpy() for at, tensor in enumerate(inputs)})  # type: ignore[arg-type]
     path = json.dumps([one for one in sys.path if one])
-    command = [sys.executable, "-P", "-c", ONCE, str(file), str(given), path]
+    command = [sys.executable, "-P", str(ONCE), str(file), str(given), path]
     nothing = subprocess.DEVNULL
     process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)  # noqa: S603  our own
     try:

@@ -107,7 +107,7 @@ def real(path: Path_) -> Path:
         place = Path(os.path.realpath(path))
         special = place.exists() and not (place.is_file() or place.is_dir())
     if special:
-        raise StorageError(f"{str(path)!r} is no file, but a pipe, a device or the like", "give a file")
+        raise StorageError(f"{str(path)!r} is not a file, but a pipe, a device or the like", "give a file")
     return place
 
 

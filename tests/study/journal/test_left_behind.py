@@ -73,9 +73,9 @@ def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
         lambda: nl.create_study(ToyProblem(), storage=path, **SMALL),
         lambda: salvage(path, tmp_path / "new.sqlite"),
     ):
-        with pytest.raises(StorageError, match=r"is no file, but a pipe|there is no file"):
+        with pytest.raises(StorageError, match=r"is not a file, but a pipe|there is no file"):
             call()
-    with pytest.raises(ArgumentError, match="it is no file"):
+    with pytest.raises(ArgumentError, match="it is not a file"):
         nl.create_study(ToyProblem(), start_from=str(path), **SMALL)
     assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
 
