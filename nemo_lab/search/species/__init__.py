@@ -17,7 +17,8 @@ NAMES = ("continuous", "floor", "gcn", "unet", "integer", "surrogate")
 SpeciesFactory = Callable[[Problem, SearchOptions], Species]
 
 
-def _by_name(name: str) -> SpeciesFactory:
+def by_name(name: str) -> SpeciesFactory:
+    """The class of one of ours; UnknownNameError on any other name."""
     if name in ("continuous", "floor"):
         from nemo_lab.search.species import real
 
@@ -48,15 +49,9 @@ def make_species(given: Sequence[Any], problem: Problem, options: SearchOptions)
         given = (given,)
     species: list[Species] = []
     for item in given:
-        ours = isinstance(item, str)
-        made = made_by(_by_name(item) if ours else item, problem, options)
-        name = getattr(made, "name", None)
-        if not ours and isinstance(name, str) and name in NAMES and type(made) is not _by_name(name):
-            raise ArgumentError(
-                f"your {type(made).__name__} is called {name!r}, as a species of nemo_lab's is",
-                "give its class a name of its own, such as name = 'mine'",
-            )
-        species.append(adapt_species(made, problem))
+        if isinstance(item, str):
+            item = by_name(item)
+        species.append(adapt_species(made_by(item, problem, options), problem))
     names = [one.name for one in species]
     if not names:
         raise ArgumentError("no species given", f"choose from {', '.join(NAMES)}")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nemo_lab.arguments import Domain, Several
+from nemo_lab.errors import ArgumentError
 from nemo_lab.search import Problem, SearchOptions
-from nemo_lab.search.species import Genome, Species, make_species
+from nemo_lab.search.species import NAMES, Genome, Species, by_name, make_species
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class SpeciesMaker:
     def all(self, given: Sequence[Any]) -> tuple[Species, ...]:
         """Those that a study begins with; see ``make_species``."""
         found = make_species(given, self._problem, self._options)
+        _check_names(given, found)
         for one in found:
             if one.name in self._inherited:
                 one.inherit(self._inherited[one.name])
@@ -62,5 +64,24 @@ class SpeciesMaker:
             return self.named(given)
         LIKE_A_SPECIES.check("species", given)
         made = make_species([given], self._problem, self._options)[0]
+        _check_names([given], [made])
         self._own[made.name] = given
         return made
+
+
+def _check_names(given: Sequence[Any], made: Sequence[Species]) -> None:
+    """Refuse a species of one's own called as one of ours: neither script nor journal tell them apart.
+
+    Raises:
+        ArgumentError: if there is one.
+    """
+    for item, one in zip([given] if isinstance(given, str) else given, made, strict=True):
+        if isinstance(item, str) or one.name not in NAMES:
+            continue
+        ours = by_name(one.name)
+        if not any(kind is ours for kind in (item, type(item), type(one))):
+            called = getattr(item, "__name__", type(item).__name__)
+            raise ArgumentError(
+                f"your {called} is called {one.name!r}, as a species of nemo_lab's is",
+                "give its class a name of its own, such as name = 'mine'",
+            )
