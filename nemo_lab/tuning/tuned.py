@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -182,11 +181,10 @@ class TunedNetwork:
         return f"{self.problem.title} at {self.bits.mean():.2f} bits in the mean, {self.method}"
 
 
-def _digests(problem: QuantizationProblem) -> tuple[str, str]:
+def _digests(problem: QuantizationProblem) -> tuple[str, ...]:
     """Of what its numbers fit, and what the first version wrote for the same: all fields there were then."""
-    network, now = problem.fingerprint()["workload"], dataclasses.asdict(problem.config)
-    first = [(name, now[name]) for name in sorted(FIRST_FIELDS)]
-    changed = differing(problem.config)
-    return digest([network, *changed.items()]), digest(
-        [network, first]
-    ) if changed.keys() <= FIRST_FIELDS else ""
+    network, changed = problem.fingerprint()["workload"], differing(problem.config)
+    forms: list[list[object]] = [[network, *changed.items()]]
+    if changed.keys() <= FIRST_FIELDS:
+        forms.append([network, [(name, getattr(problem.config, name)) for name in sorted(FIRST_FIELDS)]])
+    return tuple(map(digest, forms))
