@@ -8,12 +8,18 @@ from collections.abc import Callable
 import ipywidgets as w
 import pytest
 
-from nemo_lab import Dashboard
+from nemo_lab import Dashboard, create_study
 from nemo_lab.widgets.elements.control import Control
 from nemo_lab.widgets.elements.slider import Slider
+from nemo_lab.widgets.panels.base import Panel
+from nemo_lab.widgets.panels.front import FrontPanel
+from nemo_lab.widgets.panels.inspector import InspectorPanel
+from nemo_lab.widgets.panels.steering import SteeringPanel
+from nemo_lab.widgets.view.publisher import Publisher
+from nemo_lab.widgets.view.state import ViewState
 from tests.toy import ToyProblem
 from tests.waiting import PATIENCE
-from tests.widgets.conftest import Open
+from tests.widgets.conftest import SMALL, Open
 from tests.widgets.watching import control, loaded, selected_nodes, until, words
 
 Run = Callable[[Callable[[], object]], None]
@@ -117,3 +123,32 @@ def test_two_views_stay_in_step_whoever_is_asked(open_dashboard: Open, person: R
     until(lambda: loaded(dashboard) == 4 and history.value == 10)
     dashboard.select(5)
     until(lambda: number.value == 5 and loaded(dashboard) == 5)
+
+
+@pytest.mark.parametrize(
+    ("panel", "label", "message"),
+    [
+        (FrontPanel, "History", {"value": 7}),
+        (InspectorPanel, "Config", {"value": 7}),
+        (InspectorPanel, "Select", {"index": 2}),
+        (InspectorPanel, "Baseline", {"value": "7"}),
+        (SteeringPanel, "Nodes", {"index": [1, 4]}),
+    ],
+)
+def test_a_view_that_is_older_than_a_person_s_choice_leaves_it(
+    panel: type[Panel], label: str, message: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow machine a press of a key arrives while an earlier one is drawn; the next goes on from it."""
+    monkeypatch.setattr(Publisher, "wake", lambda _: None)  # draws when the test says so
+    state = ViewState(create_study(ToyProblem(), **SMALL).optimize(20, progress=False), lambda: None)
+    made = panel(state)
+    made.show(state.view())
+    one = control(made.widget, label)
+    (trait,) = message
+    drawn = state.view()
+    one.set_state(message)
+    chosen = getattr(one, trait)
+    made.show(drawn)
+    assert getattr(one, trait) == chosen
+    made.show(state.view())  # the one that knows of it
+    assert getattr(one, trait) == chosen

@@ -145,7 +145,8 @@ class FrontPanel(Panel):
             self.hypervolume.show(plots.hypervolume_columns(infos.species_info(view.now, names), view.moment))
         self._zoom()
         last = len(view.now.evaluations)
-        self._moment.show(last if view.moment is None else view.moment, max=last)
+        if self.state.moment == view.moment:  # else somebody moved it meanwhile
+            self._moment.show(last if view.moment is None else view.moment, max=last)
         self.live.disabled = view.moment is None
         self.replay.disabled = not last
         self.anywhere.layout.display = "" if view.now.constraints.aspiration else "none"

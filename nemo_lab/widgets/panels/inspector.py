@@ -94,7 +94,7 @@ class InspectorPanel(Panel):
 
     def _prefer(self, name: str) -> None:
         if name in self._choices:
-            self.do(lambda: self.state.prefer(self._choices[name]))
+            self.now(lambda: self.state.prefer(self._choices[name]))
 
     def _compare_with(self, typed: str) -> None:
         number: object = int(typed) if typed.isdecimal() else typed
@@ -111,10 +111,14 @@ class InspectorPanel(Panel):
     def show(self, view: View) -> None:
         """See ``Panel``."""
         last = max(len(view.snapshot.evaluations) - 1, 0)
-        self._config.show(min(self._config.value, last) if view.config is None else view.config, max=last)
+        if view.config is None:  # nothing is selected, or it was not yet made then
+            self._config.show(min(self._config.value, last), max=last)
+        elif self.state.config == view.config:  # else somebody selected another one meanwhile
+            self._config.show(view.config, max=last)
         self._against.show("" if self.state.baseline is None else str(self.state.baseline))
-        preferred = (name for name, one in self._choices.items() if one is view.preferred)
-        self._choice.show(next(preferred, NO_CHOICE))
+        if self.state.preferred is view.preferred:  # else somebody chose meanwhile
+            preferred = (name for name, one in self._choices.items() if one is view.preferred)
+            self._choice.show(next(preferred, NO_CHOICE))
         self.baseline.description = CLEAR_BASELINE if view.has_baseline else SET_BASELINE
         self.draft.show(view)
         names, widths = self.problem.node_names, self.problem.bit_widths

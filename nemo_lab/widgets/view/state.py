@@ -51,7 +51,7 @@ class ViewState:
         self._drafts: dict[int, Draft] = {}  # by what they were made of
         self._lock = threading.Lock()
         self._selected: tuple[int | None, int | None] = (None, None)  # now, and before
-        self._preferred: Choice | None = within_a_point  # what the selection follows, until somebody selects
+        self.preferred: Choice | None = within_a_point  # what the selection follows, until somebody selects
 
     @property
     def config(self) -> int | None:
@@ -76,16 +76,16 @@ class ViewState:
     def select(self, config: int) -> None:
         """Select a configuration; a number that there is not is passed over."""
         if 0 <= config < len(self.study.snapshot.evaluations):
-            self._preferred = None
+            self.preferred = None
             self._turn_to(config)
             self.publisher.wake()
 
     def prefer(self, choice: Choice) -> None:
         """Select what a choice prefers of the front, now and as the front goes on."""
         wanted = choose(self.study.snapshot, choice, self.problem)
-        self._preferred = None  # somebody looked at the one before: it is compared with
+        self.preferred = None  # somebody looked at the one before: it is compared with
         self._turn_to(wanted)
-        self._preferred = choice
+        self.preferred = choice
         self.publisher.wake()
 
     def set_baseline(self, config: int | None) -> None:
@@ -151,7 +151,7 @@ class ViewState:
 
     def view(self) -> View:
         """What is to be shown."""
-        now, moment, preferred = self.study.snapshot, self.moment, self._preferred  # others may set them
+        now, moment, preferred = self.study.snapshot, self.moment, self.preferred  # others may set them
         snapshot = now if moment is None else past(now, moment, self.problem)
         if preferred is not None and len(snapshot.front) and self.draft is None:
             self._turn_to(choose(snapshot, preferred, self.problem))
@@ -194,4 +194,4 @@ class ViewState:
     def _turn_to(self, config: int) -> None:
         now, before = self._selected
         if config != now:
-            self._selected = config, now if self._preferred is None else before
+            self._selected = config, now if self.preferred is None else before
