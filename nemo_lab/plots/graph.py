@@ -8,15 +8,13 @@ from bokeh.models import BoxSelectTool, BoxZoomTool, HoverTool, PanTool, Range1d
 
 from nemo_lab.plots import style
 from nemo_lab.plots.figure import Plot, plain_figure, source
-from nemo_lab.plots.info import GraphInfo
 
 TOP, BOTTOM, HEADING, STAGE = 1.45, -1.15, 2.0, 2.36
 DRAG = {"box_select": "select", "pan": "pan", "box_zoom": "zoom"}
 
 
-def graph_plot(info: GraphInfo) -> Plot:
-    """The workload, not yet drawn; ``graph_columns`` draws it."""
-    count = len(info.names)
+def graph_plot(count: int, stages: bool) -> Plot:
+    """A workload of so many nodes, in stages or not, not yet drawn; ``graph_columns`` draws it."""
     sources = {
         "blocks": source("blocks", "key", "left", "right", "x", "label", "height", "shade", "tip"),
         "stages": source("stages", "key", "left", "right", "x", "label", "tip"),
@@ -33,7 +31,7 @@ def graph_plot(info: GraphInfo) -> Plot:
     wheel = WheelZoomTool(dimensions="width", modifiers={"ctrl": True})
     p = plain_figure(
         name="network",
-        height=290 if info.stages else 260,
+        height=290 if stages else 260,
         tools=[
             PanTool(name="pan", dimensions="width"),
             BoxZoomTool(name="box_zoom", dimensions="width"),
@@ -43,7 +41,7 @@ def graph_plot(info: GraphInfo) -> Plot:
         active_drag=drag,
         active_scroll=wheel,
         x_range=Range1d(-1, count, name="network"),
-        y_range=Range1d(BOTTOM, (STAGE if info.stages else HEADING) + 0.1),
+        y_range=Range1d(BOTTOM, (STAGE if stages else HEADING) + 0.1),
     )
     p.axis.visible = False
     p.grid.visible = False

@@ -29,7 +29,10 @@ def figures(study: Study) -> Iterator[Filled]:
     front = plots.front_info(snapshot, problem, names)
     widths = problem.bit_widths
     yield plots.front_plot(infos.drawn_objectives(problem)), plots.front_columns(front, config)
-    yield plots.graph_plot(graph), plots.graph_columns(graph, bits, widths, snapshot.pins)
+    yield (
+        plots.graph_plot(len(graph.names), bool(graph.stages)),
+        plots.graph_columns(graph, bits, widths, snapshot.pins),
+    )
     species = plots.species_info(snapshot, names)
     yield plots.species_plot(names), plots.species_columns(species)
     yield plots.bits_plot(problem.node_names, widths), plots.bits_columns(bits, problem.node_names, widths)

@@ -13,7 +13,7 @@ from nemo_lab.widgets.elements.figure import Figure
 from nemo_lab.widgets.elements.frame_diff import SIZES, Packed
 from tests.toy import ToyProblem
 from tests.widgets.conftest import SMALL, Open
-from tests.widgets.watching import column, figure, frame_bytes, numbers, parsed, until
+from tests.widgets.watching import column, figure, frame_bytes, members, numbers, parsed, until
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -63,7 +63,7 @@ def test_the_species_panel_s_bytes_are_the_history(study: Study, open_dashboard:
 
 
 def test_every_kind_of_column_survives_the_way() -> None:
-    made = Figure(lambda: bits_plot(("a", "b"), (2, 8)))
+    made = Figure(lambda one: one.redraw(bits_plot, ("a", "b"), (2, 8)))
     made.show(
         {
             "bars": {
@@ -100,7 +100,7 @@ def test_the_same_data_are_not_sent_twice() -> None:
 
 def recorded(plot: Plot) -> tuple[Figure, list[tuple[dict[str, Any], list[bytes]]]]:
     """A figure, and all messages that it sends."""
-    made, sent = Figure(lambda: plot), []
+    made, sent = Figure(lambda one: one.redraw(lambda: plot)), []
     made.send = lambda content, buffers=None: sent.append((content, buffers))  # type: ignore[method-assign]
     return made, sent
 
@@ -209,7 +209,14 @@ def test_a_page_that_opens_while_a_figure_is_drawn_gets_what_it_missed(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It knows the figure as it was asked for, and listens only after the kernel has drawn it."""
-    drawn, sent = Figure(lambda: bits_plot(study.problem.node_names, study.problem.bit_widths)), []
+    drawn, sent = (
+        Figure(
+            lambda one: one.redraw(
+                bits_plot, tuple(study.problem.node_names), tuple(study.problem.bit_widths)
+            )
+        ),
+        [],
+    )
     asked = drawn.get_state()
     drawn.build()
     drawn.show({"bits": {"key": np.arange(3)}})
@@ -226,3 +233,17 @@ def test_a_page_that_opens_while_a_figure_is_drawn_gets_what_it_missed(
     assert missed["item"] == drawn.item
     assert missed["frame"]["number"] == 1
     assert hello(asked | missed) == {}
+
+
+def test_a_second_dashboard_draws_no_plot_again(
+    open_dashboard: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_dashboard(ToyProblem())
+    figures = members(first, Figure)
+    until(lambda: all(one.item for one in figures))
+    monkeypatch.setattr("nemo_lab.widgets.elements.figure.json_item", None)  # an error, should it be called
+    second = open_dashboard(ToyProblem())
+    again = members(second, Figure)
+    until(lambda: all(one.item for one in again))
+    assert [one.item for one in again] == [one.item for one in figures]
+    assert [one.label for one in again] == [one.label for one in figures]

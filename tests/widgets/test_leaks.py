@@ -182,13 +182,13 @@ def test_a_closed_dashboard_is_let_go_of_and_its_study_too() -> None:
 
 def test_a_figure_alone_leaves_only_bokeh() -> None:
     before = live()
-    made = Figure(lambda: bits_plot(("a",), (2, 8)))
+    made = Figure(lambda one: one.redraw(bits_plot, ("a",), (2, 8)))
     made.build()
     shared = made.library
     close_tree(made)
     assert live() == before
     assert shared.comm is not None  # the next figure takes the same
-    assert Figure(lambda: bits_plot(("a",), (2, 8))).library is shared
+    assert Figure(lambda one: one.redraw(bits_plot, ("a",), (2, 8))).library is shared
 
 
 def test_looks_are_shared_within_a_dashboard_and_go_with_it() -> None:

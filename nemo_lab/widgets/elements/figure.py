@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,18 @@ def _library() -> BokehLibrary:
     return BokehLibrary(source=bokeh_script())
 
 
+@lru_cache(maxsize=64)
+def _drawn(draw: Callable[..., Plot], *arguments: Hashable) -> tuple[str, Any]:
+    """Label and item of a plot; a dashboard's take Bokeh two seconds, and the next one shows the same."""
+    plot = draw(*arguments)
+    return plot.label, json_item(plot.layout)
+
+
 class Figure(Element):
     """A plot whose data are replaced by frames, of which only what is new is sent.
 
     Args:
-        make: gives the plot, layout and named sources. Until it is built the figure is an empty place;
+        make: calls ``redraw`` of the figure it is given. Until it is built the figure is an empty place;
             what it is to show can be told before.
         selectable: names of sources whose points can be selected, with whether the selection stays.
         on_select: called with the source's name and the keys of the selected points; on whatever
@@ -82,7 +89,7 @@ class Figure(Element):
 
     def __init__(
         self,
-        make: Callable[[], Plot],
+        make: Callable[[Figure], None],
         *,
         selectable: Mapping[str, bool] | None = None,
         on_select: Callable[[str, list[int]], None] | None = None,
@@ -98,9 +105,9 @@ class Figure(Element):
         self.on_msg(lambda _, content, __: self._answer(content))
 
     def build(self) -> None:
-        """Make the plot, which takes Bokeh a tenth of a second or three, unless it is there."""
+        """Make the plot, unless it is there."""
         if not self.item:
-            self.redraw(self._make())
+            self._make(self)
 
     def show(self, columns: Columns, selected: Mapping[str, Sequence[int]] | None = None) -> None:
         """Replace the data; sends what is new. Only the publisher may call it."""
@@ -114,10 +121,14 @@ class Figure(Element):
         self.sent += sum(map(len, buffers)) + len(json.dumps([changed, chosen]))
         self.send({"base": base, "columns": changed, "selected": chosen}, buffers)
 
-    def redraw(self, plot: Plot) -> None:
-        """Another layout, with the same names of sources or more; ``show`` fills it."""
-        self.label = plot.label
-        self.item = json_item(plot.layout)
+    def redraw(self, draw: Callable[..., Plot], *arguments: Hashable) -> None:
+        """Another layout, with the same names of sources or more; ``show`` fills it.
+
+        Args:
+            draw: gives the plot, layout and named sources, the same for equal arguments.
+            arguments: of it.
+        """
+        self.label, self.item = _drawn(draw, *arguments)
 
     def _answer(self, content: Mapping[str, Any]) -> None:
         if "again" in content:  # a browser that missed a frame

@@ -35,17 +35,18 @@ class FrontPanel(Panel):
         problem = state.problem
         self.heading, self.chosen = alike(w.HTML), alike(w.HTML)
         self.figure = Figure(
-            lambda: plots.front_plot(infos.drawn_objectives(problem)),
+            lambda one: one.redraw(plots.front_plot, infos.drawn_objectives(problem)),
             selectable={"front": False, "evaluated": False, "beyond": False},
             on_select=self._tap,
             on_box=lambda plot, box: self.do(lambda: self._aspire(plot, box)),
         )
         self.parallel = Figure(
-            lambda: plots.parallel_plot(varied(problem)),
+            lambda one: one.redraw(plots.parallel_plot, varied(problem)),
             selectable={"lines": False},
             on_select=self._tap,
         )
-        self.hypervolume, self._throttle = Figure(plots.hypervolume_plot), Throttle()
+        self.hypervolume = Figure(lambda one: one.redraw(plots.hypervolume_plot))
+        self._throttle = Throttle()
         self.figures = self.figure, self.hypervolume, self.parallel
         self.shape = field(w.Dropdown, "Show as", 230, 60, options=[PROJECTIONS, PARALLEL])
         self.drag = field(

@@ -39,7 +39,7 @@ class InspectorPanel(Panel):
         self._kinds = infos.graph_info(problem).kinds
         self.text, self.marks = alike(w.HTML), alike(w.HTML)
         self.strip = Figure(
-            lambda: plots.bits_plot(problem.node_names, problem.bit_widths),
+            lambda one: one.redraw(plots.bits_plot, tuple(problem.node_names), tuple(problem.bit_widths)),
             selectable={"bars": True},
             on_select=lambda _, keys: state.select_nodes(tuple(keys)),
         )

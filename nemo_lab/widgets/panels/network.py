@@ -42,7 +42,7 @@ class NetworkPanel(Panel):
         self._folded = folded_at_first(self.info)
         self._colouring = NetworkColouring(state, self.in_background)
         self.figure = Figure(
-            lambda: plots.graph_plot(self.info),
+            lambda one: one.redraw(plots.graph_plot, len(self.info.names), bool(self.info.stages)),
             selectable={"nodes": True, "folded": False, "blocks": False, "stages": False},
             on_select=self._tapped,
             on_box=self._boxed,

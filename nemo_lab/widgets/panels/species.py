@@ -29,7 +29,8 @@ class SpeciesPanel(Panel):
         super().__init__(state)
         study = state.study
         names = self._names = tuple(one.name for one in study.species)
-        self.figure, self._throttle = Figure(lambda: plots.species_plot(names)), Throttle()
+        self.figure = Figure(lambda one: one.redraw(plots.species_plot, names))
+        self._throttle = Throttle()
         self.figures = (self.figure,)
         self.species = field(w.Dropdown, "Species", 220, 64, options=names)
         self.source = field(w.Dropdown, "from", 150, 36, options=[*SOURCES, SELECTED])
@@ -95,7 +96,7 @@ class SpeciesPanel(Panel):
         names = tuple(one.name for one in self.study.species)
         if names != self._names:  # one was added
             self._names = names
-            self.figure.redraw(plots.species_plot(names))
+            self.figure.redraw(plots.species_plot, names)
             self._species.show(self._name(), options=names)
         self._name_buttons(view.now)
         if not self._throttle.due(view):

@@ -145,7 +145,7 @@ def _figures(
     graph = infos.graph_info(problem)
     drawn: dict[str, tuple[Plot, plots.Columns]] = {
         "graph": (
-            _without_selection(plots.graph_plot(graph)),
+            _without_selection(plots.graph_plot(len(graph.names), bool(graph.stages))),
             plots.graph_columns(graph, bits, problem.bit_widths, snapshot.pins),
         ),
         "strip": (
