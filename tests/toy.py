@@ -121,16 +121,23 @@ class OddProblem(ToyProblem):
 
 
 class EndlessProblem(ToyProblem):
-    """While ``endless``, an evaluation ends only if it is interrupted; ``entered``: one has begun."""
+    """While ``endless``, an evaluation ends only if it is interrupted.
 
-    def __init__(self) -> None:
+    Args:
+        together: ``entered`` is set once so many are being made at once.
+    """
+
+    def __init__(self, together: int = 1) -> None:
         super().__init__()
-        self.endless = True
+        self.endless, self._together, self._inside, self._counting = True, together, 0, threading.Lock()
         self.entered = threading.Event()
         self.left = 0
 
     def evaluate(self, bits: Any) -> NDArray[np.float64]:
-        self.entered.set()
+        with self._counting:
+            self._inside += 1
+            if self._inside >= self._together:
+                self.entered.set()
         try:
             while self.endless:
                 check_interrupted()
@@ -138,6 +145,10 @@ class EndlessProblem(ToyProblem):
         except Exception:  # what people write around an unreliable accelerator
             return np.ones((1, 3))
         except BaseException:
-            self.left += 1
+            with self._counting:
+                self.left += 1
             raise
+        finally:
+            with self._counting:
+                self._inside -= 1
         return super().evaluate(bits)

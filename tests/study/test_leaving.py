@@ -26,7 +26,7 @@ ENDLESS = """
     from tests.toy import EndlessProblem
     from tests.waiting import PATIENCE, until, waits
 
-    problem = EndlessProblem()
+    problem = EndlessProblem(together=int(sys.argv[1]))
     options = {"species": ("continuous", "floor"), "population": 12, "min_size": 2}
     study = nl.create_study(problem, workers=int(sys.argv[1]), **options)
 """
@@ -60,7 +60,7 @@ def script(code: str, workers: int, interrupt: bool = False) -> list[str]:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_study_that_is_gone_leaves_its_evaluation_and_its_threads(workers: int) -> None:
     before = ours()
-    problem = EndlessProblem()
+    problem = EndlessProblem(together=workers)
     study = create_study(problem, workers=workers, **QUICK)
     study.start(100)
     assert problem.entered.wait(PATIENCE)

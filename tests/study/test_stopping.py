@@ -59,7 +59,7 @@ def run_to(study: Study, evaluations: int, stop: Callable[[], None] = lambda: No
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_stop_does_not_wait_for_the_evaluation_in_flight(workers: int) -> None:
-    problem = EndlessProblem()
+    problem = EndlessProblem(together=workers)
     study = create_study(problem, workers=workers, **QUICK)
     for again in (1, 2):
         problem.entered.clear()
