@@ -71,6 +71,8 @@ class Problem(ABC):
             the workload's, else ``edges``.
         title: what people call it; by default the workload's name, else that of the class.
         metric: what the task error measures, as exported records say it.
+        one_at_a_time: whether calls of ``evaluate`` wait for each other, so that ``workers=4`` are processes
+            rather than threads.
         error: ``error(bits, data, metric=None, count=False)``, the task error float[N] on other data, with
             ``count`` also the number of examples; ``Study.validate`` calls it.
         held_out: the data on which ``Study.validate`` measures by default; None for the workload's.
@@ -103,6 +105,7 @@ class Problem(ABC):
     workload: Workload | None = None
     cost_model: CostModel | None = None
     metric: str = ""
+    one_at_a_time: bool = False
     error: Callable[..., Any] | None = None
     held_out: Any = None
     sqnr: Callable[[], pd.DataFrame] | None = None

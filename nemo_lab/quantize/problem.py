@@ -91,13 +91,13 @@ class QuantizationProblem(NodeTables):
             ``held_out`` and ``data``; if the highest width, of 8 bits or more, is far from full precision
             everywhere, where that becomes known without a further evaluation.
 
-    ``evaluate`` may be called from any thread; calls wait for each other. Configurations that were
-    evaluated before cost nothing. A run that is stopped leaves it between two batches of images. Pickled, it
-    can be sent to another process, calibrated as it is.
+    ``evaluate`` may be called from any thread; calls wait for each other, and what was evaluated before costs
+    nothing. A run that is stopped leaves it between two batches. It can be pickled, calibrated as it is.
     """
 
     workload: Workload
     cost_model: CostModel
+    one_at_a_time = True
 
     def __init__(
         self,

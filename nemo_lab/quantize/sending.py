@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Any
 
 from nemo_lab.errors import ArgumentError
@@ -12,6 +13,7 @@ from nemo_lab.quantize.network import QuantizedNetwork
 from nemo_lab.workload.workload import Workload
 
 HERE = ("_lock", "_network", "_found")  # of this process: what runs, and what it has answered
+_on_its_way: ContextVar[tuple[Any, ...]] = ContextVar("nemo_lab_on_its_way", default=())
 
 
 class Sent:
@@ -31,6 +33,9 @@ class Sent:
         import cloudpickle
 
         state = {name: value for name, value in self.__dict__.items() if name not in HERE}
+        if self in _on_its_way.get():  # and would wait for itself
+            raise pickle.PicklingError("it holds something that holds it again, such as a changed method")
+        token = _on_its_way.set((*_on_its_way.get(), self))
         try:
             with self._running() as network:
                 made = {
@@ -44,6 +49,8 @@ class Sent:
                 f"{self.workload.name} cannot be sent to another process: {type(error).__name__}: {error}",
                 "see that its modules and metrics hold no open file, lock or connection",
             ) from error
+        finally:
+            _on_its_way.reset(token)
         return _received, (type(self), data)
 
 

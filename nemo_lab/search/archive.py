@@ -191,11 +191,29 @@ class Archive:
         """Find the front again, after the constraints have changed."""
         self.pareto.rebuild(self.evaluations, constraints)
 
-    def hypervolume(self) -> float:
-        """Normalised, of the front."""
-        if self._measured[0] is not self.front:
-            vectors = only(self._varying, self.evaluations.objectives[self.front])
-            self._measured = (self.front, hypervolume(vectors, self._bounds))
+    def front_of(self, count: int, constraints: Constraints) -> NDArray[np.intp]:
+        """What the front was after so many evaluations, under the constraints in force."""
+        if count == len(self):
+            return self.front
+        earlier = ParetoFront()
+        earlier.rebuild(self.evaluations.first(count), constraints)
+        return earlier.ids
+
+    def made_by(self, species: int, *, since: int) -> NDArray[np.int64]:
+        """int64[S]: how many of the latest evaluations each of so many species made by itself."""
+        log = self.evaluations
+        by_hand = np.isin(log.origin[since:], [ORIGINS.index("projected"), ORIGINS.index("enqueued")])
+        makers = log.species[since:][~by_hand & (log.species[since:] >= 0)]
+        return np.bincount(makers, minlength=species).astype(np.int64)
+
+    def hypervolume(self, front: NDArray[np.intp] | None = None) -> float:
+        """Normalised, of the front, or of one that was before."""
+        ids = self.front if front is None else front
+        if self._measured[0] is not ids:
+            measured = hypervolume(only(self._varying, self.evaluations.objectives[ids]), self._bounds)
+            if ids is not self.front:
+                return measured
+            self._measured = (ids, measured)
         return self._measured[1]
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 One generation of Algorithm 1 in arXiv 2106.07611; the step numbers are those of docs/method.md, section 5.
 Evaluation can be anywhere: ``ask`` gives candidates one by one, ``tell`` takes their objectives in
-any order, and a new generation begins when all of one are told.
+any order, and a new generation begins when all of one are told, but for those that it goes ahead of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from nemo_lab.search.archive import ORIGINS, Evaluations
 from nemo_lab.search.constraints import Pins
 from nemo_lab.search.decisions import Ledger
+from nemo_lab.search.generation import next_generation
 from nemo_lab.search.lift import lift
-from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Member, SpeciesRecord
+from nemo_lab.search.members import NO_SPECIES, Candidate, GenerationRecord, Member
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
 from nemo_lab.search.problem import Problem
@@ -26,6 +28,10 @@ from nemo_lab.search.steering import Steering
 from nemo_lab.search.unevaluated import unevaluated
 
 BARREN = 3  # generations in a row without anything new before the engine draws by itself
+
+
+class _AnswersMissing(Exception):  # noqa: N818  no error: who asks comes again
+    """The next candidate depends on answers that are not there yet."""
 
 
 class Engine:
@@ -63,15 +69,19 @@ class Engine:
         takes the known objectives.
 
         What is given does not depend on how many candidates are out: several that are evaluated at once
-        are those that would be evaluated one after the other.
+        are those that would be evaluated one after the other. With the option ``ahead`` that holds across
+        generations: a new one is bred from all but so many of those asked for, whether told by then or not.
 
         Returns:
-            None while answers are missing for the next one, or if ``exhausted``.
+            None while answers are missing for the next one, and all is as before; or if ``exhausted``.
 
         Raises:
             Exception: whatever a species raises; nobody was asked then, and all is as before.
         """
-        return self.state.whole(self._ask, all_of_it=False)
+        try:
+            return self.state.apart(self._ask)
+        except _AnswersMissing:
+            return None
 
     def _ask(self) -> Candidate | None:
         self.begin()
@@ -86,15 +96,20 @@ class Engine:
                 if dedupe and state.known(bits):
                     bits = self._retry(member, bits)
                 if not dedupe or member.asked_for or not state.known(bits):
+                    if member.generation < 0:
+                        member.generation = state.generation
                     return state.queue.send(bits)
                 config = state.archive.find(bits)
                 if config is None:  # its objectives are on their way
-                    return None
+                    raise _AnswersMissing
                 member.objectives = self.evaluations.objectives[config].copy()
+                state.note_recent(config, member)
                 state.queue.pass_over()
-            if state.queue.busy:
-                return None
+            if state.next_learnt > len(state.archive):
+                raise _AnswersMissing
             barren += 1
+            if barren > 1 and state.queue.out:  # that nothing new is found is known once all are told
+                raise _AnswersMissing
             if barren > BARREN:
                 found = unevaluated(self.problem, state.ledger.constraints, state.known, state.rng)
                 state.exhausted = found is None
@@ -102,7 +117,7 @@ class Engine:
                     return None
                 state.queue.append([Member(NO_SPECIES, None, "random", found)])
             else:
-                state.whole(self._next_generation)
+                state.whole(partial(next_generation, state))
 
     def tell(self, candidate: Candidate, objectives: NDArray[np.float64]) -> int:
         """Take the objectives float[K] of a candidate; returns its config id."""
@@ -112,16 +127,18 @@ class Engine:
         member.objectives = np.array(objectives, dtype=np.float64)
         if not member.hand_made:
             state.population.evaluated[member.species] += 1
-        return state.archive.add(
+        config = state.archive.add(
             state.ledger.constraints,
             bits=candidate.bits,
             objectives=member.objectives,
             species=member.species,
             origin=ORIGINS.index(member.origin),
-            generation=state.generation,
+            generation=member.generation,
             asks=state.take_asks(),
             place=place,
         )
+        state.note_recent(config, member)
+        return config
 
     def give_back(self, candidate: Candidate) -> None:
         """Return a candidate that could not be evaluated: it is the next one asked for."""
@@ -150,37 +167,6 @@ class Engine:
             if not self.state.known(bits):
                 break
         return bits
-
-    # one generation
-
-    def _next_generation(self) -> None:
-        state, ledger = self.state, self.state.ledger
-        indicators, scores = self.population.utilities(ledger.constraints, state.box)
-        if state.generation > 0:
-            self.population.survive(scores, ledger.constraints, ledger.controls)
-        elif state.sensitivity is not None:
-            self.population.expect(ledger.controls)
-        self._record(indicators, scores)
-        state.generation += 1
-        state.view = state.look()
-        state.take_turns(self.population.breed(state.view, ledger.controls))
-
-    def _record(self, indicators: Sequence[float], scores: NDArray[np.float64]) -> None:
-        state, front = self.state, self.front
-        owners = self.evaluations.species[front]
-        records = tuple(
-            SpeciesRecord(
-                species=one.name,
-                r2=float(indicators[s]),
-                score=float(scores[s]),
-                allocation=int(self.population.allocation[s]),
-                evaluations=int(self.population.evaluated[s]),
-                front_share=float((owners == s).mean()) if len(front) else 0.0,
-            )
-            for s, one in enumerate(self.species)
-        )
-        record = GenerationRecord(state.generation, len(state.archive), self.hypervolume(), records)
-        state.history = (*state.history, record)
 
     # results
 

@@ -19,7 +19,7 @@ class Member:
     One that ``imitates`` a configuration gets its genome when it is asked for, since fitting a
     graph network takes a while. A hand-made one has bits and no genome, and no offspring. One that was
     ``retried`` has had its other tries, and gets no more if it has to wait again. A ``parent`` is one that
-    this generation's children come from.
+    this generation's children come from. Its ``generation`` is that in which it was first asked for, or -1.
     """
 
     species: int
@@ -30,6 +30,7 @@ class Member:
     imitates: Bits | None = None
     retried: bool = False
     parent: bool = False
+    generation: int = -1
 
     @property
     def key(self) -> tuple[int, bytes]:

@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -56,6 +56,11 @@ class Moment:
         self._whole = False
         self._keep(state)
         self._keep(state.queue)
+
+    @property
+    def species(self) -> int:
+        """How many there are."""
+        return len(self._state.population.species)
 
     def keep_members(self, members: Iterable[Member]) -> None:
         """Keep what members are like."""
@@ -125,6 +130,74 @@ class Moment:
                 species.load_state_dict(own)
         except Exception:
             LOGGER.warning("species %s could not be brought back", species.name, exc_info=True)
+
+
+class Reversible:
+    """Something made of ``Parts`` of which every change is made as a whole, or not at all.
+
+    Attributes:
+        moment: to which all goes back if what is being done fails, None between.
+    """
+
+    def __init__(self) -> None:
+        self.moment: Moment | None = None
+
+    def whole(
+        self, work: Callable[[], T], back: Callable[[], None] | None = None, *, all_of_it: bool = True
+    ) -> T:
+        """Do something that is done as a whole: where it fails, all is as before.
+
+        Whatever calls code of one's own while it changes the search goes through here: a species or a
+        problem may raise anywhere, and Ctrl-C can come anywhere. What is done inside of something that is
+        done as a whole belongs to it.
+
+        Args:
+            work: to be done.
+            back: puts back what else was changed by it, where it fails; may be called twice.
+            all_of_it: whether it changes anything; else only the queue, and what it keeps of ``moment``
+                before it changes that.
+        """
+        if self.moment is not None:
+            if all_of_it:
+                self.moment.keep_all()
+            return work()
+        moment = None
+        try:
+            moment = Moment(cast("Parts", self))
+            if all_of_it:
+                moment.keep_all()
+            self.moment = moment
+            done = work()
+            self.moment = None  # from here on it stands
+            return done
+        except BaseException:
+            if self.moment is not None and moment is not None:
+                moment.come_back(back)
+            raise
+
+    def apart(self, work: Callable[[], T]) -> T:
+        """As ``whole`` of the queue alone; inside of something larger, too, it is taken back by itself."""
+        outer = self.moment
+        if outer is None:
+            return self.whole(work, all_of_it=False)
+        outer.keep_all()
+        for position in range(outer.species):
+            outer.keep_species(position)
+        self.moment = None
+        try:
+            return self.whole(work, all_of_it=False)
+        finally:
+            self.moment = outer
+
+    def keep(self, member: Member) -> None:
+        """Note that a member is about to change."""
+        if self.moment is not None:
+            self.moment.keep_members([member])
+
+    def keep_species(self, species: int) -> None:
+        """Note that a species is about to be called."""
+        if self.moment is not None:
+            self.moment.keep_species(species)
 
 
 def _apart(value: Any) -> Any:

@@ -119,6 +119,12 @@ class SearchOptions:
         "Share of all evaluations so far that a generation has as new members, where ``offspring`` are "
         "fewer, and at most as many as the population; ours.",
     )
+    ahead: int = declared(
+        0,
+        FROM_ZERO,
+        "Candidates that a new generation does without, those asked for last: so many are evaluated at once "
+        "across generations, where otherwise all wait for the last one; ours.",
+    )
     fill: bool = declared(
         True,
         Flag(),

@@ -78,18 +78,20 @@ class Population:
         return self.members
 
     def utilities(
-        self, constraints: Constraints, box: NDArray[np.float64]
+        self, constraints: Constraints, box: NDArray[np.float64], evaluated: NDArray[np.int64] | None = None
     ) -> tuple[list[float], NDArray[np.float64]]:
         """Steps 3 and 4: R2 of every species, and the scores of their shares.
 
         Args:
             constraints: in force.
             box: float[2, K], in which hypervolumes are measured.
+            evaluated: int64[S], evaluations each species has had, if not all of them count.
         """
         parts = [only(self._varying, keeping(members, constraints)) for members in self.members]
         seen = only(self._varying, box)
+        made = self.evaluated if evaluated is None else evaluated
         indicators, utility = utilities(parts, self._weights, seen, self.options.utility)
-        return list(map(float, indicators)), ucb_scores(utility, self.evaluated, self.options.ucb_c)
+        return list(map(float, indicators)), ucb_scores(utility, made, self.options.ucb_c)
 
     def expect(self, controls: SpeciesControls) -> None:
         """Give the first slots to species that read the sensitivity, where there is one."""
@@ -106,7 +108,8 @@ class Population:
         self.allocation = controls.allocate(scores, self.slots, self.options.min_size, self.allocation)
         everyone = competing(self.members, controls.frozen)
         penalties = penalties_of(everyone, constraints)
-        ranked = [everyone[row] for row in self.ranking.order(self.compared(everyone), self.rng, penalties)]
+        order = self.ranking.order(self.compared(everyone), self.rng, penalties) if everyone else ()
+        ranked = [everyone[row] for row in order]
         survivors = selected(ranked, self.allocation, unique=self.options.dedupe)
         for s in controls.frozen:
             survivors[s] = self.members[s]

@@ -17,6 +17,7 @@ class Queue:
     def __init__(self) -> None:
         self._waiting: deque[Member] = deque()
         self._out: list[Candidate] = []
+        self._keys: frozenset[bytes] | None = frozenset()  # of those that are out, None if not known
 
     def __iter__(self) -> Iterator[Member]:
         """Those that wait, in order."""
@@ -24,11 +25,6 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a candidate is out."""
-        return bool(self._out)
 
     @property
     def out(self) -> tuple[Candidate, ...]:
@@ -46,8 +42,9 @@ class Queue:
 
     def is_out(self, bits: Bits) -> bool:
         """Whether the configuration uint8[Q] is being evaluated."""
-        key = bits.tobytes()
-        return any(candidate.bits.tobytes() == key for candidate in self._out)
+        if self._keys is None:
+            self._keys = frozenset(candidate.bits.tobytes() for candidate in self._out)
+        return bits.tobytes() in self._keys
 
     def append(self, members: Iterable[Member]) -> None:
         """Let members wait behind all others."""
@@ -73,11 +70,13 @@ class Queue:
         """Hand the next one out as a candidate with the configuration uint8[Q]."""
         candidate = Candidate(bits, self._waiting.popleft())
         self._out.append(candidate)
+        self._keys = None
         return candidate
 
     def told(self, candidate: Candidate) -> None:
         """A candidate is evaluated."""
         self._out.remove(candidate)
+        self._keys = None
 
     def give_back(self, candidate: Candidate) -> None:
         """A candidate could not be evaluated: it is the next one again."""

@@ -41,6 +41,7 @@ class Roster:
         """
         members = self.members
         columns: dict[str, Any] = {name: [getattr(member, name) for member in members] for name in PLAIN}
+        columns["generation"] = [member.generation for member in members]
         for name in VECTORS:
             rows = [i for i, member in enumerate(members) if getattr(member, name) is not None]
             values = [getattr(members[i], name) for i in rows]
@@ -62,6 +63,8 @@ class Roster:
             Member(species=species, genome=None, origin=origin, retried=retried, parent=parent)
             for species, origin, retried, parent in zip(*(columns[name] for name in PLAIN), strict=True)
         ]
+        for member, generation in zip(members, columns.get("generation", ()), strict=False):
+            member.generation = generation
         for name in VECTORS:
             for position, i in enumerate(columns[name]["rows"]):
                 setattr(members[i], name, np.array(columns[name]["values"][position]))

@@ -1,6 +1,6 @@
 """The whole state of a search, which engine and steering both act on; it saves and restores itself.
 
-It is saved between two evaluations, when no candidate is out. What the evaluations tell is not in it.
+Candidates may be out when it is saved, and then are so again. What the evaluations tell is not in it.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from nemo_lab.search.archive import Archive, Evaluations
 from nemo_lab.search.decisions import Ledger
 from nemo_lab.search.members import NO_SPECIES, GenerationRecord, Member
-from nemo_lab.search.moment import Moment
+from nemo_lab.search.moment import Reversible
 from nemo_lab.search.objective import varying
 from nemo_lab.search.options import SearchOptions
 from nemo_lab.search.population import Population
@@ -27,10 +27,8 @@ from nemo_lab.search.species import Bits, Species
 from nemo_lab.search.turnover import Turnover, bounded
 from nemo_lab.search.view import SearchView
 
-T = TypeVar("T")
 
-
-class SearchState:
+class SearchState(Reversible):
     """Parts of a search, each of which owns what it changes.
 
     Args:
@@ -52,8 +50,8 @@ class SearchState:
         asks: how often a candidate was asked for since the last tell or steer; with it a log of these says
             in which order all three came, so that the log alone is enough to go through a run again.
         view: the search as species saw it last, None before.
+        recent: config ids and members of evaluations that no generation was bred from yet, with ``ahead``.
         sensitivity: float64[Q, W], what each node at each width is expected to harm; None if nobody said.
-        moment: to which all goes back if what is being done fails, None between; see ``whole``.
         rng: for configurations that no species makes.
     """
 
@@ -77,51 +75,10 @@ class SearchState:
         self.exhausted = False
         self.asks = 0
         self.view: SearchView | None = None
+        self.recent: list[tuple[int, Member]] = []
         self.sensitivity: np.ndarray | None = None
-        self.moment: Moment | None = None
-        self.population.before = self._before
-
-    def whole(
-        self, work: Callable[[], T], back: Callable[[], None] | None = None, *, all_of_it: bool = True
-    ) -> T:
-        """Do something that is done as a whole: where it fails, all is as before.
-
-        Whatever calls code of one's own while it changes the search goes through here: a species or a
-        problem may raise anywhere, and Ctrl-C can come anywhere. What is done inside of something that is
-        done as a whole belongs to it.
-
-        Args:
-            work: to be done.
-            back: puts back what else was changed by it, where it fails; may be called twice.
-            all_of_it: whether it changes anything; else only the queue, and what it keeps of ``moment``
-                before it changes that.
-        """
-        if self.moment is not None:
-            if all_of_it:
-                self.moment.keep_all()
-            return work()
-        moment = None
-        try:
-            moment = Moment(self)
-            if all_of_it:
-                moment.keep_all()
-            self.moment = moment
-            done = work()
-            self.moment = None  # from here on it stands
-            return done
-        except BaseException:
-            if self.moment is not None and moment is not None:
-                moment.come_back(back)
-            raise
-
-    def keep(self, member: Member) -> None:
-        """Note that a member is about to change."""
-        if self.moment is not None:
-            self.moment.keep_members([member])
-
-    def _before(self, species: int) -> None:
-        if self.moment is not None:
-            self.moment.keep_species(species)
+        super().__init__()
+        self.population.before = self.keep_species
 
     def begin(self) -> None:
         """Make the first population, where nobody has."""
@@ -168,11 +125,29 @@ class SearchState:
         """float[2, K]: what of it is wanted."""
         return self.ledger.constraints.box(self.reach)
 
-    def look(self) -> SearchView:
-        """The search as it is now."""
-        box = self.box
-        log, front, allowed = self.archive.evaluations, self.archive.front, self.allowed()
-        return SearchView(log, front, allowed, box, self.known, self.sensitivity)
+    def look(self, count: int | None = None) -> SearchView:
+        """The search as it is now, or by its first evaluations alone."""
+        log, box, allowed = self.archive.evaluations, self.box, self.allowed()
+        made = len(log) if count is None else count
+        front = self.archive.front_of(made, self.ledger.constraints)
+        return SearchView(log.first(made), front, allowed, box, self.known, self.sensitivity)
+
+    @property
+    def next_learnt(self) -> int:
+        """How many evaluations the next generation is bred from; the first waits for all."""
+        asked = len(self.archive) + len(self.queue.out)
+        learnt = 0 if self.view is None else len(self.view.evaluations)
+        return max(asked - self.options.ahead, learnt) if self.generation else asked
+
+    def late(self, learnt: int) -> set[Member]:
+        """Members that a generation bred from the first ``learnt`` evaluations does without."""
+        self.recent = [(config, member) for config, member in self.recent if config >= learnt]
+        return {*(member for _, member in self.recent), *(one.member for one in self.queue.out)}
+
+    def note_recent(self, config: int, member: Member) -> None:
+        """A member has its objectives, under a config id."""
+        if self.options.ahead and not member.hand_made:
+            self.recent.append((config, member))
 
     def present(self) -> Iterator[Member]:
         """Everyone who lives or waits."""
@@ -195,16 +170,18 @@ class SearchState:
 
         Raises:
             OpaqueError: if a genome, or what a species remembers, cannot be written down.
-            RuntimeError: while a candidate is out.
         """
-        if self.queue.busy:
-            raise RuntimeError("a candidate is out")
         turnovers = (*self.done, *self.undone)
-        roster = Roster(chain(self.present(), *((*one.entered, *one.left) for one in turnovers)))
+        unevaluated, recent = self.queue.unevaluated(), [member for _, member in self.recent]
+        passing = ((*one.entered, *one.left) for one in turnovers)
+        roster = Roster(chain(self.present(), unevaluated, recent, *passing))
         return {
             "members": roster.state_dict(),
             "population": self.population.state_dict(roster),
-            "queue": roster.numbers(self.queue),
+            "queue": roster.numbers(unevaluated),
+            "out": len(self.queue.out),
+            "asks": self.asks,
+            "recent": [[config for config, _ in self.recent], roster.numbers(recent)],
             "archive": self.archive.state_dict(),
             "ledger": self.ledger.state_dict(),
             "done": [one.state_dict(roster) for one in self.done],
@@ -237,6 +214,11 @@ class SearchState:
             self.population.append(make(self.ledger.species[position]), self.seed_of(position))
         self.archive.load_state_dict(saved["archive"], evaluations)
         self.queue.append(roster.named(saved["queue"]))
+        for member in roster.named(saved["queue"][: saved.get("out", 0)]):
+            self.queue.send(np.array(member.bits))
+        self.asks = saved.get("asks", 0)
+        configs, recent = saved.get("recent", ([], []))
+        self.recent = list(zip(configs, roster.named(recent), strict=True))
         self.done = tuple(Turnover.from_state(one, roster) for one in saved["done"])
         self.undone = tuple(Turnover.from_state(one, roster) for one in saved["undone"])
         self.rng.bit_generator.state = saved["random"]

@@ -72,9 +72,9 @@ def create_study(
             the graph networks that these have evolved, at most 48 each, in place of new ones. Weights go over
             by the names of the features that they read; a problem of your own says them by ``feature_names``.
             The options ``gnn_hidden``, ``gnn_position`` and ``gnn_edges`` have to be those of that search.
-        workers: evaluations made at once, which change nothing but the time: one by default, each further
-            one in a thread. A ``QuantizationProblem`` makes one at a time in a process, and uses its own
-            ``threads``: give it an executor.
+        workers: evaluations made at once, which change nothing but the time: one by default. Several of a
+            ``QuantizationProblem`` are processes that end with the study, each with a copy of the problem
+            and its ``threads``; several of a problem of your own are threads, unless ``one_at_a_time``.
         executor: where evaluations are made, if not in this process: any of ``concurrent.futures``, such as
             ``ProcessPoolExecutor(4)``, or Dask's ``client.get_executor()``; then ``workers`` are as many as
             it has by default. The problem travels once to each process. It is yours to shut down.
@@ -86,7 +86,7 @@ def create_study(
 
     Raises:
         UnknownNameError: on an unknown workload, species or option, or a node that ``start_from`` names.
-        ArgumentError, DataError: on anything else that cannot be used.
+        ArgumentError, DataError: on anything else that cannot be used, or too little memory for ``workers``.
         StorageError: if the file cannot be written.
 
     Warns:

@@ -191,3 +191,13 @@ def test_a_workload_is_copied_and_pickled_with_all_that_was_traced(digits: nl.Wo
     assert {id(one) for one in copy.copy(digits).graph.parameters()} == shared
     assert not {id(one) for one in copy.deepcopy(digits).graph.parameters()} & shared
     assert graph_of(record_of(digits.graph)).meta == digits.graph.meta
+
+
+def test_a_problem_that_holds_itself_is_refused_and_does_not_wait_for_itself(
+    digits_problem: nl.QuantizationProblem,
+) -> None:
+    fresh = nl.QuantizationProblem(digits_problem.workload)
+    whole = fresh.evaluate
+    fresh.evaluate = lambda bits: whole(bits)  # type: ignore[method-assign]
+    with pytest.raises(ArgumentError, match=r"cannot be sent to another process.*holds it again"):
+        pickle.dumps(fresh)

@@ -171,7 +171,7 @@ def test_who_waits_for_what_is_given_back_under_a_new_pin_is_not_lost() -> None:
         asked = list(iter(engine.ask, None))
     for candidate in reversed(asked):
         engine.give_back(candidate)
-    assert not engine.state.queue.busy
+    assert not engine.out
     engine.steering.pin({0: 8})
     generation = engine.generation
     while engine.generation == generation:

@@ -155,7 +155,7 @@ def test_a_worker_that_dies_loses_nothing(tmp_path: Path) -> None:
         study.enqueue(8)
         with pytest.raises(EvaluationError, match="a worker of the executor has died"):
             study.optimize(10, progress=False)
-        with pytest.raises(EvaluationError, match="the executor takes no task"):
+        with pytest.raises(EvaluationError, match="a worker of the executor has died"):
             study.optimize(10, progress=False)
         assert [part[:10] for part in table(study)] == before
         study.close()
@@ -216,3 +216,46 @@ def test_what_cannot_be_sent_or_is_no_executor_is_refused(pool: ProcessPoolExecu
     for wrong in ("pool", 4, ProcessPoolExecutor, object()):
         with pytest.raises(ArgumentError, match="give an executor of concurrent"):
             nl.create_study(ToyProblem(), executor=wrong, **QUICK)
+
+
+class Cluster:
+    """Takes tasks as Dask does and ends none: one that is cancelled tells its callbacks at once."""
+
+    def __init__(self) -> None:
+        self.status, self._client, self.asked = "running", self, list[Future[Any]]()
+
+    def submit(self, fn: Any, /, *args: Any) -> Future[Any]:
+        self.asked.append(Future())
+        return self.asked[-1]
+
+
+def test_what_is_left_is_not_sent_again() -> None:
+    cluster = Cluster()
+    study = nl.create_study(ToyProblem(), executor=cluster, workers=4, **QUICK)
+    study.start(20)
+    until(lambda: len(cluster.asked) == 4)
+    study.stop()
+    assert study.wait(60)
+    assert study.state == "idle"
+    for one in cluster.asked:
+        one.cancel()  # whoever does it
+    assert len(cluster.asked) == 4
+
+
+def test_a_scheduler_that_is_gone_is_said_and_a_start_asks_for_it_again() -> None:
+    cluster = Cluster()
+    study = nl.create_study(ToyProblem(), executor=cluster, workers=2, **QUICK)
+    study.start(20)
+    until(lambda: len(cluster.asked) == 2)
+    cluster.status = "connecting"
+    for one in cluster.asked:
+        one.cancel()
+    with pytest.raises(EvaluationError, match="the scheduler of the cluster is gone"):
+        study.wait(60)
+    with pytest.raises(EvaluationError, match="the scheduler of the cluster is gone"):
+        study.optimize(20, progress=False)
+    cluster.status = "running"
+    study.start(20)
+    until(lambda: len(cluster.asked) == 4)
+    study.stop()
+    study.wait(60)

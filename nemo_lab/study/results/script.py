@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nemo_lab.search import Evaluations, Ledger, Problem, SearchOptions
+from nemo_lab.search import Ledger, Problem, SearchOptions
 from nemo_lab.search.species import NAMES
 from nemo_lab.study.commands.base import Command, plain
 from nemo_lab.study.commands.evaluations import Foresee, Prepare
@@ -51,42 +51,38 @@ def script(beginning: Beginning, snapshot: Snapshot) -> str:
         *_creation(beginning, snapshot.begun_with),
     ]
     problem, done = beginning.problem, 0
+    asked = np.concatenate([[0], np.cumsum(snapshot.evaluations.asks, dtype=np.int64)])
+    beside = back = 0  # asked for since the evaluation before, and given back
     ledger = Ledger(snapshot.begun_with)
     record = [one for one in snapshot.record if one.action != Foresee.action]  # which the run asks for itself
     for one, later in zip_longest(record, record[1:]):
         command = restored(one, problem)
+        beside += one.asks
+        out = max(0, int(asked[one.evaluation]) + beside - one.evaluation - back)  # drawn up by then
         after = follow(ledger, command, one.evaluation, one.detail)
         idle, ledger = command.decides and after is ledger, after
         if idle:
             lines += [f"# study.{command.call(problem)}: {NOTHING}"]
             continue
         if isinstance(command, Prepare):
+            back += out
             if later is None or later.evaluation > one.evaluation:
                 continue  # what was drawn up was evaluated next
-            command = Prepare(command.candidates + one.asks)
-        lines += _run(snapshot.evaluations, done, one.evaluation)
+            command = Prepare(command.candidates + out)
+        lines += _run(done, one.evaluation)
         done = max(done, one.evaluation)
         if isinstance(command, Budget):
             command = Budget(max(command.evaluations, done))
         if command != Prepare(0):
             comment = "  # give the object or class" if _is_own(command) else ""
             lines += [f"study.{command.call(problem)}{comment}"]
-    lines += _run(snapshot.evaluations, done, count)
+    lines += _run(done, count)
     return "\n".join([*lines, "print(study.front())", ""])
 
 
-def _run(log: Evaluations, done: int, until: int) -> list[str]:
-    """Lines that go on from one number of evaluations to another, which a command follows.
-
-    Where several workers had drawn up more candidates than were evaluated by then, the search has to know.
-    """
-    asks = log.asks[done:until]
-    rounds = np.flatnonzero(asks)  # evaluations that were made at once begin at one of these
-    if not len(rounds) or asks[rounds[-1]] <= len(asks) - rounds[-1]:
-        return [f"study.optimize(until={until})"] if until > done else []
-    start, drawn = done + int(rounds[-1]), int(asks[rounds[-1]])
-    before = [f"study.optimize(until={start})"] if start > done else []
-    return [*before, f"study.prepare({drawn})", f"study.optimize(until={until})"]
+def _run(done: int, until: int) -> list[str]:
+    """What goes on from one number of evaluations to another."""
+    return [f"study.optimize(until={until})"] if until > done else []
 
 
 def _creation(beginning: Beginning, names: tuple[str, ...]) -> list[str]:

@@ -52,10 +52,12 @@ class CommandQueue:
                 check_interrupted()
             return look()
 
-    def take(self) -> Command | None:
-        """The next command, for the owner."""
+    def take(self, *, beside: bool = False) -> Command | None:
+        """The next command, for the owner; ``beside`` evaluations only one that changes nothing."""
         with self.lock:
-            return self._waiting.popleft() if self._waiting else None
+            if not self._waiting or (beside and self._waiting[0].action):
+                return None
+            return self._waiting.popleft()
 
     def own(self) -> None:
         """Become the owner; blocks while somebody else is."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from nemo_lab.errors import ArgumentError
 from nemo_lab.exclusion import computing
-from nemo_lab.interruption import Interrupted, interruptible
+from nemo_lab.interruption import LOOK_UP, Interrupted, check_interrupted, interruptible
 from nemo_lab.search import Engine
 from nemo_lab.search.members import Candidate
 from nemo_lab.search.problem import sensitivity_of
@@ -17,8 +21,10 @@ from nemo_lab.study.commands.registry import carry_out
 from nemo_lab.study.journal import Recorder, Stored
 from nemo_lab.study.results.snapshot import Snapshot, State, snapshot_of
 from nemo_lab.study.run.elsewhere import Elsewhere, Executor
-from nemo_lab.study.run.evaluation import Evaluator
+from nemo_lab.study.run.evaluation import Evaluator, Pending
 from nemo_lab.study.run.limits import Limits, Watch
+from nemo_lab.study.run.notices import notice
+from nemo_lab.study.run.processes import Processes, check_room
 from nemo_lab.study.run.throughput import Throughput
 
 
@@ -30,7 +36,8 @@ class Driver:
         workers: configurations evaluated at once.
         recorder: of the run.
         stored: what the run is taken up from, None for a fresh one.
-        executor: where configurations are evaluated; in threads of this process on None.
+        executor: where configurations are evaluated; on None in this process, or in others that belong to
+            the study where a problem makes one at a time.
 
     Attributes:
         target: evaluations at which the run ends.
@@ -47,8 +54,22 @@ class Driver:
         self._engine, self._workers, self._recorder = engine, workers, recorder
         status = {} if stored is None else stored.status
         reused = int(status.get("reused", 0))
+        self._own: Processes | None = None
         elsewhere = None if executor is None else Elsewhere(executor, engine.problem)
-        self._evaluator = Evaluator(engine.problem, recorder.known, recorder.remember, reused, elsewhere)
+        if executor is None and workers > 1 and engine.problem.one_at_a_time:
+            check_room(engine.problem, workers)
+            self._own = Processes(workers)
+            try:
+                elsewhere = Elsewhere(self._own, engine.problem)
+            except ArgumentError as error:
+                notice(f"{error.message}: its evaluations are made here, one at a time")
+        self._evaluator = Evaluator(
+            engine.problem, recorder.known, recorder.remember, reused, elsewhere, threads=workers > 1
+        )
+        self._flight: deque[tuple[Candidate, Pending]] = deque()  # in the order asked
+        self._came = threading.Event()  # an answer
+        self._waited = 0.0  # seconds since the last one was told
+        self._in_vain = -1  # evaluations made when the next candidate depended on an answer
         self.target = int(status.get("target", 0))
         self._seconds, self._throughput = (
             float(status.get("seconds", 0.0)),
@@ -70,6 +91,11 @@ class Driver:
     def plan(self) -> None:
         """Tell the engine at how many evaluations the run ends."""
         self._engine.steering.plan(self.target)
+
+    @property
+    def busy(self) -> bool:
+        """Whether configurations are being evaluated; what people decide waits for them."""
+        return bool(self._flight)
 
     @property
     def done(self) -> bool:
@@ -96,39 +122,82 @@ class Driver:
             if engine.ledger.budget != before:  # else a start that waits has set its own
                 self.target = engine.ledger.budget
 
-    def evaluate_some(self, stopping: Callable[[], bool]) -> bool:
-        """One evaluation for each worker, told in the order asked: workers change nothing but the time.
+    def evaluate_some(self, stopping: Callable[[], bool], hold: Callable[[], bool]) -> bool:
+        """Give every worker something to do, and take the answer of whoever was asked first, if it is there.
+
+        Answers are told in the order asked: workers change nothing but the time. Where there is none yet this
+        waits a little.
+
+        Args:
+            stopping: everything is left half-way once this returns true.
+            hold: whether what is in flight is to land before anything begins.
 
         Returns:
-            whether they were made; they are left half-way once ``stopping`` returns true.
+            whether an answer was taken.
         """
-        if not self._foresees(stopping):
+        if not self._flight and not self._foresees(stopping):
             return False
         began = time.perf_counter()
-        candidates: list[Candidate] = []
-        most = min(self._workers, self.target - len(self._engine.evaluations))
         try:
-            while len(candidates) < most and (candidate := self._engine.ask()) is not None:
-                candidates.append(candidate)  # fewer at the end of a generation, none if nothing is left
             with interruptible(stopping):
-                answers = self._evaluator.evaluate([candidate.bits for candidate in candidates])
-                for candidate, objectives in zip(candidates, answers, strict=True):
-                    self._engine.tell(candidate, objectives)
+                self._begin(hold)
+                told = bool(self._flight) and self._tell()
         except BaseException as error:
+            self.land()
             if stopping() and isinstance(error, Interrupted):
                 return False
             raise
-        finally:
-            self._rest()
-        if not candidates:
-            return False
         took = time.perf_counter() - began
         self._seconds += took
-        self._throughput.add(took, len(candidates))
-        made = len(self._engine.evaluations)
-        if self._watch.over(self._seconds, made, self._engine.hypervolume()):
-            self.target = made
+        self._waited += took
+        if not self._flight and not told:
+            self._rest()
+        if told:
+            self._throughput.add(self._waited, 1)
+            self._waited, made = 0.0, len(self._engine.evaluations)
+            if self._watch.over(self._seconds, made, self._engine.hypervolume()):
+                self.target = made
+                self.land()
+        return told
+
+    def _begin(self, hold: Callable[[], bool]) -> None:
+        """Ask for a candidate for every worker that has nothing to do; fewer where answers are missing."""
+        if self._flight and len(self._engine.evaluations) == self._in_vain:
+            return
+        working = sum(not pending.done() for _, pending in self._flight)
+        while working < self._workers and len(self._engine.evaluations) + len(self._flight) < self.target:
+            if hold() or self._engine.exhausted:
+                break
+            candidate = self._engine.ask()
+            if candidate is None:
+                self._in_vain = len(self._engine.evaluations)
+                break
+            pending = self._evaluator.begin(candidate.bits, self._came.set)
+            self._flight.append((candidate, pending))
+            working += 1
+
+    def _tell(self) -> bool:
+        """Tell the answer of whoever was asked first; where there is none yet, wait for any."""
+        candidate, pending = self._flight[0]
+        if not pending.done():
+            check_interrupted()
+            self._came.wait(LOOK_UP)
+            self._came.clear()
+            return False
+        self._engine.tell(candidate, pending.result())
+        self._flight.popleft()
         return True
+
+    def land(self) -> None:
+        """Leave everything that is in flight; what has been measured of it is not measured again."""
+        flight = list(self._flight)
+        self._flight.clear()
+        for candidate, pending in flight:
+            pending.leave()
+            if pending.done():
+                with contextlib.suppress(Exception, Interrupted):  # the run will meet it again
+                    self._evaluator.keep(candidate.bits, pending.measured())
+        self._rest()
 
     def _foresees(self, stopping: Callable[[], bool]) -> bool:
         """Ask the problem for its sensitivity, before the first evaluation; whether that was not stopped."""
@@ -148,7 +217,7 @@ class Driver:
         return True
 
     def _rest(self) -> None:
-        """Nothing is out between two evaluations, and the record knows what was asked for in vain."""
+        """Nothing is out any more, and the record knows what was asked for in vain."""
         if self._engine.out or self._engine.exhausted:
             self.apply(Prepare(), lambda: False)
 
@@ -172,5 +241,7 @@ class Driver:
         self._recorder.keep(self._engine, snapshot, end=end)
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal, and end processes of ours."""
         self._recorder.close()
+        if self._own is not None:
+            self._own.close()

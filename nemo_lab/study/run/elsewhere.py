@@ -7,28 +7,30 @@ that digest yet, the task comes back, and goes out again with the problem in it.
 from __future__ import annotations
 
 import hashlib
-import pickle
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future, wait
+import itertools
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nemo_lab.arguments import Domain
-from nemo_lab.errors import ArgumentError, EvaluationError
-from nemo_lab.interruption import LOOK_UP, check_interrupted
+from nemo_lab.errors import ArgumentError, EvaluationError, NemoError, shown
 from nemo_lab.search import Problem
-from nemo_lab.search.problem import evaluate_one
 from nemo_lab.search.species import Bits
+from nemo_lab.study.run.processes import Processes
+from nemo_lab.study.run.there import Failure, evaluate_there
 
 Floats = NDArray[np.float64]
-HELD = 2  # problems that a process remembers
 AT_ONCE = 4  # where an executor does not say how many workers it has
+TRIES = 3  # workers that may die of one configuration
+DEADLY = "KilledWorker"  # Dask has tried it on several
+GONE = "start() goes on once it is back, and load_study(path, executor=...) with another cluster"
+ANOTHER = "load the study again with another executor, and look at how much memory is left"
 
 
 class Executor(Protocol):
@@ -54,17 +56,6 @@ class OfExecutors(Domain[Executor]):
         return executor
 
 
-@dataclass(frozen=True)
-class Failure:
-    """An evaluation that raised.
-
-    Attributes:
-        error: what it raised; in words alone where that cannot be sent.
-    """
-
-    error: BaseException
-
-
 class Elsewhere:
     """A problem, on an executor.
 
@@ -72,45 +63,56 @@ class Elsewhere:
         executor: it is not shut down here.
         problem: whose evaluator is called there.
 
+    Attributes:
+        data: what the problem was packed into.
+        tries: how often a task is sent that the executor loses.
+
     Raises:
         ArgumentError: if the problem cannot be pickled.
     """
 
     def __init__(self, executor: Executor, problem: Problem) -> None:
-        self._executor, self._data = executor, _packed(problem)
-        self._digest = hashlib.sha256(self._data).hexdigest()
+        self._executor, self.data = executor, _packed(problem)
+        self._digest = hashlib.sha256(self.data).hexdigest()
+        self._own = executor if isinstance(executor, Processes) else None
+        self._marks = itertools.count()
+        self._client: Any = getattr(executor, "_client", None)  # Dask's
+        self.tries = TRIES if self._own or self._client else 1  # others break as a whole
 
-    def evaluate(self, rows: Sequence[Bits]) -> Iterator[Floats]:
-        """Objectives of every configuration in its turn, all at once.
+    @property
+    def gone(self) -> bool:
+        """Whether a cluster of Dask's cannot be reached."""
+        return self._client is not None and self._client.status != "running"
+
+    def begin(self, row: Bits, came: Callable[[], None]) -> Sent:
+        """Have a configuration evaluated; ``came`` is called when there is an answer.
 
         Raises:
-            EvaluationError: if the executor has lost a worker, or does not take tasks any more.
-            Interrupted: see ``check_interrupted``; what has begun elsewhere is made to its end in vain.
+            EvaluationError: if the executor does not take tasks any more.
         """
-        out: list[Future[Any]] = []
-        try:
-            out += [self._sent(row, None) for row in rows]
-            for place, row in enumerate(rows):
-                answer = _answer(out[place])
-                if answer is None:
-                    out[place] = self._sent(row, self._data)
-                    answer = _answer(out[place])
-                if isinstance(answer, Failure):
-                    raise answer.error
-                yield answer
-        finally:
-            for future in out:
-                future.cancel()
+        if self.gone:
+            raise EvaluationError("the scheduler of the cluster is gone", GONE)
+        mark = None if self._own is None else self._own.folder / str(next(self._marks))
+        return Sent(self, row, came, mark)
 
-    def _sent(self, row: Bits, data: bytes | None) -> Future[Any]:
+    def submit(self, row: Bits, mark: Path | None, data: Any) -> Future[Any]:
+        """Have a task made, with the problem's ``data`` or None, for a worker that knows it."""
         try:
-            future: Future[Any] = self._executor.submit(evaluate_there, self._digest, data, row)
+            future: Future[Any] = self._executor.submit(evaluate_there, self._digest, data, row, mark)
+        except BrokenExecutor:
+            raise
         except Exception as error:
             raise EvaluationError(
-                f"the executor takes no task: {type(error).__name__}: {error}",
-                "load the study again with another executor",
+                f"the executor takes no task: {type(error).__name__}: {error}", ANOTHER
             ) from error
         return future
+
+    def leave(self, task: Future[Any]) -> None:
+        """A task is not needed any more. Dask makes it: with one that is cancelled it may lose others."""
+        if self._own is not None:
+            self._own.leave(task)
+        elif self._client is None:
+            task.cancel()
 
 
 def workers_of(executor: Executor) -> int:
@@ -132,49 +134,98 @@ def _packed(problem: Problem) -> bytes:
     except Exception as error:
         raise ArgumentError(
             f"the problem cannot be sent to another process: {type(error).__name__}: {error}",
-            "see that it holds no open file, lock or connection, or leave out executor=",
+            "see that it holds no open file, lock or connection, or use workers=1 and no executor=",
         ) from error
 
 
-def _answer(future: Future[Any]) -> Any:
-    """What came of a task; whoever waits can be cancelled."""
-    while not future.done():
-        check_interrupted()
-        wait([future], LOOK_UP)
-    try:
-        return future.result()
-    except BrokenExecutor as error:
-        raise EvaluationError(
-            f"a worker of the executor has died: {error}",
-            "load the study again with a new executor; if it dies again, look at how much memory there is",
-        ) from error
+class Sent:
+    """An evaluation elsewhere.
 
+    Args:
+        elsewhere: where.
+        row: the configuration uint8[Q].
+        came: is called when there is an answer.
+        mark: a file that is made once it is left; None where nobody would look for one.
+    """
 
-# what is called in the other process
+    def __init__(self, elsewhere: Elsewhere, row: Bits, came: Callable[[], None], mark: Path | None) -> None:
+        self._elsewhere, self._row, self._mark = elsewhere, row, mark
+        self._lost, self._answer, self._task = 0, Future[Any](), Future[Any]()
+        self._left = False
+        self._answer.add_done_callback(lambda _: came())
+        self._go(None)
 
-_problems: OrderedDict[str, Problem] = OrderedDict()
-_arriving = threading.Lock()
+    def _go(self, data: Any) -> None:
+        try:
+            self._task = self._elsewhere.submit(self._row, self._mark, data)
+            if self._left:  # meanwhile
+                self._elsewhere.leave(self._task)
+            self._task.add_done_callback(self._came)
+        except BrokenExecutor as error:
+            self._answer.set_exception(error)
 
+    def _came(self, task: Future[Any]) -> None:
+        """On a thread of the executor: at once, others wait for a worker, too."""
+        if self._left:
+            return
+        with suppress(InvalidStateError):
+            try:
+                found = self._found(task)
+                if found is None:
+                    self._go(self._elsewhere.data)
+                else:
+                    self._answer.set_result(found)
+            except BaseException as error:
+                self._answer.set_exception(error)
 
-def evaluate_there(digest: str, data: bytes | None, row: Bits) -> Floats | Failure | None:
-    """Objectives of a configuration, or why there are none; None where the problem is not known."""
-    with _arriving:
-        problem = _problems.get(digest)
-        if problem is None:
-            if data is None:
-                return None
-            problem = _problems[digest] = pickle.loads(data)  # noqa: S301  from who starts this process, too
-            while len(_problems) > HELD:
-                _problems.popitem(last=False)
-    try:
-        return evaluate_one(problem, row)
-    except Exception as error:
-        return Failure(_sendable(error))
+    def _found(self, task: Future[Any]) -> Any:
+        """What a task gave, None if it is to be sent again; an error of the evaluation is a ``Failure``."""
+        try:
+            return task.result()
+        except Exception as error:
+            self._lost += 1
+            final = self._elsewhere.gone or type(error).__name__ == DEADLY
+            if final or self._lost >= self._elsewhere.tries:
+                raise
+            return None
 
+    def done(self) -> bool:
+        """Whether there is an answer."""
+        return self._answer.done()
 
-def _sendable(error: Exception) -> Exception:
-    """The error, or the same in words where it would not arrive."""
-    with suppress(Exception):  # whatever an error of somebody's own needs to be made
-        if type(pickle.loads(pickle.dumps(error))) is type(error):  # noqa: S301  our own
-            return error
-    return RuntimeError(f"{type(error).__name__}: {error}")
+    def result(self) -> Floats:
+        """Objectives float[K].
+
+        Raises:
+            EvaluationError: if the executor has lost the worker, or does not take tasks any more.
+        """
+        try:
+            found = self._answer.result()
+        except NemoError:
+            raise
+        except Exception as error:
+            if self._elsewhere.gone:
+                raise EvaluationError("the scheduler of the cluster is gone", GONE) from error
+            if self._lost > 1 or type(error).__name__ == DEADLY:
+                raise EvaluationError(
+                    f"all workers that tried {shown(self._row.tolist())} have died: {error}",
+                    "pin a node to keep the search away from it, or look at how much memory is left",
+                ) from error
+            died = isinstance(error, BrokenExecutor)
+            what = "a worker of the executor has died" if died else "the executor has lost a task"
+            raise EvaluationError(f"{what}: {type(error).__name__}: {error}", ANOTHER) from error
+        if isinstance(found, Failure):
+            raise found.error
+        objectives: Floats = found
+        return objectives
+
+    measured = result
+
+    def leave(self) -> None:
+        """What has not begun is not begun; what has is made to its end in vain, or is left."""
+        self._left = True
+        self._answer.cancel()
+        if self._mark is not None:
+            with suppress(OSError):
+                self._mark.touch()
+        self._elsewhere.leave(self._task)

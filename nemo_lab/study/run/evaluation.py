@@ -1,11 +1,13 @@
-"""Calling a problem's evaluator, several times at once where there are workers."""
+"""Calling a problem's evaluator: here, in threads beside each other, or elsewhere."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,22 @@ Known = Callable[[bytes], Floats | None]
 Remember = Callable[[Bits, Floats], None]
 
 
+class Pending(Protocol):
+    """An evaluation that was begun."""
+
+    def done(self) -> bool:
+        """Whether ``result`` can be called."""
+
+    def result(self) -> Floats:
+        """Objectives float[K]; raises what the evaluation raised."""
+
+    def measured(self) -> Floats:
+        """The same, of one that was left and had been measured by then; raises where it was not."""
+
+    def leave(self) -> None:
+        """They are not needed any more."""
+
+
 class Evaluator:
     """Evaluates the configurations of a run, and those that people ask for beside it.
 
@@ -34,6 +52,7 @@ class Evaluator:
         remember: is told what was measured beside the run, where it is kept.
         reused: so many of the run were known before it was taken up.
         elsewhere: evaluates those of the run in other processes.
+        threads: evaluates those of the run beside each other, each in a thread of this process.
 
     Attributes:
         reused: evaluations of the run that were known.
@@ -46,20 +65,22 @@ class Evaluator:
         remember: Remember | None = None,
         reused: int = 0,
         elsewhere: Elsewhere | None = None,
+        *,
+        threads: bool = False,
     ) -> None:
         self._problem, self._measured_before = problem, known
         self._answers: dict[bytes, Floats] = {}
-        self._remember, self._elsewhere = remember, elsewhere
+        self._remember, self._elsewhere, self._threads = remember, elsewhere, threads
         self.reused = reused
 
-    def evaluate(self, rows: Sequence[Bits]) -> Iterator[Floats]:
-        """Objectives of every configuration in its turn."""
-        known = [self._known(bits.tobytes()) for bits in rows]
-        new = [bits for bits, found in zip(rows, known, strict=True) if found is None]
-        fresh = evaluate_all(self._problem, new) if self._elsewhere is None else self._elsewhere.evaluate(new)
-        for found in known:
-            self.reused += found is not None
-            yield next(fresh) if found is None else found
+    def begin(self, bits: Bits, came: Callable[[], None]) -> Pending:
+        """Have a configuration of the run evaluated; ``came`` is called when there is an answer."""
+        found = self._known(bits.tobytes())
+        if found is not None:
+            return Remembered(self, found)
+        if self._elsewhere is not None:
+            return self._elsewhere.begin(bits, came)
+        return InThread(self._problem, bits, came) if self._threads else Here(self._problem, bits)
 
     def evaluate_beside(self, log: Evaluations, asked: Callable[[], bool], bits: Bits) -> Floats:
         """Objectives of a configuration that is no part of the run.
@@ -82,46 +103,90 @@ class Evaluator:
                 self._remember(bits, known)
         return known
 
+    def keep(self, bits: Bits, found: Floats) -> None:
+        """What was measured for the run, and comes too late for it to be told now."""
+        self._answers[bits.tobytes()] = found
+        if self._remember is not None:
+            self._remember(bits, found)
+
     def _known(self, key: bytes) -> Floats | None:
         if key in self._answers or self._measured_before is None:
             return self._answers.get(key)
         return self._measured_before(key)
 
 
-def evaluate_all(problem: Problem, rows: Sequence[Bits]) -> Iterator[Floats]:
-    """Objectives of every configuration in its turn, all at once in threads where there is more than one.
+@dataclass(frozen=True)
+class Remembered:
+    """What was measured before."""
 
-    The threads can be interrupted as the caller can, and have ended when this ends, also where one of them
-    cannot be begun. They are no
-    ``ThreadPoolExecutor``'s: Python waits for one of those before it lets anybody say that it exits.
+    evaluator: Evaluator
+    found: Floats
+
+    def done(self) -> bool:  # noqa: D102
+        return True
+
+    def result(self) -> Floats:  # noqa: D102
+        self.evaluator.reused += 1
+        return self.found
+
+    def measured(self) -> Floats:  # noqa: D102
+        return self.found
+
+    def leave(self) -> None:  # noqa: D102
+        pass
+
+
+@dataclass(frozen=True)
+class Here:
+    """An evaluation by whoever waits for it."""
+
+    problem: Problem
+    bits: Bits
+
+    def done(self) -> bool:  # noqa: D102
+        return True
+
+    def result(self) -> Floats:  # noqa: D102
+        return _evaluate(self.problem, self.bits)
+
+    def measured(self) -> Floats:  # noqa: D102
+        raise CancelledError
+
+    def leave(self) -> None:  # noqa: D102
+        pass
+
+
+class InThread:
+    """An evaluation in a thread of its own, which can be interrupted as who began it can.
+
+    It is no ``ThreadPoolExecutor``'s: Python waits for one of those before it lets anybody say that it exits.
     """
-    if len(rows) == 1:
-        yield _evaluate(problem, rows[0])
-        return
 
-    def evaluate(row: Bits, answer: Answer) -> None:
-        try:
-            answer.set_result(_evaluate(problem, row))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    answers = [Answer() for _ in rows]
-    threads = [
-        threading.Thread(
-            target=copy_context().run, args=(evaluate, row, answer), name="nemo_lab evaluator", daemon=True
+    def __init__(self, problem: Problem, bits: Bits, came: Callable[[], None]) -> None:
+        self._problem, self._bits, self._answer = problem, bits, Future[Floats]()
+        self._answer.add_done_callback(lambda _: came())
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._run,), name="nemo_lab evaluator", daemon=True
         )
-        for row, answer in zip(rows, answers, strict=True)
-    ]
-    begun: list[threading.Thread] = []
-    try:
-        for thread in threads:
-            thread.start()
-            begun.append(thread)
-        for answer in answers:
-            yield answer.result()
-    finally:
-        for thread in begun:
-            thread.join()
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._answer.set_result(_evaluate(self._problem, self._bits))
+        except BaseException as error:
+            self._answer.set_exception(error)
+
+    def done(self) -> bool:  # noqa: D102
+        return self._answer.done()
+
+    def result(self) -> Floats:  # noqa: D102
+        return self._answer.result()
+
+    measured = result
+
+    def leave(self) -> None:
+        """Waits for its end: nobody else may be evaluating when the run says that it has stopped."""
+        self._thread.join()
 
 
 def _evaluate(problem: Problem, bits: Bits) -> Floats:

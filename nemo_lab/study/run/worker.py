@@ -28,7 +28,7 @@ class Worker(Listeners):
     """Runs an engine, applies commands between two evaluations, publishes snapshots; see ``Runner``.
 
     Callers on any thread queue commands and tell the state machine what they want, under one condition. The
-    engine has one owner: the worker's thread, or, while none runs, the caller of ``post``.
+    engine has one owner, whose methods begin with ``_run``: its thread, or else who calls ``post``.
 
     Args:
         driver: of the engine.
@@ -48,8 +48,6 @@ class Worker(Listeners):
         self._cause: BaseException | None = None
         self.closed, self.snapshot = False, self._driver.snapshot(0, self._machine.state, None)
         close_at_exit(self)
-
-    # callers, on any thread; see Runner
 
     @property
     def ledger(self) -> Ledger:
@@ -160,8 +158,6 @@ class Worker(Listeners):
         version, target = self.snapshot.version + 1, self._driver.target
         return replace(fresh, version=version, state=self._machine.state, target=target, error=self._error)
 
-    # the owner only
-
     def _run(self) -> None:
         self._commands.own()  # somebody may be steering the idle study
         self._driver.plan()
@@ -175,30 +171,34 @@ class Worker(Listeners):
                 pass
 
     def _turn(self) -> bool:
-        """One evaluation for each worker, or one wait; returns whether the run goes on."""
+        """One answer, or one wait; returns whether the run goes on."""
         self._drain()
         with self._lock:
-            if self._commands:
-                return True
-            done = self._driver.done
-            if done or self._machine.stopping():
-                self._end("finish" if done else "rest")
-                return False
-            if self._machine.phase == "pausing":
-                self._arrive("hold")
-                self.tell_listeners()
-            if self._machine.phase == "paused":
-                self._condition.wait_for(lambda: self._commands or self._machine.phase != "paused")
-                return True
-        if self._driver.evaluate_some(self._machine.stopping):
+            if not self._driver.busy:
+                if self._commands:
+                    return True
+                if (done := self._driver.done) or self._machine.stopping():
+                    self._end("finish" if done else "rest")
+                    return False
+                if self._machine.phase == "pausing":
+                    self._arrive("hold")
+                    self.tell_listeners()
+                if self._machine.phase == "paused":
+                    self._condition.wait_for(lambda: self._commands or self._machine.phase != "paused")
+                    return True
+        if self._driver.evaluate_some(self._machine.stopping, self._holds):
             self._publish()
         return True
 
+    def _holds(self) -> bool:
+        """Whether what is in flight is to land before anything begins."""
+        return bool(self._commands) or self._machine.phase != "running"
+
     def _drain(self) -> None:
-        """Apply every waiting command."""
+        """Apply every waiting command; those that change the search, once nothing is in flight."""
         applied: list[Command] = []
         try:
-            while (command := self._commands.take()) is not None:
+            while (command := self._commands.take(beside=self._driver.busy)) is not None:
                 applied.append(command)
                 self._driver.apply(command, self._machine.stopping)
         finally:
@@ -210,12 +210,12 @@ class Worker(Listeners):
     def _fail(self) -> bool:
         """End a failed run once no command waits any more, so that every caller gets an answer."""
         with contextlib.suppress(BaseException):  # the first failure is the one to report
+            self._driver.land()
             self._drain()
         with self._lock:
-            if self._commands:
-                return False
-            self._end("fail")
-            return True
+            if not self._commands:
+                self._end("fail")
+            return not self._machine.active
 
     def _publish(self, applied: Iterable[Command] = ()) -> None:
         """Store what is new, these commands among it, then show it."""

@@ -1,0 +1,1 @@
+"""What many workers give, and what going ahead of answers costs."""
