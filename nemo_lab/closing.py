@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import multiprocessing.util  # noqa: F401  ends child processes at exit: after ours, being there before
 import queue
 import threading
 import weakref
