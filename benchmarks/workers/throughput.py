@@ -13,8 +13,6 @@ SECONDS = 2.0
 class Sleeping(Problem):
     """A real network's costs, and an error that takes its time."""
 
-    one_at_a_time = False
-
     def __init__(self, seconds: float = SECONDS) -> None:
         inner = nl.QuantizationProblem(nl.load_workload("digits"))
         self.seconds, self.num_nodes, self.node_names = seconds, inner.num_nodes, inner.node_names

@@ -53,6 +53,13 @@ def processes(folder: Path) -> set[int]:
     }
 
 
+def stop_while_two_are_at_work(study: nl.Study, folder: Path) -> None:
+    study.start(20)
+    until(lambda: len(processes(folder)) == 2)
+    study.stop()
+    assert study.wait(PATIENCE)
+
+
 @pytest.mark.filterwarnings("ignore::nemo_lab.NemoWarning")
 @pytest.mark.parametrize("ahead", [0, 8])
 def test_one_table_and_nobody_is_left_behind(ahead: int, tmp_path: Path) -> None:
@@ -97,10 +104,7 @@ def test_what_kills_three_in_turn_ends_the_run_by_name_and_a_pin_goes_around_it(
 def test_a_stop_leaves_what_is_at_work_there(tmp_path: Path) -> None:
     (tmp_path / "hang").touch()
     study = nl.create_study(Alone(tmp_path), workers=2, **QUICK)
-    study.start(20)
-    until(lambda: len(processes(tmp_path)) == 2)
-    study.stop()
-    assert study.wait(PATIENCE)
+    stop_while_two_are_at_work(study, tmp_path)
     (tmp_path / "hang").unlink()
     before = processes(tmp_path)
     assert len(study.optimize(20, progress=False).evaluations()) == 20
@@ -220,10 +224,7 @@ def test_ctrl_c_and_kill_and_the_end_of_a_script_leave_nobody_behind(tmp_path: P
 
 def test_what_hangs_and_was_left_does_not_block_the_next_run(tmp_path: Path) -> None:
     study = nl.create_study(Hanging(tmp_path), workers=2, **QUICK)
-    study.start(20)
-    until(lambda: len(processes(tmp_path)) == 2)
-    study.stop()
-    assert study.wait(PATIENCE)
+    stop_while_two_are_at_work(study, tmp_path)
     (tmp_path / "hang").touch()
     assert len(study.optimize(20, progress=False).evaluations()) == 20
     study.close()

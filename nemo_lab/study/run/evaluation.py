@@ -98,13 +98,12 @@ class Evaluator:
         known = self._known(key)
         if known is None:
             with interruptible(asked):
-                known = self._answers[key] = _evaluate(self._problem, bits)
-            if self._remember is not None:
-                self._remember(bits, known)
+                known = _evaluate(self._problem, bits)
+            self.keep(bits, known)
         return known
 
     def keep(self, bits: Bits, found: Floats) -> None:
-        """What was measured for the run, and comes too late for it to be told now."""
+        """What was measured and is not told: beside the run, or for it and too late."""
         self._answers[bits.tobytes()] = found
         if self._remember is not None:
             self._remember(bits, found)
